@@ -1,0 +1,46 @@
+# make demo | test | bench | lint | format. Each sets up .venv first where it is missing or out of date.
+# Needs Python >= 3.11 with its headers and a C++ compiler (for pydensecrf2). PYTHON=... chooses the Python.
+
+.PHONY: demo test bench lint types format
+.DEFAULT_GOAL := test
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+unexport VIRTUAL_ENV PYTHONHOME PYTHONPATH
+
+CHECK_PYTHON := import ensurepip, os, sys, sysconfig, venv; \
+	sys.exit(sys.version_info < (3, 11) or not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h")))
+STAMP := .venv/installed
+
+$(STAMP): pyproject.toml constraints.txt
+	@python=; for candidate in $(or $(PYTHON),python3.11 python3.12 python3.13 python3 python); do \
+	  if "$$candidate" -c '$(CHECK_PYTHON)' >/dev/null 2>&1; then python=$$candidate; break; fi; \
+	done; \
+	test -n "$$python" || { echo "error: no Python >= 3.11 with venv and headers among: \
+	$(or $(PYTHON),python3.11 python3.12 python3.13 python3 python); install one (Debian: python3-venv python3-dev) or set PYTHON" >&2; exit 2; }; \
+	command -v c++ >/dev/null || command -v g++ >/dev/null || \
+	  { echo "error: no C++ compiler for pydensecrf2; install one (Debian: g++)" >&2; exit 2; }; \
+	echo "Setting up .venv with $$("$$python" --version) (some minutes the first time)"; \
+	"$$python" -m venv .venv && \
+	.venv/bin/pip install --quiet --constraint constraints.txt --editable '.[pydensecrf,test]'
+	@touch $@
+
+demo: $(STAMP)
+	.venv/bin/python train.py --config=configs/demo.py --workdir=runs/demo
+	.venv/bin/python evaluate.py --workdir=runs/demo
+
+test: lint types
+	.venv/bin/pytest --numprocesses=2 --quiet
+
+lint: $(STAMP)
+	.venv/bin/ruff check --quiet
+	.venv/bin/ruff format --check --quiet
+
+types: $(STAMP)
+	.venv/bin/mypy --no-error-summary
+
+format: $(STAMP)
+	.venv/bin/ruff check --fix --quiet
+	.venv/bin/ruff format --quiet
+
+bench: $(STAMP)
+	.venv/bin/python -m benchmarks

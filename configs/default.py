@@ -1,0 +1,74 @@
+"""Every field of a run, with its default. Other configurations import this one and change a few lines.
+
+    python train.py --workdir=runs/default
+
+trains the Semi-Global Network on the embedded synthetic data set.
+"""
+
+from ml_collections import ConfigDict
+
+
+def get_config() -> ConfigDict:
+    """The default run."""
+    config = ConfigDict()
+
+    # Data
+    config.dataset = "synthetic"  # synthetic, folder
+    config.data_dir = ""  # of `folder`: DIR/{images,masks} or DIR/{train,val,test}/{images,masks}
+    config.split = "test"  # what evaluate.py scores
+    config.patch_stride = 64  # pixels between neighbouring patches, in training and evaluation; below 64 they overlap
+    config.border = "inward"  # what happens to a remainder: inward, crop (the baseline: never scored)
+    config.patches_per_image = 4  # patches of one image that stand in a batch together
+    config.augment = True  # random flips and transpositions of patches
+
+    # Network
+    config.method = "sgn"  # sgn, bappy (the local network alone)
+    config.hidden_size = 256  # of the LSTM: 256 (the paper), 64
+    config.num_layers = 3  # of the LSTM
+    config.input_normalization = "residual"  # residual, patch, imagenet, unit (the baseline)
+    config.activation = "leaky_relu"  # of the local convolutions: leaky_relu, relu (the baseline)
+    config.block_order = "row"  # row, column (the baseline)
+    config.global_network = "cnn"  # cnn (trained), resnet18 (frozen, see global_weights), none
+    config.global_weights = ""  # of resnet18: a .npz of Flax variables
+    config.compute_dtype = "float32"  # of the LSTM's products: float32, bfloat16; sums and parameters are float32
+
+    # Loss: classification + beta * segmentation + smooth * |mean mask - label|
+    config.loss = ConfigDict()
+    config.loss.beta = 10.0
+    config.loss.smooth = 0.1
+    config.loss.normalization = "weight"  # count (the paper), weight (the baseline)
+    config.loss.class_weights = (1.0, 2.0)  # W_n, W_s
+
+    # Optimization
+    config.seed = 0
+    config.batch_size = 64  # patches, over all devices
+    config.num_epochs = 60
+    config.num_steps = 0  # where it is not 0, it counts and num_epochs does not
+    config.learning_rate = 1e-3
+    config.schedule = "step"  # step, cosine (to zero)
+    config.drop_epochs = (20, 40)  # of step
+    config.drop_factor = 0.1
+    config.warmup_steps = 0
+    config.clip_norm = 0.0  # gradients of a larger norm are scaled down to it; 0: never
+    config.cpu_devices = 0  # devices that the CPU is divided into; 0: one per core
+
+    # Reports and checkpoints, in steps
+    config.log_every = 50
+    config.validate_every = 500
+    config.validation_images = 20
+    config.checkpoint_every = 500
+
+    # Evaluation
+    config.methods = ""  # rows, separated by commas; empty: the run's own, without and with CRF
+    config.evaluation_name = ""  # folder below WORKDIR/evaluation; empty: DATASET-SPLIT
+
+    config.crf = ConfigDict()
+    config.crf.backend = "pydensecrf"  # pydensecrf, none
+    config.crf.bilateral_weight = 10.0
+    config.crf.bilateral_position_std = 80.0  # pixels
+    config.crf.bilateral_colour_std = 13.0  # levels of 0..255
+    config.crf.smoothness_weight = 3.0
+    config.crf.smoothness_position_std = 3.0  # pixels
+    config.crf.iterations = 5
+    config.crf.max_megapixels = 2.0  # larger images are refined at this size
+    return config

@@ -1,0 +1,29 @@
+"""Image splicing localization: every method takes an image and returns a map of where it was spliced.
+
+>>> import numpy as np
+>>> import splice_jax
+>>> localizer = splice_jax.localizer("all_spliced")  # any row of the comparison by its name
+>>> found = localizer(np.zeros((48, 64, 3), np.uint8))
+>>> found.probability.shape
+(48, 64)
+
+`splice_jax.load("runs/columbia")` gives the localizer of a trained run. Both are imported on first use: JAX stays
+unloaded until a network is needed.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from splice_jax.localizers.base import localizer as localizer
+    from splice_jax.localizers.runs import load as load
+
+__version__ = "0.1.0"
+
+_HOMES = {"load": "splice_jax.localizers.runs", "localizer": "splice_jax.localizers"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)

@@ -1,0 +1,57 @@
+"""The checkpoints of a run: WORKDIR/checkpoints/last to go on from, WORKDIR/checkpoints/best to use. Written by Orbax.
+
+A checkpoint appears under its step's number once it is whole; the one before is removed only then.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+
+from splice_jax.errors import UserError, one_line
+
+LAST, BEST = "last", "best"
+_STATE, _RECORD = "state", "record"
+
+
+class Checkpoints:
+    """Keeps the newest checkpoint of one kind."""
+
+    def __init__(self, workdir: Path, kind: str) -> None:
+        """`kind`: `LAST` or `BEST`."""
+        self._directory = workdir.absolute() / "checkpoints" / kind
+        options = ocp.CheckpointManagerOptions(max_to_keep=1, enable_async_checkpointing=False)
+        self._manager = ocp.CheckpointManager(self._directory, options=options)
+
+    @property
+    def step(self) -> int | None:
+        """The step of the checkpoint; None where there is none."""
+        return self._manager.latest_step()
+
+    def save(self, step: int, tree: Any, record: Mapping[str, Any]) -> None:
+        """Writes the arrays of `tree` and the JSON object `record`; a step that stands there is taken as equal."""
+        if step in self._manager.all_steps():  # written just before the run was killed
+            return
+        arguments = {_STATE: ocp.args.StandardSave(tree), _RECORD: ocp.args.JsonSave(dict(record))}
+        self._manager.save(step, args=ocp.args.Composite(**arguments))
+
+    def restore(self, like: Any) -> tuple[Any, dict[str, Any]]:
+        """The newest checkpoint's arrays, in the structure of `like` and in host memory, and its record.
+
+        Raises:
+            UserError: there is none, or its arrays are not those of `like`.
+        """
+        if self.step is None:
+            raise UserError(f"{self._directory}: holds no checkpoint; train the run with train.py first")
+        shapes = jax.tree.map(lambda leaf: np.empty(np.shape(leaf), leaf.dtype), like)
+        arguments = {_STATE: ocp.args.StandardRestore(shapes), _RECORD: ocp.args.JsonRestore()}
+        try:
+            found = self._manager.restore(self.step, args=ocp.args.Composite(**arguments))
+        except (ValueError, KeyError, OSError) as error:
+            raise UserError(
+                f"{self._directory}: does not fit the run's config.json, or is damaged ({one_line(error)[:200]})"
+            ) from error
+        return found[_STATE], found[_RECORD]

@@ -1,0 +1,121 @@
+"""Fully connected conditional random fields (Krähenbühl & Koltun 2011) that refine a probability map by its image.
+
+Two labels (spliced, host) with Potts compatibility. The energy of a labelling is the sum over pixels of −log of the
+label's probability, and over all pairs i, j of pixels with different labels of
+
+    ω1 · exp(−|p_i − p_j|² / 2σ_α² − |I_i − I_j|² / 2σ_β²) + ω2 · exp(−|p_i − p_j|² / 2σ_γ²)
+
+with positions p in pixels and colours I in 0 … 255. The marginals are found by mean-field steps. As in the authors'
+program, each kernel is normalised, so that its weight counts alike in the middle and in a corner of the image.
+"""
+
+import dataclasses
+import importlib
+import math
+from collections.abc import Mapping
+from typing import Any, Self
+
+import numpy as np
+from jaxtyping import Float32, UInt8
+from PIL import Image
+
+from splice_jax.errors import UserError
+from splice_jax.images import resize
+
+BACKENDS = {"pydensecrf": "splice_jax.crf.pydensecrf"}
+"""What can refine a map, and the module that does; "none" leaves the map as it is."""
+
+CLIP = 1e-4
+"""Probabilities are kept this far from 0 and 1, so that no pixel is beyond persuasion."""
+
+
+@dataclasses.dataclass(frozen=True)
+class CrfParameters:
+    """The field `crf` of a configuration, without its backend. Defaults are a starting point, not published values."""
+
+    bilateral_weight: float = 10.0
+    """ω1, of the kernel in position and colour; 0 leaves the kernel out."""
+    bilateral_position_std: float = 80.0
+    """σ_α, pixels."""
+    bilateral_colour_std: float = 13.0
+    """σ_β, in levels of 0 … 255."""
+    smoothness_weight: float = 3.0
+    """ω2, of the kernel in position alone; 0 leaves the kernel out."""
+    smoothness_position_std: float = 3.0
+    """σ_γ, pixels."""
+    iterations: int = 5
+    """Mean-field steps."""
+    max_megapixels: float = 2.0
+    """A larger image is refined at this size and the result enlarged: what bounds memory and time."""
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value, at_least_0 = getattr(self, field.name), field.name.endswith("weight") or field.name == "iterations"
+            if not math.isfinite(value) or value < 0 or (value == 0 and not at_least_0):
+                raise UserError(f"crf.{field.name}: {value} must be {'at least' if at_least_0 else 'above'} 0")
+
+    @classmethod
+    def from_config(cls, section: Mapping[str, Any]) -> Self:
+        """The parameters in the section `crf` of a configuration, whose other fields (`backend`) are passed over."""
+        return cls(**{field.name: section[field.name] for field in dataclasses.fields(cls) if field.name in section})
+
+
+def backend_module(backend: str) -> Any:
+    """The module of a backend, whose own requirement is checked at once, before any network has run.
+
+    Raises:
+      UserError: no such backend, or it is not installed.
+    """
+    if backend not in BACKENDS:
+        raise UserError(f"crf.backend: {backend!r} is not known, choose from none, {', '.join(BACKENDS)}")
+    module = importlib.import_module(BACKENDS[backend])
+    module.require()
+    return module
+
+
+def refine(
+    backend: str,
+    image: UInt8[np.ndarray, "height width 3"],
+    probability: Float32[np.ndarray, "height width"],
+    parameters: CrfParameters,
+) -> Float32[np.ndarray, "height width"]:
+    """The marginal probability that a pixel is spliced, given the map and the image; in [0, 1].
+
+    Args:
+      backend: a name of `BACKENDS`, or "none".
+      image: the photograph that the map belongs to.
+      probability: higher = more likely spliced, in [0, 1].
+      parameters: weights and widths; widths count in pixels of the image as given, also where it is reduced.
+
+    Raises:
+      UserError: an unknown backend, or one that is not installed.
+      ValueError: map and image of different size, or NaN in the map.
+    """
+    if backend == "none":
+        return probability
+    module = backend_module(backend)
+    if image.shape != (*probability.shape, 3):
+        raise ValueError(f"a map of shape {probability.shape} does not belong to an image of shape {image.shape}")
+    if np.isnan(probability).any():
+        raise ValueError("the probability map holds NaN")
+    height, width = probability.shape
+    ratio = math.sqrt(parameters.max_megapixels * 1e6 / (height * width))
+    if ratio >= 1:
+        return module.refine(image, probability, parameters)
+    small = max(1, round(height * ratio)), max(1, round(width * ratio))
+    refined = module.refine(resize(image, small), _resize_map(probability, small), _scaled(parameters, ratio))
+    return np.clip(_resize_map(refined, (height, width)), 0, 1)
+
+
+def _scaled(parameters: CrfParameters, ratio: float) -> CrfParameters:
+    """The same widths, counted in the pixels of an image whose sides are `ratio` as long."""
+    return dataclasses.replace(
+        parameters,
+        bilateral_position_std=parameters.bilateral_position_std * ratio,
+        smoothness_position_std=parameters.smoothness_position_std * ratio,
+    )
+
+
+def _resize_map(map_: Float32[np.ndarray, "height width"], size: tuple[int, int]) -> Float32[np.ndarray, "new_h new_w"]:
+    """Bilinear, which averages when it shrinks and never leaves the range of the values."""
+    return np.array(Image.fromarray(map_).resize((size[1], size[0]), Image.Resampling.BILINEAR), np.float32)

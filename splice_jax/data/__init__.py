@@ -1,0 +1,83 @@
+"""Splicing data sets: images with masks of what was spliced, by random access."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, overload
+
+import numpy as np
+from jaxtyping import Bool, UInt8
+
+from splice_jax.errors import UserError
+from splice_jax.images import read_image, read_mask
+
+
+@dataclass(frozen=True)
+class Example:
+    """One image and the truth about it: `mask` is True where it was spliced, nowhere in an authentic image."""
+
+    image: UInt8[np.ndarray, "height width 3"]
+    mask: Bool[np.ndarray, "height width"]
+    name: str
+    authentic: bool
+
+
+class Split(Sequence[Example]):
+    """The examples of a split, decoded each time one is asked for."""
+
+    def __init__(self, sources: Sequence[Any]) -> None:
+        """`sources`: sequences of encoded examples, one after another."""
+        self._sources = sources
+        self._ends = np.cumsum([len(source) for source in sources])
+
+    def __len__(self) -> int:
+        return int(self._ends[-1])
+
+    @overload
+    def __getitem__(self, index: int) -> Example: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Example]: ...
+    def __getitem__(self, index: int | slice) -> Example | list[Example]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        encoded = self.encoded(index)
+        name = encoded["name"].decode()
+        return Example(
+            read_image(encoded["image"], name=name),
+            read_mask(encoded["mask"], name=f"mask of {name}"),
+            name,
+            bool(encoded["authentic"]),
+        )
+
+    def encoded(self, index: int) -> Mapping[str, Any]:
+        """The example as stored: "image" and "mask" as the bytes of a JPEG or PNG, "name" (bytes), "authentic"."""
+        position = range(len(self))[index]
+        source = int(np.searchsorted(self._ends, position, side="right"))
+        return self._sources[source][position - int(self._ends[source]) + len(self._sources[source])]
+
+    def __iter__(self) -> Iterator[Example]:
+        return (self[index] for index in range(len(self)))
+
+
+def open_split(dataset: str, data_dir: str, split: str, *, include_authentic: bool = False) -> Split:
+    """A split of a data set, which is prepared first where it is not yet.
+
+    Args:
+      dataset: a name in `splice_jax.data.builders.BUILDERS`.
+      data_dir: of `folder`, the folder of images; of others, where the prepared set lives, "" for the user's cache.
+      split: "train", "val" or "test".
+      include_authentic: authentic images follow the spliced ones.
+
+    Raises:
+      UserError: no such data set or split, or anything wrong with the files.
+    """
+    from splice_jax.data.builders import base, prepared  # TFDS takes half a second to import
+
+    builder = prepared(dataset, data_dir)
+    known = [name for name in builder.info.splits if not name.endswith(base.AUTHENTIC)]
+    if split not in known:
+        place = f" in {data_dir}" if data_dir else ""
+        raise UserError(f"split: {dataset}{place} has no {split!r}; it has {', '.join(known)}")
+    names = [split]
+    if include_authentic and split + base.AUTHENTIC in builder.info.splits:
+        names.append(split + base.AUTHENTIC)
+    return Split([base.read_split(builder, name) for name in names])

@@ -1,0 +1,97 @@
+"""The training data as columns on disk: all patches of all images, and one thumbnail per image.
+
+The columns are memory-mapped, so a table may be larger than the memory, and a batch is gathered by index, never patch
+by patch. A table is built beside its place and renamed: a table that exists is whole.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int32, UInt8
+from tqdm import tqdm
+
+from splice_jax import patches
+from splice_jax.data import Example
+from splice_jax.files import replacing
+from splice_jax.images import resize
+
+THUMBNAIL_SIZE = 224
+COLUMNS = ("patches", "masks", "labels", "image_of_patch", "thumbnails")
+
+
+@dataclass(frozen=True, eq=False)
+class PatchTable:
+    """n patches of k images, image after image."""
+
+    patches: UInt8[np.ndarray, "n 64 64 3"]
+    masks: UInt8[np.ndarray, "n 512"]
+    """The masks' bits, packed by `numpy.packbits`; 1 = spliced."""
+    labels: UInt8[np.ndarray, " n"]
+    image_of_patch: Int32[np.ndarray, " n"]
+    thumbnails: UInt8[np.ndarray, "k 224 224 3"]
+
+    def gather_masks(self, rows: np.ndarray) -> UInt8[np.ndarray, "rows 64 64"]:
+        """The masks of some patches, unpacked; 1 = spliced."""
+        size = patches.PATCH_SIZE
+        return np.unpackbits(self.masks[rows], axis=-1).reshape(*rows.shape, size, size)
+
+
+def open_table(directory: Path) -> PatchTable:
+    """Maps the table that `build_table` wrote into `directory`."""
+    return PatchTable(**{column: np.load(directory / f"{column}.npy", mmap_mode="r") for column in COLUMNS})
+
+
+def build_table(
+    examples: Sequence[Example], directory: Path, *, stride: int = patches.PATCH_SIZE, border: str = "inward"
+) -> PatchTable:
+    """Cuts all images into patches, writes the table into `directory` and maps it; an existing table is taken as it is.
+
+    Args:
+        examples: images and masks; read once, one at a time.
+        directory: where the table belongs; its name should say what it was made from.
+        stride: pixels between neighbouring patches.
+        border: see `patches.grid`.
+    """
+    if not directory.exists():
+        with replacing(directory) as unfinished:
+            _write(examples, unfinished, stride, border)
+    return open_table(directory)
+
+
+def _write(examples: Sequence[Example], directory: Path, stride: int, border: str) -> None:
+    directory.mkdir(parents=True)
+    counts, labels = [], []
+    size = patches.PATCH_SIZE
+    with (
+        open(directory / "patches.raw", "wb") as pixels,
+        open(directory / "masks.raw", "wb") as masks,
+        open(directory / "thumbnails.raw", "wb") as thumbnails,
+    ):
+        for example in tqdm(examples, desc="cutting patches", unit="image", disable=None):
+            origins = patches.grid(*example.mask.shape, stride=stride, border=border).reshape(-1, 2)
+            cut = patches.extract(example.mask, origins)
+            pixels.write(patches.extract(example.image, origins).tobytes())
+            masks.write(np.packbits(cut.reshape(len(cut), -1), axis=-1).tobytes())
+            thumbnails.write(resize(example.image, (THUMBNAIL_SIZE, THUMBNAIL_SIZE)).tobytes())
+            labels.append(patches.labels(cut).astype(np.uint8))
+            counts.append(len(cut))
+    n = sum(counts)
+    _wrap(directory / "patches.raw", (n, size, size, 3))
+    _wrap(directory / "masks.raw", (n, size * size // 8))
+    _wrap(directory / "thumbnails.raw", (len(counts), THUMBNAIL_SIZE, THUMBNAIL_SIZE, 3))
+    np.save(directory / "labels.npy", np.concatenate(labels))
+    np.save(directory / "image_of_patch.npy", np.repeat(np.arange(len(counts), dtype=np.int32), counts))
+
+
+def _wrap(raw: Path, shape: tuple[int, ...]) -> None:
+    """Turns a file of bytes into a .npy file, in pieces: the number of patches is known only at the end."""
+    source = np.memmap(raw, np.uint8, "r", shape=shape)
+    target = np.lib.format.open_memmap(raw.with_suffix(".npy"), "w+", np.uint8, shape)
+    rows = max(1, 2**26 // (source[0].size or 1))
+    for start in range(0, shape[0], rows):
+        target[start : start + rows] = source[start : start + rows]
+    target.flush()
+    del source
+    raw.unlink()

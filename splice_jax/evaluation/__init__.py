@@ -1,0 +1,1 @@
+"""From maps and masks to scores, and from scores to tables, files and a report."""

@@ -1,0 +1,61 @@
+"""Published figures, to stand beside measured ones and never among them.
+
+They were obtained on the whole data sets under their authors' own protocols. Where a source does not say what its F1
+is, the best threshold per image is likely: the convention of that time.
+"""
+
+from typing import NamedTuple
+
+DATASETS = {"nc2016": "NIST NC2016", "carvalho": "Carvalho (DSO-1)", "columbia": "Columbia"}
+"""Data sets of the published figures by their name in a configuration, as they are printed, in the paper's order."""
+
+_PAPER = ("Cun & Pun, ECCV Workshops 2018", "read in the paper's table")
+_ERA = ("literature of 2017 to 2019, best threshold per image", "read in a secondary source")
+
+
+class Published(NamedTuple):
+    """F1 in [0, 1] and MCC in [-1, 1] by data set; None where the source gives none."""
+
+    method: str
+    scores: dict[str, tuple[float, float | None]]
+    source: str
+    certainty: str
+
+
+class PublishedAccuracy(NamedTuple):
+    """Shares, in [0, 1], of patch labels and of pixels predicted rightly, by data set."""
+
+    method: str
+    accuracy: dict[str, tuple[float, float]]
+    source: str
+    certainty: str
+
+
+SCORES: tuple[Published, ...] = (
+    Published("ELA", {"columbia": (0.470, None)}, *_ERA),
+    Published("NOI1", {"columbia": (0.574, None)}, *_ERA),
+    Published("CFA1", {"columbia": (0.467, None)}, *_ERA),
+    Published(
+        "MFCN", {"nc2016": (0.5707, 0.5703), "carvalho": (0.4795, 0.4074), "columbia": (0.6117, 0.4792)}, *_PAPER
+    ),
+    Published(
+        "Bappy et al.",
+        {"nc2016": (0.6242, 0.6257), "carvalho": (0.3102, 0.1882), "columbia": (0.5270, 0.5074)},
+        *_PAPER,
+    ),
+    Published("SGN", {"nc2016": (0.7174, 0.7101), "carvalho": (0.4236, 0.3309), "columbia": (0.5956, 0.5557)}, *_PAPER),
+    Published(
+        "SGN + CRF", {"nc2016": (0.7900, 0.7847), "carvalho": (0.5006, 0.4379), "columbia": (0.6482, 0.6403)}, *_PAPER
+    ),
+)
+
+ACCURACIES: tuple[PublishedAccuracy, ...] = (
+    PublishedAccuracy(
+        "Bappy et al.",
+        {"nc2016": (0.9589, 0.8953), "carvalho": (0.6857, 0.5380), "columbia": (0.8502, 0.7795)},
+        *_PAPER,
+    ),
+    PublishedAccuracy(
+        "SGN", {"nc2016": (0.9781, 0.8960), "carvalho": (0.8369, 0.7510), "columbia": (0.8972, 0.8390)}, *_PAPER
+    ),
+)

@@ -1,0 +1,96 @@
+"""The rows whose network sees patches: `sgn` and `bappy`."""
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float32, UInt8
+
+from splice_jax import patches
+from splice_jax.images import resize
+from splice_jax.localizers.base import Found, Localizer
+from splice_jax.models.semi_global import THUMBNAIL_SIZE, SemiGlobalNetwork
+
+CHUNK = 64
+"""Patches per call of the network: one compilation serves all image sizes, and bounds the memory."""
+
+Refine = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+@functools.partial(jax.jit, static_argnames="network")
+def _global_feature(network: SemiGlobalNetwork, variables: Mapping[str, Any], thumbnail: Array) -> Array:
+    def both(module: SemiGlobalNetwork, thumbnails: Array) -> Array:
+        return module.global_feature(module.backbone(thumbnails))
+
+    return network.apply(variables, thumbnail[None], method=both)
+
+
+@functools.partial(jax.jit, static_argnames="network")
+def _probabilities(
+    network: SemiGlobalNetwork, variables: Mapping[str, Any], batch: Array, feature: Array | None
+) -> tuple[Array, Array]:
+    if feature is not None:
+        feature = jnp.broadcast_to(feature, (len(batch), feature.shape[1]))
+    outputs = network.apply(variables, batch, feature, method="heads")
+    return jnp.exp(outputs.label[:, 1]), jnp.exp(outputs.mask[..., 1])
+
+
+class PatchNetworkLocalizer(Localizer):
+    """Runs the network on every patch of the grid and joins the patches' masks; overlapping patches are averaged."""
+
+    def __init__(
+        self,
+        name: str,
+        network: SemiGlobalNetwork,
+        variables: Mapping[str, Any],
+        *,
+        stride: int = patches.PATCH_SIZE,
+        border: str = "inward",
+        refine: Refine | None = None,
+    ) -> None:
+        """Puts the variables on the first device.
+
+        Args:
+            name: of the row.
+            network: the network.
+            variables: its Flax variables.
+            stride: pixels between neighbouring patches.
+            border: what happens to a remainder, see `patches.grid`.
+            refine: the CRF: (image, probability) to a refined probability; None for none.
+        """
+        self.name, self.network, self.stride, self.border, self.refine = name, network, stride, border, refine
+        self.variables = jax.device_put(variables, jax.local_devices()[0])
+
+    def __call__(self, image: UInt8[np.ndarray, "height width 3"]) -> Found:
+        """Localizes the spliced region of one RGB image of any size."""
+        height, width = image.shape[:2]
+        origins = patches.grid(height, width, stride=self.stride, border=self.border)
+        stitcher = patches.Stitcher(height, width)
+        feature = self._feature(image)
+        flat = origins.reshape(-1, 2)
+        label_probability = np.empty(len(flat), np.float32)
+        for start in range(0, len(flat), CHUNK):
+            chunk = slice(start, start + CHUNK)
+            label_probability[chunk], maps = self._patches(patches.extract(image, flat[chunk]), feature)
+            stitcher.add(flat[chunk], maps)
+        probability = stitcher.result()
+        if self.refine is not None:
+            probability = self.refine(image, probability)
+        return Found(probability, probability >= 0.5, label_probability.reshape(origins.shape[:2]))
+
+    def _feature(self, image: UInt8[np.ndarray, "height width 3"]) -> Array | None:
+        if self.network.global_network == "none":
+            return None
+        return _global_feature(self.network, self.variables, resize(image, (THUMBNAIL_SIZE, THUMBNAIL_SIZE)))
+
+    def _patches(
+        self, batch: UInt8[np.ndarray, "n 64 64 3"], feature: Array | None
+    ) -> tuple[Float32[np.ndarray, " n"], Float32[np.ndarray, "n 64 64"]]:
+        """Label and mask probabilities of at most `CHUNK` patches."""
+        filled = np.zeros((CHUNK, *batch.shape[1:]), np.uint8)
+        filled[: len(batch)] = batch
+        labels, masks = _probabilities(self.network, self.variables, filled, feature)
+        return np.asarray(labels)[: len(batch)], np.asarray(masks)[: len(batch)]

@@ -1,0 +1,91 @@
+"""Trained runs as localizers."""
+
+import functools
+from pathlib import Path
+from typing import Any
+
+import jax
+from ml_collections import ConfigDict
+
+from splice_jax import crf as crfs
+from splice_jax.checkpoints import BEST, LAST, Checkpoints
+from splice_jax.configuration import load_config
+from splice_jax.errors import UserError
+from splice_jax.localizers.base import Localizer
+from splice_jax.localizers.patch_network import PatchNetworkLocalizer, Refine
+from splice_jax.models import local_network, semi_global
+from splice_jax.models.precision import COMPUTE_DTYPES
+from splice_jax.models.semi_global import SemiGlobalNetwork, initial_variables
+
+METHODS = ("sgn", "bappy")
+_CHOICES = {
+    "method": METHODS,
+    "global_network": semi_global.GLOBAL_NETWORKS,
+    "input_normalization": local_network.INPUT_NORMALIZATIONS,
+    "activation": local_network.ACTIVATIONS,
+    "block_order": local_network.BLOCK_ORDERS,
+    "compute_dtype": COMPUTE_DTYPES,
+    "border": ("inward", "crop"),
+}
+
+
+def load(workdir: str | Path, *, crf: str = "none") -> Localizer:
+    """The localizer of a trained run: its best checkpoint, or the last where no validation took place yet.
+
+    Args:
+        workdir: folder of the run, as given to train.py.
+        crf: `none`, `pydensecrf`; the CRF's parameters are those of the run's config.json.
+
+    Raises:
+        UserError: no run there, no checkpoint in it, or the CRF is not installed.
+    """
+    workdir = Path(workdir)
+    config = load_config(workdir)
+    network = network_from_config(config)
+    refine = crf_from_config(config, crf)
+    checkpoints = next((kind for kind in (BEST, LAST) if (workdir / "checkpoints" / kind).is_dir()), None)
+    if checkpoints is None:
+        raise UserError(f"{workdir}: holds no trained network yet; train it with train.py --workdir={workdir}")
+    shapes = jax.eval_shape(functools.partial(initial_variables, network), jax.random.key(0))
+    variables, _ = Checkpoints(workdir, checkpoints).restore(shapes)
+    return localizer_from_config(config, network, variables, refine)
+
+
+def network_from_config(config: ConfigDict) -> SemiGlobalNetwork:
+    """The network that a configuration describes.
+
+    Raises:
+        UserError: a field that has no such choice.
+    """
+    for field, choices in _CHOICES.items():
+        if config[field] not in choices:
+            raise UserError(f"config.{field}: {config[field]!r} is none of {', '.join(choices)}")
+    if config.hidden_size not in (64, 256):
+        raise UserError(f"config.hidden_size: {config.hidden_size} is neither 64 nor 256, whose tiles are squares")
+    return SemiGlobalNetwork(
+        hidden_size=config.hidden_size,
+        num_layers=config.num_layers,
+        input_normalization=config.input_normalization,
+        activation=config.activation,
+        block_order=config.block_order,
+        global_network="none" if config.method == "bappy" else config.global_network,
+        compute_dtype=config.compute_dtype,
+    )
+
+
+def crf_from_config(config: ConfigDict, backend: str) -> Refine | None:
+    """The CRF stage as a function of (image, probability); None for `none`."""
+    if backend == "none":
+        return None
+    crfs.backend_module(backend)
+    parameters = crfs.CrfParameters.from_config(config.crf)
+    return lambda image, probability: crfs.refine(backend, image, probability, parameters)
+
+
+def localizer_from_config(
+    config: ConfigDict, network: SemiGlobalNetwork, variables: Any, refine: Refine | None = None
+) -> PatchNetworkLocalizer:
+    """A localizer on the grid that a configuration describes."""
+    return PatchNetworkLocalizer(
+        config.method, network, variables, stride=config.patch_stride, border=config.border, refine=refine
+    )

@@ -1,0 +1,82 @@
+"""The three-term loss of the Semi-Global Network: Φ = Φ_classification + β Φ_segmentation + λ Φ_smooth."""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+LOG_FLOOR = -100.0  # log-probabilities are cut here, as in PyTorch's BCELoss, so that a probability of 0 stays finite
+NORMALIZATIONS = ("count", "weight")
+
+
+class LossTerms(NamedTuple):
+    """The weighted sum and its three unweighted terms; scalars."""
+
+    total: Float[Array, ""]
+    classification: Float[Array, ""]
+    segmentation: Float[Array, ""]
+    smooth: Float[Array, ""]
+
+
+def weighted_cross_entropy(
+    log_probability: Float[Array, "... 2"],
+    target: Int[Array, "..."],
+    class_weights: Float[Array, " 2"],
+    normalization: str,
+) -> Float[Array, ""]:
+    """Mean of -W_target log p_target over all elements.
+
+    Args:
+        log_probability: of the classes (authentic, spliced), at most 0.
+        target: 0 or 1.
+        class_weights: W_n and W_s.
+        normalization: `count` divides by the number of elements (the paper), `weight` by the sum of their weights
+            (PyTorch's weighted NLL, the released code).
+
+    Raises:
+        ValueError: `normalization` is neither.
+    """
+    if normalization not in NORMALIZATIONS:
+        raise ValueError(f"loss.normalization: {normalization!r} is neither of {', '.join(NORMALIZATIONS)}")
+    weight = class_weights[target]
+    # Two classes: a selection is much faster than a gather, and so is its gradient.
+    chosen = jnp.where(target == 1, log_probability[..., 1], log_probability[..., 0])
+    total = -(weight * jnp.maximum(chosen, LOG_FLOOR)).sum()
+    return total / (weight.size if normalization == "count" else weight.sum())
+
+
+def smoothness(mask_log_probability: Float[Array, "n 64 64 2"], label_log_probability: Float[Array, "n 2"]) -> Array:
+    """Φ_smooth: mean over patches of |mean spliced probability of the mask - spliced probability of the label|."""
+    mask = jnp.exp(mask_log_probability[..., 1]).mean((1, 2))
+    return jnp.abs(mask - jnp.exp(label_log_probability[:, 1])).mean()
+
+
+def semi_global_loss(
+    label_log_probability: Float[Array, "n 2"],
+    mask_log_probability: Float[Array, "n 64 64 2"],
+    labels: Int[Array, " n"],
+    masks: Int[Array, "n 64 64"],
+    *,
+    class_weights: tuple[float, float],
+    beta: float,
+    smooth: float,
+    normalization: str,
+) -> LossTerms:
+    """The loss of a batch of patches (Cun & Pun 2018).
+
+    Args:
+        label_log_probability: of (authentic, spliced) for each patch.
+        mask_log_probability: the same for each pixel.
+        labels: 1 where the patch is spliced.
+        masks: 1 where the pixel is spliced.
+        class_weights: W_n and W_s, for both heads.
+        beta: weight of the segmentation term.
+        smooth: λ, weight of the term that ties the heads together.
+        normalization: see `weighted_cross_entropy`.
+    """
+    weights = jnp.asarray(class_weights, jnp.float32)
+    classification = weighted_cross_entropy(label_log_probability, labels, weights, normalization)
+    segmentation = weighted_cross_entropy(mask_log_probability, masks, weights, normalization)
+    smooth_term = smoothness(mask_log_probability, label_log_probability)
+    total = classification + beta * segmentation + smooth * smooth_term
+    return LossTerms(total, classification, segmentation, smooth_term)

@@ -1,0 +1,181 @@
+"""Scores of a probability map against its mask, by way of pixel counts.
+
+Everywhere in splice_jax a pixel is predicted spliced if and only if its probability >= threshold. A score is a function
+of `Counts`, so one count serves all scores, and counts of several images can be added before a score is taken.
+
+Where a ratio is 0/0 its value is defined: F1 and IoU are 1 (nothing is spliced and nothing was predicted: right), MCC
+is 0 (a constant prediction, or a constant mask, correlates with nothing), AUC is NaN (there is nothing to rank).
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Int64, Num, UInt16
+
+LEVELS = 65535
+"""A 16-bit map holds round(65535 · probability); 0.5 itself becomes 32768, which stands above a half."""
+
+
+class Counts(NamedTuple):
+    """Pixels by what they are and what they were predicted to be; four int64 arrays of one shape, or four numbers."""
+
+    tp: Int64[np.ndarray, "..."]
+    fp: Int64[np.ndarray, "..."]
+    fn: Int64[np.ndarray, "..."]
+    tn: Int64[np.ndarray, "..."]
+
+
+Score = Callable[[Counts], Float[np.ndarray, "..."]]
+
+
+class Best(NamedTuple):
+    """A score's highest value, and the highest threshold with it; infinite where nothing is predicted spliced."""
+
+    threshold: float
+    value: float
+
+
+class Curve(NamedTuple):
+    """Counts at every threshold at which they change.
+
+    thresholds: descending, from infinity (nothing spliced) to the lowest value (everything spliced).
+    counts: one entry per threshold.
+    """
+
+    thresholds: Float[np.ndarray, " thresholds"]
+    counts: Counts
+
+    def at(self, threshold: float) -> Counts:
+        """Counts at any threshold, by looking up the lowest one on the curve that is not below it."""
+        index = np.searchsorted(-self.thresholds, -threshold, side="right") - 1
+        return Counts(*(count[index] for count in self.counts))
+
+    def best(self, score: Score) -> Best:
+        """The exact maximum of a score over all thresholds, both ends included."""
+        values = score(self.counts)
+        index = int(np.argmax(values))
+        return Best(float(self.thresholds[index]), float(values[index]))
+
+    def auc(self) -> float:
+        """Area under the receiver operating characteristic, ties counted half; NaN for an empty or a full mask."""
+        spliced, host = self.counts.tp[-1], self.counts.fp[-1]
+        if spliced == 0 or host == 0:
+            return float("nan")
+        return float(np.trapezoid(self.counts.tp / spliced, self.counts.fp / host))
+
+
+def f1(counts: Counts) -> Float[np.ndarray, "..."]:
+    """2TP / (2TP + FP + FN), in [0, 1]."""
+    return _ratio(2 * counts.tp, 2 * counts.tp + counts.fp + counts.fn, undefined=1.0)
+
+
+def iou(counts: Counts) -> Float[np.ndarray, "..."]:
+    """Intersection over union, TP / (TP + FP + FN), in [0, 1]."""
+    return _ratio(counts.tp, counts.tp + counts.fp + counts.fn, undefined=1.0)
+
+
+def accuracy(counts: Counts) -> Float[np.ndarray, "..."]:
+    """Share of pixels predicted rightly, in [0, 1]."""
+    return _ratio(counts.tp + counts.tn, counts.tp + counts.fp + counts.fn + counts.tn, undefined=1.0)
+
+
+def mcc(counts: Counts) -> Float[np.ndarray, "..."]:
+    """Matthews correlation coefficient (Matthews 1975), signed, in [-1, 1].
+
+    Products of four megapixel counts overflow int64, so the work is done in float64.
+    """
+    tp, fp, fn, tn = (np.asarray(count, np.float64) for count in counts)
+    return _ratio(tp * tn - fp * fn, np.sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn)), undefined=0.0)
+
+
+def counts_at(
+    probability: Num[np.ndarray, "height width"], mask: Bool[np.ndarray, "height width"], threshold: float
+) -> Counts:
+    """Counts of one map at one threshold.
+
+    Args:
+      probability: any floating or 16-bit map, higher = more likely spliced; 16-bit levels count as level / 65535.
+      mask: True = spliced.
+      threshold: predicted spliced iff probability >= threshold.
+
+    Raises:
+      ValueError: shapes differ, or NaN in the map.
+    """
+    _check(probability, mask)
+    predicted = (probability / LEVELS if probability.dtype == np.uint16 else probability) >= threshold
+    tp = np.count_nonzero(predicted & mask)
+    positives, spliced = np.count_nonzero(predicted), np.count_nonzero(mask)
+    counts = (tp, positives - tp, spliced - tp, mask.size - spliced - positives + tp)
+    return Counts(*(np.asarray(count, np.int64) for count in counts))
+
+
+def curve(probability: Num[np.ndarray, "height width"], mask: Bool[np.ndarray, "height width"]) -> Curve:
+    """Counts at every threshold, exactly.
+
+    A 16-bit map is counted by histogram and its curve always has the 65,537 thresholds infinity, 1, …, 1/65535, 0, so
+    the counts of several images can be added. Any other map is sorted and has one threshold per distinct value.
+
+    Raises:
+      ValueError: shapes differ, the map is empty, or NaN in the map.
+    """
+    _check(probability, mask)
+    values, tp, fp = (
+        _by_histogram(probability, mask) if probability.dtype == np.uint16 else _by_sorting(probability, mask)
+    )
+    thresholds, tp, fp = (np.concatenate([[end], values]) for end, values in ((np.inf, values), (0, tp), (0, fp)))
+    return Curve(thresholds, Counts(tp, fp, tp[-1] - tp, fp[-1] - fp))
+
+
+def best_threshold(
+    probability: Num[np.ndarray, "height width"], mask: Bool[np.ndarray, "height width"], score: Score
+) -> Best:
+    """The threshold at which a score of this map is highest, and that score; exact, see `curve`."""
+    return curve(probability, mask).best(score)
+
+
+def auc(probability: Num[np.ndarray, "height width"], mask: Bool[np.ndarray, "height width"]) -> float:
+    """Area under the receiver operating characteristic of one map; NaN for an empty or a full mask."""
+    return curve(probability, mask).auc()
+
+
+def quantize(probability: Float[np.ndarray, "height width"]) -> UInt16[np.ndarray, "height width"]:
+    """The 16-bit map that is cached and scored: probabilities, clipped to [0, 1], times 65535 and rounded.
+
+    Raises:
+      ValueError: NaN in the map.
+    """
+    if np.isnan(probability).any():
+        raise ValueError("the probability map holds NaN")
+    return np.rint(np.clip(probability, 0, 1) * np.float32(LEVELS)).astype(np.uint16)
+
+
+def _by_histogram(levels: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """All levels, descending, with the spliced and the host pixels at or above each."""
+    joint = levels.ravel() + (mask.ravel().astype(np.int64) << 16)
+    host, spliced = np.bincount(joint, minlength=2 * (LEVELS + 1)).reshape(2, LEVELS + 1)
+    return np.arange(LEVELS, -1, -1) / LEVELS, np.cumsum(spliced[::-1]), np.cumsum(host[::-1])
+
+
+def _by_sorting(probability: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The distinct values, descending, with the spliced and the host pixels at or above each."""
+    order = np.argsort(-probability, axis=None)
+    values = probability.ravel()[order]
+    last = np.append(np.flatnonzero(np.diff(values)), values.size - 1)
+    tp = np.cumsum(mask.ravel()[order])[last]
+    return values[last].astype(np.float64), tp, last + 1 - tp
+
+
+def _ratio(numerator: np.ndarray, denominator: np.ndarray, *, undefined: float) -> Float[np.ndarray, "..."]:
+    """The quotient, and `undefined` where the denominator is 0."""
+    result = np.full(np.shape(denominator), undefined)
+    return np.divide(numerator, denominator, out=result, where=np.asarray(denominator) != 0)
+
+
+def _check(probability: np.ndarray, mask: np.ndarray) -> None:
+    if probability.shape != mask.shape or mask.size == 0:
+        raise ValueError(f"a map of shape {probability.shape} cannot be scored against a mask of shape {mask.shape}")
+    if mask.dtype != np.bool_:
+        raise ValueError(f"the mask must be boolean, not {mask.dtype}")
+    if probability.dtype.kind == "f" and np.isnan(probability).any():
+        raise ValueError("the probability map holds NaN")

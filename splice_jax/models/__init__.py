@@ -1,0 +1,1 @@
+"""Flax modules: pure functions of (variables, arrays), no I/O."""

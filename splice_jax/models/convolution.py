@@ -1,0 +1,136 @@
+"""The 5x5 convolutions of the patch networks, for one image at a time, channels first.
+
+The convolutions have 1, 2, 3 or 32 channels, and a batch of their activations is far larger than a processor's caches.
+XLA's CPU convolution and `reduce_window` gradients are slow at that; one patch at a time as matrix products stays in
+the cache. On accelerators the same functions are plain convolutions, batched by `vmap`.
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float
+
+KERNEL = 5
+REACH = KERNEL // 2
+
+
+def on_cpu() -> bool:
+    """Whether computations run on the CPU by default."""
+    return jax.default_backend() == "cpu"
+
+
+def each(function: Callable, images: Array) -> Array:
+    """Applies `function` to every image of a batch: one after the other on a CPU, all at once elsewhere."""
+    return lax.map(function, images) if on_cpu() else jax.vmap(function)(images)
+
+
+def convolve(
+    image: Float[Array, "inputs height width"],
+    kernel: Float[Array, "5 5 inputs outputs"],
+    *,
+    matmul: bool | None = None,
+) -> Float[Array, "outputs height width"]:
+    """Same-size convolution without bias (cross-correlation, as everywhere in this field).
+
+    Args:
+        image: one image.
+        kernel: the weights in Flax's order.
+        matmul: compute it by matrix products; by default on a CPU only.
+    """
+    if not (on_cpu() if matmul is None else matmul):
+        return _plain(image, kernel)
+    return _gather(image, kernel) if kernel.shape[3] >= kernel.shape[2] else _scatter(image, kernel)
+
+
+def convolve_relu_pool(
+    image: Float[Array, "2*height 2*width"], kernel: Float[Array, "5 5 1 outputs"], *, matmul: bool | None = None
+) -> Float[Array, "outputs height width"]:
+    """Convolution of a single channel, ReLU, 2x2 max-pooling. Arguments as for `convolve`."""
+    if on_cpu() if matmul is None else matmul:
+        return _phases_relu_pool(image, kernel)
+    filtered = jax.nn.relu(_plain(image[None], kernel))
+    return lax.reduce_window(filtered, -jnp.inf, lax.max, (1, 2, 2), (1, 2, 2), "VALID")
+
+
+def _plain(image: Array, kernel: Array) -> Array:
+    return lax.conv_general_dilated(image[None], kernel, (1, 1), "SAME", dimension_numbers=("NCHW", "HWIO", "NCHW"))[0]
+
+
+def _windows(image: Array, size: int, stride: int = 1) -> Array:
+    """Every pixel's surroundings as a column: [channels * size * size, pixels]."""
+    channels, height, width = image.shape
+    padded = jnp.pad(image, ((0, 0), (REACH, REACH), (REACH, REACH)))
+    end = 1 - stride
+    rows = [
+        padded[:, i : i + height + end : stride, j : j + width + end : stride] for i in range(size) for j in range(size)
+    ]
+    return jnp.stack(rows, 1).reshape(channels * size * size, -1)
+
+
+def _gather(image: Array, kernel: Array) -> Array:
+    """Windows first, then one product: cheap where inputs are fewer than outputs."""
+    weights = kernel.transpose(3, 2, 0, 1).reshape(kernel.shape[3], -1)
+    return (weights @ _windows(image, KERNEL)).reshape(-1, *image.shape[1:])
+
+
+def _scatter(image: Array, kernel: Array) -> Array:
+    """One product first, then shift and add: cheap where outputs are fewer than inputs."""
+    inputs, height, width = image.shape
+    outputs = kernel.shape[3]
+    weights = kernel.transpose(0, 1, 3, 2).reshape(-1, inputs)
+    products = lax.split(weights @ image.reshape(inputs, -1), (outputs,) * KERNEL**2)
+    total = jnp.zeros((outputs, height, width), image.dtype)
+    for tap, product in enumerate(products):
+        down, right = REACH - tap // KERNEL, REACH - tap % KERNEL
+        shift = ((0, 0, 0), (down, -down, 0), (right, -right, 0))
+        total += lax.pad(product.reshape(total.shape), jnp.zeros((), image.dtype), shift)
+    return total
+
+
+def _phase_kernels(kernel: Array) -> Array:
+    """The kernel as seen from each of the four pixels of a pooling cell: [4 * outputs, 36]."""
+    outputs = kernel.shape[3]
+    return jnp.concatenate(
+        [
+            jnp.pad(kernel[:, :, 0], ((i, 1 - i), (j, 1 - j), (0, 0))).reshape(-1, outputs).T
+            for i in (0, 1)
+            for j in (0, 1)
+        ]
+    )
+
+
+def _cell_windows(image: Array) -> Array:
+    return _windows(image[None], KERNEL + 1, stride=2)
+
+
+@jax.custom_vjp
+def _phases_relu_pool(image: Array, kernel: Array) -> Array:
+    return _phases_forward(image, kernel)[0]
+
+
+def _phases_forward(image: Array, kernel: Array) -> tuple[Array, tuple[Array, Array, Array]]:
+    phases = jnp.split(_phase_kernels(kernel), 4)
+    windows = _cell_windows(image)
+    largest = phases[0] @ windows
+    winner = jnp.zeros(largest.shape, jnp.int8)
+    for number, phase in enumerate(phases[1:], 1):
+        filtered = phase @ windows
+        winner = jnp.where(filtered > largest, jnp.int8(number), winner)
+        largest = jnp.maximum(filtered, largest)
+    winner = jnp.where(largest > 0, winner, jnp.int8(4))  # 4: the ReLU is closed, no phase gets a gradient
+    pooled = jax.nn.relu(largest).reshape(-1, image.shape[0] // 2, image.shape[1] // 2)
+    return pooled, (image, kernel, winner)
+
+
+def _phases_backward(residuals: tuple[Array, Array, Array], gradient: Array) -> tuple[Array, Array]:
+    image, kernel, winner = residuals
+    gradient = gradient.reshape(winner.shape)
+    windows, image_transpose = jax.vjp(_cell_windows, image)
+    phases, kernel_transpose = jax.vjp(_phase_kernels, kernel)
+    routed = jnp.concatenate([jnp.where(winner == number, gradient, 0) for number in range(4)])
+    return image_transpose(phases.T @ routed)[0], kernel_transpose(routed @ windows.T)[0]
+
+
+_phases_relu_pool.defvjp(_phases_forward, _phases_backward)

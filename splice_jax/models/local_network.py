@@ -1,0 +1,123 @@
+"""The local network: a 64x64 patch to 64 LSTM steps, those to a mask (Cun & Pun 2018; Bappy et al. 2017)."""
+
+import math
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, UInt8
+
+from splice_jax.models.convolution import KERNEL, convolve, convolve_relu_pool, each
+from splice_jax.models.lstm import LSTM
+
+BLOCKS = 8  # a patch is cut into 8 x 8 blocks of 8 x 8 pixels
+BLOCK_SIZE = 8
+PATCH_SIZE = BLOCKS * BLOCK_SIZE
+RESIDUAL_GAIN = 16.0
+LEAK = 0.1
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+INPUT_NORMALIZATIONS = ("unit", "imagenet", "patch", "residual")
+ACTIVATIONS = ("relu", "leaky_relu")
+BLOCK_ORDERS = ("row", "column")
+
+kaiming_normal = nn.initializers.variance_scaling(2.0, "fan_in", "truncated_normal")
+
+
+def imagenet_normalized(image: Float[Array, "... 3"]) -> Float[Array, "... 3"]:
+    """Maps RGB in [0, 1] to ImageNet's zero mean and unit deviation per channel."""
+    return (image - jnp.array(IMAGENET_MEAN)) / jnp.array(IMAGENET_STD)
+
+
+def normalize(patch: UInt8[Array, "height width 3"], how: str) -> Float[Array, "height width 3"]:
+    """The network's input. `residual` keeps what the 3x3 mean does not explain: noise, sharpness, resampling, JPEG.
+
+    Args:
+        patch: RGB in 0..255.
+        how: `unit` ([0, 1], the baseline), `imagenet`, `patch` (its mean removed) or `residual`.
+    """
+    pixels = patch.astype(jnp.float32) / 255
+    if how == "imagenet":
+        return imagenet_normalized(pixels)
+    if how == "patch":
+        return pixels - pixels.mean((0, 1))
+    if how == "residual":
+        return RESIDUAL_GAIN * (pixels - _mean3x3(pixels))
+    return pixels
+
+
+def _mean3x3(image: Array) -> Array:
+    height, width, _ = image.shape
+    padded = jnp.pad(image, ((1, 1), (1, 1), (0, 0)), mode="edge")
+    rows = sum(padded[i : i + height] for i in range(3))
+    return sum(rows[:, j : j + width] for j in range(3)) / 9
+
+
+def to_blocks(features: Float[Array, "n 64 64"], order: str) -> Float[Array, "64 n 64"]:
+    """Cuts maps into 64 blocks of 64 values, a sequence. `column` order is the baseline's transposition."""
+    n = features.shape[0]
+    blocks = features.reshape(n, BLOCKS, BLOCK_SIZE, BLOCKS, BLOCK_SIZE)
+    axes = (1, 3, 0, 2, 4) if order == "row" else (3, 1, 0, 2, 4)
+    return blocks.transpose(axes).reshape(BLOCKS**2, n, BLOCK_SIZE**2)
+
+
+def from_tiles(sequence: Float[Array, "64 n hidden"]) -> Float[Array, "n side side"]:
+    """Lays out each step's values as a square tile, row by row; side = 8 sqrt(hidden)."""
+    _, n, hidden = sequence.shape
+    tile = math.isqrt(hidden)
+    tiles = sequence.reshape(BLOCKS, BLOCKS, n, tile, tile)
+    return tiles.transpose(2, 0, 3, 1, 4).reshape(n, BLOCKS * tile, BLOCKS * tile)
+
+
+class LocalFeatures(NamedTuple):
+    """What the local network knows of each patch."""
+
+    sequence: Float[Array, "64 n hidden"]  # one LSTM output per block
+    active: Float[Array, " n"]  # share of bottleneck pixels above zero: all or none means the activation does nothing
+
+
+class LocalNetwork(nn.Module):
+    """Two convolutions with a one-channel bottleneck, blocks, stacked LSTM."""
+
+    hidden_size: int = 256
+    num_layers: int = 3
+    input_normalization: str = "residual"
+    activation: str = "leaky_relu"
+    block_order: str = "row"
+    compute_dtype: str = "float32"
+
+    @nn.compact
+    def __call__(self, patches: UInt8[Array, "n 64 64 3"]) -> LocalFeatures:
+        first = self.param("conv1", kaiming_normal, (KERNEL, KERNEL, 3, 16))
+        second = self.param("conv2", kaiming_normal, (KERNEL, KERNEL, 16, 1))
+
+        def encode(patch: Array) -> Array:
+            image = normalize(patch, self.input_normalization).transpose(2, 0, 1)
+            return self._activate(convolve(self._activate(convolve(image, first)), second))[0]
+
+        bottleneck = each(encode, patches)
+        lstm = LSTM(self.hidden_size, self.num_layers, self.compute_dtype, name="lstm")
+        sequence = lstm(to_blocks(bottleneck, self.block_order))
+        return LocalFeatures(sequence, (bottleneck > 0).mean((1, 2)))
+
+    def _activate(self, values: Array) -> Array:
+        return jax.nn.relu(values) if self.activation == "relu" else jax.nn.leaky_relu(values, LEAK)
+
+
+class MaskHead(nn.Module):
+    """Tiles of LSTM outputs to per-pixel log-probabilities of (authentic, spliced)."""
+
+    @nn.compact
+    def __call__(self, sequence: Float[Array, "64 n hidden"]) -> Float[Array, "n 64 64 2"]:
+        first = self.param("conv1", kaiming_normal, (KERNEL, KERNEL, 1, 32))
+        second = self.param("conv2", kaiming_normal, (KERNEL, KERNEL, 32, 2))
+        third = self.param("conv3", kaiming_normal, (KERNEL, KERNEL, 2, 2))
+
+        def decode(tiles: Array) -> Array:
+            return convolve(jax.nn.relu(convolve(convolve_relu_pool(tiles, first), second)), third)
+
+        logits = each(decode, from_tiles(sequence)).transpose(0, 2, 3, 1)
+        if logits.shape[1] != PATCH_SIZE:  # hidden sizes other than 256 decode at another resolution
+            logits = jax.image.resize(logits, (logits.shape[0], PATCH_SIZE, PATCH_SIZE, 2), "bilinear")
+        return jax.nn.log_softmax(logits)

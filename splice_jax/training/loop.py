@@ -1,0 +1,212 @@
+"""Training a run from its configuration: `train(config, workdir)`."""
+
+import hashlib
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import optax
+from ml_collections import ConfigDict
+
+from splice_jax.checkpoints import BEST, LAST, Checkpoints
+from splice_jax.configuration import FILE_NAME, field_names, load_config, save_config
+from splice_jax.data import Example, loader, open_split
+from splice_jax.data.builders import cache, prepared
+from splice_jax.data.patch_table import PatchTable, build_table
+from splice_jax.errors import UserError
+from splice_jax.localizers.runs import localizer_from_config, network_from_config
+from splice_jax.models.semi_global import SemiGlobalNetwork, initial_variables
+from splice_jax.training.monitor import Monitor
+from splice_jax.training.optimizer import cosine_schedule, make_optimizer, step_schedule
+from splice_jax.training.step import ParallelStep, Recipe, State, initial_state
+from splice_jax.training.validation import validate
+from splice_jax.weights.archive import load_variables
+
+EVALUATION_FIELDS = ("methods", "evaluation_name", "split", "crf.")
+"""Fields in which a run's configuration may change from one start to the next: training does not look at them."""
+
+
+def train(config: ConfigDict, workdir: Path) -> State:
+    """Trains a run, or goes on with it from its last checkpoint; returns the final state, in host memory.
+
+    A run that was killed and started again ends with the same parameters, bit for bit, as one that was not: the
+    checkpoint holds parameters, optimizer, step, random key and the data's position, and nothing else is remembered.
+
+    Args:
+        config: see configs/default.py.
+        workdir: folder of the run, made where missing: config.json, checkpoints/, metrics.jsonl, tensorboard/.
+
+    Raises:
+        UserError: a field or file that is wrong, a workdir of another configuration, or a loss that is not finite.
+    """
+    network = network_from_config(config)
+    claim_workdir(config, workdir)
+    table, validation = training_data(config)
+    variables = with_global_weights(initial_variables(network, jax.random.key(config.seed)), config)
+    features = backbone_features(network, variables, table, config)
+    steps_per_epoch, batches = _batches(config, table, features)
+    steps = config.num_steps or steps_per_epoch * config.num_epochs
+    schedule = _schedule(config, steps_per_epoch, steps)
+    optimizer = make_optimizer(schedule, clip_norm=config.clip_norm)
+    state = initial_state(variables, optimizer, config.seed)
+
+    # Where a run goes on from: 1. the state, 2. the data's position, 3. the best score so far, 4. the step's number.
+    last, best = Checkpoints(workdir, LAST), Checkpoints(workdir, BEST)
+    record: dict[str, Any] = {"best_score": -math.inf}
+    if last.step is not None:
+        state, record = last.restore(state)
+        batches.set_state(record["data"])
+        print(f"{workdir}: going on after step {last.step}", flush=True)
+    start, best_score = int(state.step), float(record["best_score"])
+
+    parallel = ParallelStep(Recipe(network, optimizer, config.loss, config.augment))
+    replicas = parallel.replicate(state)
+    localizer = localizer_from_config(config, network, state.variables)
+    pending: list[dict[str, jax.Array]] = []
+    with Monitor(workdir, start=start, steps=steps, batch_size=config.batch_size) as monitor:
+        for step in range(start + 1, steps + 1):
+            replicas, scalars = parallel(replicas, next(batches))
+            pending.append(scalars)
+            validating = step % config.validate_every == 0 or step == steps
+            saving = validating or step % config.checkpoint_every == 0
+            if saving or step % config.log_every == 0:
+                monitor.scalars(step, {**_mean(pending, step), "learning_rate": float(schedule(step - 1))})
+                pending = []
+            if validating:
+                state = parallel.unreplicate(replicas)
+                localizer.variables = jax.device_put(state.variables, jax.local_devices()[0])
+                scores, pictures = validate(localizer, validation)
+                monitor.validation(step, scores, pictures)
+                if scores["validation/mcc_best"] > best_score:
+                    best_score = scores["validation/mcc_best"]
+                    best.save(step, state.variables, scores)
+            if saving:
+                record = {"data": batches.get_state(), "best_score": best_score}
+                last.save(step, parallel.unreplicate(replicas), record)
+    return parallel.unreplicate(replicas)
+
+
+def claim_workdir(config: ConfigDict, workdir: Path) -> None:
+    """Writes config.json, unless the folder holds a run of another configuration.
+
+    Raises:
+        UserError: it does, or the folder cannot be written to.
+    """
+    if (workdir / FILE_NAME).exists():
+        old = load_config(workdir)
+        changed = [
+            field
+            for field in sorted({*field_names(config), *field_names(old)})
+            if not field.startswith(EVALUATION_FIELDS) and _value(config, field) != _value(old, field)
+        ]
+        if changed:
+            differences = ", ".join(f"{field} was {_value(old, field)!r}" for field in changed)
+            raise UserError(f"{workdir}: holds a run of another configuration ({differences}); choose a new workdir")
+    save_config(config, workdir)
+
+
+def _value(config: ConfigDict, field: str) -> Any:
+    for part in field.split("."):
+        config = config.get(part) if isinstance(config, ConfigDict) else None
+    return config
+
+
+def training_data(config: ConfigDict) -> tuple[PatchTable, Sequence[Example]]:
+    """The table of the training split, cached beside the prepared data sets, and the validation images, decoded.
+
+    Raises:
+        UserError: missing or wrong data.
+    """
+    examples = open_split(config.dataset, config.data_dir, "train")
+    validation = open_split(config.dataset, config.data_dir, "val")
+    chosen = np.unique(np.linspace(0, len(validation) - 1, min(config.validation_images, len(validation)), dtype=int))
+    source = f"{prepared(config.dataset, config.data_dir).data_path} {config.patch_stride} {config.border}"
+    name = hashlib.sha256(source.encode()).hexdigest()[:16]
+    table = build_table(
+        examples, cache().parent / "patch_tables" / name, stride=config.patch_stride, border=config.border
+    )
+    return table, [validation[int(index)] for index in chosen]
+
+
+def with_global_weights(variables: dict[str, Any], config: ConfigDict) -> dict[str, Any]:
+    """The variables with the frozen network's weights from the file that `global_weights` names.
+
+    Raises:
+        UserError: no such weights.
+    """
+    if "resnet" not in variables["params"]:
+        return variables
+    if not config.global_weights:
+        print("global_weights: empty, the frozen ResNet-18 keeps random weights", flush=True)
+        return variables
+    frozen = {
+        collection: variables[collection]["resnet"] for collection in variables if "resnet" in variables[collection]
+    }
+    loaded = load_variables(Path(config.global_weights), frozen)
+    return variables | {name: variables[name] | {"resnet": loaded[name]} for name in frozen}
+
+
+def backbone_features(
+    network: SemiGlobalNetwork, variables: dict[str, Any], table: PatchTable, config: ConfigDict
+) -> np.ndarray:
+    """The frozen half of the image's half for every image, once: [k, 512] for `resnet18`, else the thumbnails."""
+    if network.global_network != "resnet18":
+        return table.thumbnails
+    apply = jax.jit(lambda images: network.apply(variables, images, method="backbone"))
+    size, count = 32, len(table.thumbnails)
+    chunks = []
+    for start in range(0, count, size):
+        rows = np.minimum(np.arange(start, start + size), count - 1)  # one shape, one compilation
+        chunks.append(np.asarray(apply(table.thumbnails[rows])))
+    return np.concatenate(chunks)[:count]
+
+
+def _batches(config: ConfigDict, table: PatchTable, features: np.ndarray) -> tuple[int, Any]:
+    devices = jax.device_count()
+    if config.batch_size % (config.patches_per_image * devices):
+        raise UserError(
+            f"config.batch_size: {config.batch_size} is no multiple of patches_per_image x devices, "
+            f"{config.patches_per_image} x {devices}"
+        )
+    epochs = config.num_epochs if not config.num_steps else None
+    try:
+        return loader.batches(
+            table,
+            features,
+            batch_size=config.batch_size,
+            patches_per_image=config.patches_per_image,
+            num_epochs=epochs,
+            seed=config.seed,
+            shard=jax.process_index(),
+            shards=jax.process_count(),
+        )
+    except ValueError as error:
+        raise UserError(f"config.{error}") from error
+
+
+def _schedule(config: ConfigDict, steps_per_epoch: int, steps: int) -> optax.Schedule:
+    if config.schedule == "cosine":
+        return cosine_schedule(config.learning_rate, steps, config.warmup_steps)
+    if config.schedule != "step":
+        raise UserError(f"config.schedule: {config.schedule!r} is neither step nor cosine")
+    drops = [epoch * steps_per_epoch for epoch in config.drop_epochs]
+    return step_schedule(config.learning_rate, drops, config.drop_factor, config.warmup_steps)
+
+
+def _mean(pending: list[dict[str, jax.Array]], step: int) -> dict[str, float]:
+    """Scalars averaged over the last steps, fetched together, so that the steps do not wait for one another.
+
+    Raises:
+        UserError: a loss is not finite.
+    """
+    fetched = jax.device_get(pending)
+    for number, scalars in enumerate(fetched, step - len(fetched) + 1):
+        if not np.isfinite(scalars["loss/total"]):
+            raise UserError(
+                f"step {number}: the loss is {scalars['loss/total']}; the run stops with its last checkpoint, "
+                "lower learning_rate or set clip_norm"
+            )
+    return {name: float(np.mean([scalars[name] for scalars in fetched])) for name in fetched[0]}

@@ -1,0 +1,46 @@
+"""Adam with a step schedule, and nothing at all for frozen parameters."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import optax
+
+FROZEN_MODULES = ("resnet",)
+
+
+def is_frozen(params: Any) -> Any:
+    """For every parameter, whether training must leave it as it is: a tree of booleans in the shape of `params`."""
+    return {
+        name: jax.tree.map(lambda _, frozen=name in FROZEN_MODULES: frozen, module) for name, module in params.items()
+    }
+
+
+def step_schedule(learning_rate: float, drops: Sequence[int], factor: float, warmup: int) -> optax.Schedule:
+    """A linear warm-up over `warmup` steps, then `learning_rate`, times `factor` from each step of `drops` on."""
+    constant = optax.piecewise_constant_schedule(learning_rate, dict.fromkeys(drops, factor))
+    if not warmup:
+        return constant
+    ramp = optax.linear_schedule(0.0, 1.0, warmup)
+    return lambda step: constant(step) * ramp(step + 1)
+
+
+def cosine_schedule(learning_rate: float, steps: int, warmup: int) -> optax.Schedule:
+    """A linear warm-up over `warmup` steps, then half a cosine down to zero at `steps`."""
+    return optax.warmup_cosine_decay_schedule(0.0, learning_rate, max(warmup, 1), max(steps, warmup + 1))
+
+
+def make_optimizer(schedule: optax.Schedule, *, clip_norm: float = 0.0) -> optax.GradientTransformation:
+    """Adam (0.9, 0.999) for what is trained; frozen parameters own no moments and get no updates.
+
+    Args:
+        schedule: learning rate by step.
+        clip_norm: gradients of a larger global norm are scaled down to it; 0 never.
+    """
+    adam = optax.adam(schedule)
+    trained = optax.chain(optax.clip_by_global_norm(clip_norm), adam) if clip_norm else adam
+
+    def labels(params: Any) -> Any:
+        return jax.tree.map(lambda frozen: "frozen" if frozen else "trained", is_frozen(params))
+
+    return optax.partition({"trained": trained, "frozen": optax.set_to_zero()}, labels)

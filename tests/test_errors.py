@@ -1,0 +1,33 @@
+"""Exit codes and the one line."""
+
+import pytest
+
+from splice_jax.errors import UserError, run
+
+
+def raising(error: BaseException):
+    def main() -> int:
+        raise error
+
+    return main
+
+
+@pytest.mark.parametrize(
+    ("main", "code", "line"),
+    [
+        (lambda: None, 0, ""),
+        (lambda: 2, 2, ""),
+        (raising(UserError("a.png: broken\n  at byte 3; copy it")), 2, "error: a.png: broken at byte 3; copy it\n"),
+        (raising(KeyboardInterrupt()), 130, "interrupted\n"),
+    ],
+)
+def test_exit_code_and_line(capsys, main, code, line):
+    with pytest.raises(SystemExit) as caught:
+        run(main)
+    assert caught.value.code == code
+    assert capsys.readouterr().err == line
+
+
+def test_a_mistake_of_ours_is_not_hidden():
+    with pytest.raises(ZeroDivisionError):
+        run(raising(ZeroDivisionError()))

@@ -1,0 +1,67 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from configs.default import get_config
+
+ROOT = Path(__file__).parents[1]
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, str(ROOT / "evaluate.py"), *arguments], capture_output=True, text=True)
+
+
+@pytest.fixture
+def workdir(tmp_path: Path) -> Path:
+    config = {
+        "dataset": "folder",
+        "data_dir": str(tmp_path / "images"),
+        "split": "test",
+        "method": "sgn",
+        "methods": "",
+        "evaluation_name": "",
+        "seed": 0,
+        "crf": {"backend": "none"},
+    }
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "--workdir: say which run to evaluate"),
+        (["--workdir=DIR/missing"], "DIR/missing: no such folder"),
+        (["--workdir=DIR/empty"], "no config.json"),
+        (["--workdir=DIR", "--config=configs/default.py"], "--config: the run's own config.json is used"),
+        (["--workdir=DIR", "--config.sed=1"], "--config.sed: no such field; did you mean --config.seed?"),
+        (["--workdir=DIR", "--config.seed=x"], "--config.seed=x: expected a whole number"),
+        (["--workdir=DIR", "--wrkdir=x"], "wrkdir"),
+        (["--workdir=DIR", "extra"], "extra: not understood"),
+        (["--workdir=DIR", "--config.methods=sgm"], "no row is called 'sgm'; there are all_spliced, random, sgn"),
+        (["--workdir=DIR", "--config.methods=sgn+crf"], "add --config.crf.backend=pydensecrf"),
+        (["--workdir=DIR", "--config.crf.backend=dense"], "choose from none, pydensecrf"),
+        (["--workdir=DIR", "--config.data_dir=DIR/nothing", "--config.methods=random"], "DIR/nothing: no such folder"),
+    ],
+)
+def test_mistakes_end_in_one_line_and_exit_code_2(workdir: Path, arguments: list[str], message: str) -> None:
+    (workdir / "empty").mkdir()
+    done = run(*(argument.replace("DIR", str(workdir)) for argument in arguments))
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1
+    assert message.replace("DIR", str(workdir)) in done.stderr
+    assert not (workdir / "evaluation").exists()
+
+
+def test_an_unfinished_run_is_named(workdir: Path) -> None:
+    config = get_config().to_dict() | json.loads((workdir / "config.json").read_text())
+    (workdir / "config.json").write_text(json.dumps(config))
+    done = run(f"--workdir={workdir}")
+    assert done.returncode == 2
+    assert f"{workdir}: holds no trained network yet" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not (workdir / "evaluation").exists()

@@ -1,0 +1,279 @@
+"""Files of every colour kind against the arrays they were made from."""
+
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+
+from splice_jax.errors import UserError
+from splice_jax.images import encode_png, read_image, read_mask, resize
+
+RGB = np.random.default_rng(0).integers(0, 256, (5, 7, 3), np.uint8)
+GREY = RGB[:, :, 0]
+GREY_RGB = np.stack([GREY] * 3, axis=2)
+LOSSLESS = ["PNG", "TIFF", "BMP", "WEBP"]
+
+
+def encoded(image: Image.Image, kind: str = "PNG", **options) -> bytes:
+    file = io.BytesIO()
+    if kind == "WEBP":
+        options["lossless"] = True
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+def png(width: int, height: int, depth: int, colour: int, rows: bytes) -> bytes:
+    """A PNG made by hand: Pillow cannot write 16-bit RGB."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows, 9)) + chunk(b"IEND", b"")
+
+
+def tiff(pixels: np.ndarray, bits: int, photometric: int) -> bytes:
+    """An uncompressed little-endian grey or RGB TIFF made by hand."""
+    height, width, channels = pixels.shape
+    bits_at, pixels_at = 8 + 2 + 9 * 12 + 4, 8 + 2 + 9 * 12 + 4 + 2 * channels
+    entries = [(256, 4, 1, width), (257, 4, 1, height)]
+    entries += [(258, 3, channels, bits if channels == 1 else bits_at), (259, 3, 1, 1), (262, 3, 1, photometric)]
+    entries += [(273, 4, 1, pixels_at), (277, 3, 1, channels), (278, 4, 1, height), (279, 4, 1, pixels.nbytes)]
+    directory = struct.pack("<H", 9) + b"".join(struct.pack("<HHII", *entry) for entry in entries) + b"\0\0\0\0"
+    return b"II*\0\x08\0\0\0" + directory + struct.pack("<H", bits) * channels + pixels.tobytes()
+
+
+@pytest.mark.parametrize("kind", LOSSLESS)
+def test_rgb_comes_back_exactly(kind):
+    np.testing.assert_array_equal(read_image(encoded(Image.fromarray(RGB), kind)), RGB)
+
+
+def test_jpeg_comes_back_nearly():
+    ramp = np.broadcast_to(np.arange(0, 240, 3, dtype=np.uint8)[None, :, None], (40, 80, 3))
+    read = read_image(encoded(Image.fromarray(np.ascontiguousarray(ramp)), "JPEG", quality=95))
+    assert read.shape == (40, 80, 3)
+    assert np.abs(read.astype(int) - ramp).max() <= 4
+
+
+@pytest.mark.parametrize("kind", LOSSLESS)
+def test_grey_is_repeated(kind):
+    read = read_image(encoded(Image.fromarray(GREY), kind))
+    np.testing.assert_array_equal(read, GREY_RGB)
+    read[0, 0, 0] = 1  # An array of one's own, which can be written to.
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "WEBP"])
+def test_alpha_is_dropped_not_composited(kind):
+    alpha = np.full((5, 7, 1), 1, np.uint8)
+    rgba = np.concatenate([RGB, alpha], axis=2)
+    np.testing.assert_array_equal(read_image(encoded(Image.fromarray(rgba), kind)), RGB)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+def test_grey_with_alpha_keeps_its_grey(kind):
+    grey_alpha = np.dstack([GREY, np.zeros_like(GREY)])
+    np.testing.assert_array_equal(read_image(encoded(Image.fromarray(grey_alpha), kind)), GREY_RGB)
+
+
+def test_grey_multiplied_by_its_alpha_is_divided_by_it():
+    file = encoded(Image.fromarray(np.full((1, 1, 2), 100, np.uint8)), "TIFF")
+    associated = file.replace(struct.pack("<HHII", 338, 3, 1, 2), struct.pack("<HHII", 338, 3, 1, 1))
+    assert Image.open(io.BytesIO(associated)).mode == "La"
+    assert read_image(associated).tolist() == [[[255, 255, 255]]]
+
+
+@pytest.mark.parametrize("transparency", [None, 1, bytes([0, 100, 255])])
+def test_palette_colours_are_looked_up_and_transparency_is_dropped(transparency):
+    image = Image.new("P", (3, 1))
+    image.putpalette([10, 20, 30, 40, 50, 60, 70, 80, 90])
+    image.putdata([0, 1, 2])
+    options = {} if transparency is None else {"transparency": transparency}
+    assert read_image(encoded(image, **options)).tolist() == [[[10, 20, 30], [40, 50, 60], [70, 80, 90]]]
+
+
+@pytest.mark.parametrize("options", [{"transparency": (1, 2, 3)}, {}])
+def test_a_transparent_colour_is_kept(options):
+    pixels = np.array([[[1, 2, 3], [4, 5, 6]]], np.uint8)
+    np.testing.assert_array_equal(read_image(encoded(Image.fromarray(pixels), **options)), pixels)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "BMP"])
+def test_1_bit_is_black_and_white(kind):
+    bits = Image.fromarray(np.array([[True, False, True]]))
+    assert read_image(encoded(bits, kind))[0, :, 1].tolist() == [255, 0, 255]
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+def test_16_bit_grey_keeps_its_upper_bits(kind):
+    values = np.array([[0, 255, 256, 0x7FFF, 0x8000, 0xFFFF]], np.uint16)
+    read = read_image(encoded(Image.fromarray(values), kind))
+    assert read[0, :, 0].tolist() == [0, 0, 1, 127, 128, 255]
+
+
+def test_16_bit_grey_tiff_with_white_as_0():
+    values = np.array([[[0], [0x1234], [0xFFFF]]], "<u2")
+    assert read_image(tiff(values, 16, photometric=0))[0, :, 0].tolist() == [255, 255 - 0x12, 0]
+    assert read_image(tiff(values, 16, photometric=1))[0, :, 0].tolist() == [0, 0x12, 255]
+
+
+def test_12_bit_grey_tiff_is_not_dark():
+    packed = np.frombuffer(bytes([0xFF, 0xF8, 0x00]), np.uint8).reshape(1, 3, 1)  # The 12-bit values 0xFFF, 0x800.
+    file = tiff(packed, 12, photometric=1).replace(
+        struct.pack("<HHII", 256, 4, 1, 3), struct.pack("<HHII", 256, 4, 1, 2)
+    )
+    assert read_image(file)[0, :, 0].tolist() == [255, 128]
+
+
+def test_16_bit_rgb_keeps_its_upper_bits():
+    values = (RGB.astype(np.uint16) << 8) | 0x80
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    np.testing.assert_array_equal(read_image(png(7, 5, 16, 2, rows)), RGB)
+    np.testing.assert_array_equal(read_image(tiff(values.astype("<u2"), 16, photometric=2)), RGB)
+
+
+@pytest.mark.parametrize("pixels", [np.zeros((2, 2), np.float32), np.zeros((2, 2), np.int32)])
+def test_values_of_unknown_white_are_refused(pixels):
+    with pytest.raises(UserError, match="x.tif: .* pixels have no agreed white"):
+        read_image(encoded(Image.fromarray(pixels), "TIFF"), name="x.tif")
+
+
+def test_cmyk_ink_becomes_light():
+    """Ink on white paper: no ink is white, full cyan has no red, full black is black."""
+    inks = np.zeros((16, 48, 4), np.uint8)
+    inks[:, 16:32, 0] = 255
+    inks[:, 32:, 3] = 255
+    wanted = np.repeat(np.array([[255, 255, 255], [0, 255, 255], [0, 0, 0]]), 16, axis=0)
+    file = encoded(Image.fromarray(inks, "CMYK"), "JPEG", quality=100, subsampling=0)  # Pillow writes the Adobe form.
+    assert b"Adobe" in file
+    assert np.abs(read_image(file)[8].astype(int) - wanted).max() <= 2
+    np.testing.assert_array_equal(read_image(encoded(Image.fromarray(inks, "CMYK"), "TIFF"))[8], wanted)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "WEBP"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation_is_applied(kind, orientation):
+    # Flat quarters of 16 x 8 pixels survive JPEG well enough to be told apart.
+    quarters = np.kron(np.array([[0, 80], [160, 240]], np.uint8), np.ones((16, 8), np.uint8))
+    image, exif = Image.fromarray(np.dstack([quarters] * 3)), Image.Exif()
+    exif[0x0112] = orientation
+    wanted = np.array(image)
+    upright = {
+        1: wanted,
+        2: wanted[:, ::-1],
+        3: wanted[::-1, ::-1],
+        4: wanted[::-1],
+        5: wanted.transpose(1, 0, 2),
+        6: np.rot90(wanted, -1),
+        7: wanted[::-1, ::-1].transpose(1, 0, 2),
+        8: np.rot90(wanted, 1),
+    }
+    file = encoded(image, kind, exif=exif)
+    read = read_image(file)
+    np.testing.assert_allclose(read, upright[orientation], atol=6)
+    np.testing.assert_array_equal(
+        read, np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(file))).convert("RGB"))
+    )
+
+
+@pytest.mark.parametrize("exif", [b"Exif\0\0nonsense", b"Exif\0\0II*\0\x08\0\0\0\x05\0\x12\x01"])
+def test_broken_exif_does_not_lose_the_picture(exif):
+    file = encoded(Image.fromarray(RGB), exif=exif)
+    np.testing.assert_array_equal(read_image(file), RGB)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "WEBP"])
+def test_the_first_picture_of_many_counts(kind):
+    others = [Image.fromarray(RGB[::-1])]
+    file = encoded(Image.fromarray(RGB), kind, save_all=True, append_images=others)
+    np.testing.assert_array_equal(read_image(file), RGB)
+
+
+def test_strips_join_without_a_seam():
+    tall = np.random.default_rng(1).integers(0, 256, (700, 3, 3), np.uint8)
+    np.testing.assert_array_equal(read_image(encoded(Image.fromarray(tall))), tall)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "BMP", "WEBP"])
+def test_truncated_files_are_refused(kind):
+    noise = np.random.default_rng(2).integers(0, 256, (64, 64, 3), np.uint8)
+    file = encoded(Image.fromarray(noise), kind)
+    assert read_image(file).shape == noise.shape
+    for length in (len(file) // 2, len(file) * 9 // 10, 20):
+        with pytest.raises(UserError, match="^cut: (broken or truncated|not an image)"):
+            read_image(file[:length], name="cut")
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(b"", "an empty file"), (b"GIF89a" + bytes(50), "not an image"), (b"Dear reader,\nno picture.", "not an image")],
+)
+def test_what_is_no_image_is_refused(tmp_path, content, reason):
+    path = tmp_path / "letter.jpg"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=reason) as caught:
+        read_image(path)
+    assert str(path) in str(caught.value)
+
+
+def test_missing_file_and_folder_are_refused(tmp_path):
+    with pytest.raises(UserError, match="absent.png: cannot be opened .no such file"):
+        read_image(tmp_path / "absent.png")
+    with pytest.raises(UserError, match="cannot be opened"):
+        read_image(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("side", "reason"), [(10_000, "decompression bomb"), (10_001, "over 100 mega"), (20_000, "over 100 mega")]
+)
+def test_bombs_are_refused_before_they_are_decoded(monkeypatch, side, reason):
+    compressor = zlib.compressobj(9)
+    line = bytes(1 + (side + 7) // 8)
+    rows = b"".join(compressor.compress(line) for _ in range(side)) + compressor.flush()
+    monkeypatch.setattr(zlib, "compress", lambda *_: rows)
+    file = png(side, side, 1, 0, b"")
+    monkeypatch.setattr(Image.Image, "load", lambda *_: pytest.fail("decoded"))
+    with pytest.raises(UserError, match=reason):
+        read_image(file)
+
+
+def test_a_small_constant_picture_is_no_bomb():
+    assert not read_image(encoded(Image.new("L", (4000, 4000)))).any()
+
+
+def test_masks_are_true_above_127():
+    grey = np.array([[0, 127, 128, 255]], np.uint8)
+    wanted = [[False, False, True, True]]
+    assert read_mask(encoded(Image.fromarray(grey))).tolist() == wanted
+    assert read_mask(encoded(Image.fromarray(np.dstack([grey] * 3)))).tolist() == wanted
+    assert read_mask(encoded(Image.fromarray(grey > 127))).tolist() == wanted
+    assert not read_mask(encoded(Image.new("L", (3, 2)))).any()
+
+
+def test_masks_that_would_need_guessing_are_refused():
+    with pytest.raises(UserError, match="m.png: .*largest value is 1"):
+        read_mask(encoded(Image.fromarray(np.eye(3, dtype=np.uint8))), name="m.png")
+    green = np.zeros((4, 4, 3), np.uint8)
+    green[:2, :, 1], green[2:, :, 0] = 255, 255
+    with pytest.raises(UserError, match="m.png: .*in colours"):
+        read_mask(encoded(Image.fromarray(green)), name="m.png")
+
+
+@pytest.mark.parametrize(
+    "pixels", [RGB, GREY, GREY.astype(np.uint16) * 257, GREY > 99], ids=lambda array: str(array.dtype)
+)
+def test_png_holds_what_was_encoded(pixels):
+    read = np.asarray(Image.open(io.BytesIO(encode_png(pixels))))
+    if pixels.dtype == bool:
+        assert read.dtype == np.uint8
+        pixels = np.where(pixels, 255, 0)
+    np.testing.assert_array_equal(read, pixels)
+
+
+def test_resize_averages_and_keeps_orientation_of_size():
+    checks = np.indices((40, 80)).sum(axis=0) % 2 * 255
+    small = resize(np.dstack([checks.astype(np.uint8)] * 3), (10, 20))
+    assert small.shape == (10, 20, 3)
+    assert np.abs(small[2:-2, 2:-2].astype(int) - 127).max() <= 2
