@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from absl import app, flags
+from absl import app, flags, logging
 
 from splice_jax import configuration, errors
 from splice_jax.errors import UserError
@@ -27,6 +27,7 @@ def main() -> None:
             raise UserError(f"{argv[1]}: not understood; write --workdir=DIR and --config.FIELD=VALUE")
         if not _WORKDIR.value:
             raise UserError("--workdir: say where the run belongs, for example --workdir=runs/columbia")
+        logging.set_verbosity(logging.WARNING)  # Orbax and TFDS tell of every file.
         import jax  # Only now, so that mistakes are told before JAX and TFDS are loaded.
 
         # Small convolutions and products use one core each: a device per core uses them all.

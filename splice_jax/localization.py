@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float32, UInt8, UInt16
+from jaxtyping import Bool, UInt8
 from scipy import ndimage
 from tqdm import tqdm
 
@@ -22,6 +22,7 @@ from splice_jax.errors import UserError, one_line
 from splice_jax.files import replacing
 from splice_jax.images import IMAGE_SUFFIXES, encode_png, read_image
 from splice_jax.localizers.base import Found, Localizer
+from splice_jax.metrics import quantize
 
 TINT = np.array([255, 0, 170], np.uint16)  # A magenta that hardly any photograph holds.
 
@@ -113,7 +114,7 @@ def _localize_file(path: Path, output: Path, localizer: Localizer, raw: bool) ->
     image = read_image(path)
     found = localizer(image)
     stem = output / path.stem
-    _write(stem, ".probability.png", encode_png(to_16_bits(found.probability)))
+    _write(stem, ".probability.png", encode_png(quantize(found.probability)))
     _write(stem, ".mask.png", encode_png(found.mask))
     _write(stem, ".overlay.png", encode_png(overlay(image, found.mask)))
     if raw:
@@ -130,14 +131,6 @@ def _write_raw(stem: Path, found: Found) -> None:
     arrays = {name: array for name, array in vars(found).items() if array is not None}
     with replacing(stem.with_name(f"{stem.name}.npz")) as beside:
         np.savez_compressed(beside, **arrays)
-
-
-def to_16_bits(probability: Float32[np.ndarray, "height width"]) -> UInt16[np.ndarray, "height width"]:
-    """Probabilities of [0, 1] as the nearest of 0 … 65535."""
-    values = np.empty(probability.shape, np.uint16)
-    for strip in _strips(len(values)):
-        values[strip] = np.rint(probability[strip] * np.float32(65535))
-    return values
 
 
 def _strips(rows: int) -> list[slice]:

@@ -26,6 +26,8 @@ class Counts(NamedTuple):
     tn: Int64[np.ndarray, "..."]
 
 
+_STRIP = 256  # rows
+
 Score = Callable[[Counts], Float[np.ndarray, "..."]]
 
 
@@ -145,9 +147,13 @@ def quantize(probability: Float[np.ndarray, "height width"]) -> UInt16[np.ndarra
     Raises:
       ValueError: NaN in the map.
     """
-    if np.isnan(probability).any():
-        raise ValueError("the probability map holds NaN")
-    return np.rint(np.clip(probability, 0, 1) * np.float32(LEVELS)).astype(np.uint16)
+    levels = np.empty(probability.shape, np.uint16)
+    for start in range(0, len(levels), _STRIP):  # whole copies of a hundred megapixels would not fit
+        strip = probability[start : start + _STRIP]
+        if np.isnan(strip).any():
+            raise ValueError("the probability map holds NaN")
+        levels[start : start + _STRIP] = np.rint(np.clip(strip, 0, 1) * np.float32(LEVELS))
+    return levels
 
 
 def _by_histogram(levels: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

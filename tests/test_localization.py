@@ -10,7 +10,7 @@ from PIL import Image
 
 from splice_jax.errors import UserError
 from splice_jax.images import encode_png, read_image, read_mask
-from splice_jax.localization import TINT, find_images, localize_files, overlay, to_16_bits
+from splice_jax.localization import TINT, find_images, localize_files, overlay
 from splice_jax.localizers import Found, Localizer
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
@@ -140,11 +140,6 @@ def test_overlay_takes_any_size(size):
     painted = overlay(np.zeros((*size, 3), np.uint8), np.ones(size, bool))
     assert painted.shape == (*size, 3)
     assert painted[0, 0].tolist() == TINT.tolist()
-
-
-def test_16_bits_are_rounded():
-    probability = np.array([[0, 0.5, 1, 1.4 / 65535, 1.6 / 65535]], np.float32)
-    assert to_16_bits(np.repeat(probability, 600, axis=0))[-1].tolist() == [0, 32768, 65535, 1, 2]
 
 
 def test_arrays_stay_within_16_bytes_per_pixel(tmp_path):

@@ -145,3 +145,10 @@ def test_a_three_megapixel_map_is_scored_in_well_under_a_second() -> None:
     assert abs(whole.best(metrics.mcc).value) < 0.01
     assert abs(whole.auc() - 0.5) < 0.01
     assert time.process_time() - started < 0.5
+
+
+def test_16_bits_are_rounded_and_refuse_nan():
+    probability = np.array([[0, 0.5, 1, 1.4 / 65535, 1.6 / 65535]], np.float32)
+    assert quantize(np.repeat(probability, 600, axis=0))[-1].tolist() == [0, 32768, 65535, 1, 2]
+    with pytest.raises(ValueError, match="NaN"):
+        quantize(np.where(np.arange(600)[:, None] == 599, np.nan, np.zeros((600, 2), np.float32)))

@@ -56,7 +56,7 @@ def batches(
     *,
     batch_size: int,
     patches_per_image: int,
-    num_epochs: int,
+    num_epochs: int | None,
     seed: int,
     shard: int = 0,
     shards: int = 1,
@@ -68,7 +68,7 @@ def batches(
         backbone: one row per image: `SemiGlobalNetwork.backbone` of its thumbnail.
         batch_size: patches per step over all processes; this process gets its share of them.
         patches_per_image: patches of one image that stand in a batch together.
-        num_epochs: how often every patch is seen.
+        num_epochs: how often every patch is seen; None for without end.
         seed: of groups and order.
         shard: number of this process.
         shards: number of processes.

@@ -116,7 +116,7 @@ def open_rows(named: Sequence[str], config: ConfigDict, workdir: Path) -> list[R
 
 def _localizer(name: str, config: ConfigDict, workdir: Path) -> Localizer:
     if name == config.method:
-        return splice_jax.load(workdir, crf="none")
+        return splice_jax.load(workdir, crf="none", config=config)
     return localizer(name, seed=config.seed) if name == "random" else localizer(name)
 
 

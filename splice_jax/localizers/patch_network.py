@@ -4,6 +4,7 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -25,7 +26,7 @@ def _global_feature(network: SemiGlobalNetwork, variables: Mapping[str, Any], th
     def both(module: SemiGlobalNetwork, thumbnails: Array) -> Array:
         return module.global_feature(module.backbone(thumbnails))
 
-    return network.apply(variables, thumbnail[None], method=both)
+    return nn.apply(both, network)(variables, thumbnail[None])
 
 
 @functools.partial(jax.jit, static_argnames="network")
@@ -34,7 +35,7 @@ def _probabilities(
 ) -> tuple[Array, Array]:
     if feature is not None:
         feature = jnp.broadcast_to(feature, (len(batch), feature.shape[1]))
-    outputs = network.apply(variables, batch, feature, method="heads")
+    outputs = nn.apply(SemiGlobalNetwork.heads, network)(variables, batch, feature)
     return jnp.exp(outputs.label[:, 1]), jnp.exp(outputs.mask[..., 1])
 
 

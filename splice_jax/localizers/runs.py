@@ -29,18 +29,19 @@ _CHOICES = {
 }
 
 
-def load(workdir: str | Path, *, crf: str = "none") -> Localizer:
+def load(workdir: str | Path, *, crf: str = "none", config: ConfigDict | None = None) -> Localizer:
     """The localizer of a trained run: its best checkpoint, or the last where no validation took place yet.
 
     Args:
         workdir: folder of the run, as given to train.py.
-        crf: `none`, `pydensecrf`; the CRF's parameters are those of the run's config.json.
+        crf: `none` or `pydensecrf`.
+        config: what says the grid of patches and the CRF's parameters; the run's own config.json by default.
 
     Raises:
         UserError: no run there, no checkpoint in it, or the CRF is not installed.
     """
     workdir = Path(workdir)
-    config = load_config(workdir)
+    config = config or load_config(workdir)
     network = network_from_config(config)
     refine = crf_from_config(config, crf)
     checkpoints = next((kind for kind in (BEST, LAST) if (workdir / "checkpoints" / kind).is_dir()), None)

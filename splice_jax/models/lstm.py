@@ -1,5 +1,8 @@
 """Stacked LSTM layers, each an `nn.scan` over the sequence."""
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -8,11 +11,11 @@ from jaxtyping import Array, Float
 from splice_jax.models.precision import matmul
 
 
-def uniform_by_hidden_size(hidden_size: int) -> nn.initializers.Initializer:
+def uniform_by_hidden_size(hidden_size: int) -> Callable[..., Array]:
     """Uniform in ± 1 / sqrt(hidden size): how the PyTorch baseline's LSTM starts."""
     bound = hidden_size**-0.5
 
-    def initialise(key, shape, dtype=jnp.float32, **_):
+    def initialise(key: Array, shape: Sequence[int], dtype: Any = jnp.float32, **_: Any) -> Array:
         return jax.random.uniform(key, shape, dtype, -bound, bound)
 
     return initialise

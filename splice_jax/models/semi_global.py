@@ -91,7 +91,7 @@ class SemiGlobalNetwork(nn.Module):
         """Patches, each with its image's global feature (None without a global network), to log-probabilities."""
         sequence, active = self.local_network(patches)
         summary = sequence[-1]
-        if self.global_network != "none":
+        if feature is not None:
             summary = jnp.concatenate([summary, feature], axis=-1)
         return Outputs(jax.nn.log_softmax(self.label_head(summary)), self.mask_head(sequence), active)
 

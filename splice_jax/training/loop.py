@@ -17,6 +17,7 @@ from splice_jax.data import Example, loader, open_split
 from splice_jax.data.builders import cache, prepared
 from splice_jax.data.patch_table import PatchTable, build_table
 from splice_jax.errors import UserError
+from splice_jax.files import writable_folder
 from splice_jax.localizers.runs import localizer_from_config, network_from_config
 from splice_jax.models.semi_global import SemiGlobalNetwork, initial_variables
 from splice_jax.training.monitor import Monitor
@@ -43,8 +44,9 @@ def train(config: ConfigDict, workdir: Path) -> State:
         UserError: a field or file that is wrong, a workdir of another configuration, or a loss that is not finite.
     """
     network = network_from_config(config)
-    claim_workdir(config, workdir)
+    check_workdir(config, workdir)
     table, validation = training_data(config)
+    save_config(config, workdir)
     variables = with_global_weights(initial_variables(network, jax.random.key(config.seed)), config)
     features = backbone_features(network, variables, table, config)
     steps_per_epoch, batches = _batches(config, table, features)
@@ -89,13 +91,13 @@ def train(config: ConfigDict, workdir: Path) -> State:
     return parallel.unreplicate(replicas)
 
 
-def claim_workdir(config: ConfigDict, workdir: Path) -> None:
-    """Writes config.json, unless the folder holds a run of another configuration.
+def check_workdir(config: ConfigDict, workdir: Path) -> None:
+    """Makes sure, before any work, that the run can go there.
 
     Raises:
-        UserError: it does, or the folder cannot be written to.
+        UserError: the folder holds a run of another configuration, or cannot be written to.
     """
-    if (workdir / FILE_NAME).exists():
+    if (writable_folder(workdir) / FILE_NAME).exists():
         old = load_config(workdir)
         changed = [
             field
@@ -105,7 +107,6 @@ def claim_workdir(config: ConfigDict, workdir: Path) -> None:
         if changed:
             differences = ", ".join(f"{field} was {_value(old, field)!r}" for field in changed)
             raise UserError(f"{workdir}: holds a run of another configuration ({differences}); choose a new workdir")
-    save_config(config, workdir)
 
 
 def _value(config: ConfigDict, field: str) -> Any:

@@ -27,7 +27,9 @@ def step_schedule(learning_rate: float, drops: Sequence[int], factor: float, war
 
 def cosine_schedule(learning_rate: float, steps: int, warmup: int) -> optax.Schedule:
     """A linear warm-up over `warmup` steps, then half a cosine down to zero at `steps`."""
-    return optax.warmup_cosine_decay_schedule(0.0, learning_rate, max(warmup, 1), max(steps, warmup + 1))
+    if not warmup:
+        return optax.cosine_decay_schedule(learning_rate, max(steps, 1))
+    return optax.warmup_cosine_decay_schedule(0.0, learning_rate, warmup, max(steps, warmup + 1))
 
 
 def make_optimizer(schedule: optax.Schedule, *, clip_norm: float = 0.0) -> optax.GradientTransformation:

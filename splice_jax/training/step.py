@@ -92,9 +92,9 @@ def train_step(state: State, batch: dict[str, Array], *, recipe: Recipe) -> tupl
     params = jax.tree.map(lambda keep, old, new: old if keep else new, frozen, state.params, params)
     batch_stats = {name: state.batch_stats[name] if name == "resnet" else batch_stats[name] for name in batch_stats}
     scalars |= {
-        "norm/gradient": optax.global_norm(gradients),
-        "norm/parameter": optax.global_norm(params),
-        "norm/update": optax.global_norm(updates),
+        "norm/gradient": optax.tree.norm(gradients),
+        "norm/parameter": optax.tree.norm(params),
+        "norm/update": optax.tree.norm(updates),
     }
     new = State(state.step + 1, params, batch_stats, optimizer_state, state.key)
     return new, scalars

@@ -21,7 +21,8 @@ def validate(
     Returns:
         scores `validation/{f1,mcc}_best` (best threshold per image), `validation/{f1,mcc}` (threshold 0.5), `auc`.
     """
-    scores, rows = [], []
+    scores: list[dict[str, float]] = []
+    rows: list[np.ndarray] = []
     for example in examples:
         found = localizer(example.image)
         scores.append(_scores(found, example))

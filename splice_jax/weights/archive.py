@@ -12,7 +12,7 @@ from splice_jax.files import replacing
 
 def save_variables(variables: dict[str, Any], path: Path) -> None:
     """Writes variables to `path`."""
-    arrays = {name: np.asarray(value) for name, value in flatten_dict(variables, sep="/").items()}
+    arrays: dict[str, Any] = {name: np.asarray(value) for name, value in flatten_dict(variables, sep="/").items()}
     with replacing(path) as unfinished, open(unfinished, "wb") as file:
         np.savez(file, **arrays)
 
@@ -26,11 +26,11 @@ def load_variables(path: Path, like: dict[str, Any]) -> dict[str, Any]:
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
-    except (OSError, ValueError, AttributeError) as error:
+    except Exception as error:  # zipfile, zlib and NumPy's header parser have each their own
         raise UserError(f"{path}: cannot be read as a .npz file of weights ({one_line(error)})") from error
     wanted = {name: np.shape(value) for name, value in flatten_dict(like, sep="/").items()}
     wrong = sorted(set(wanted) ^ set(arrays))
-    wrong += [name for name, shape in wanted.items() if name in arrays and arrays[name].shape != shape]
+    wrong += [name for name, shape in wanted.items() if name in arrays and np.shape(arrays[name]) != shape]
     if wrong:
         raise UserError(f"{path}: does not hold this network; missing, left over or misshapen: {', '.join(wrong)}")
     return unflatten_dict(arrays, sep="/")

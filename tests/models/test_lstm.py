@@ -1,0 +1,77 @@
+import jax
+import numpy as np
+import pytest
+
+from splice_jax.models.lstm import LSTM, uniform_by_hidden_size
+
+STEPS, BATCH, INPUTS, HIDDEN = 5, 3, 4, 6
+SEQUENCE = np.random.default_rng(0).standard_normal((STEPS, BATCH, INPUTS)).astype(np.float32)
+
+
+def drawn_parameters(layers: int, scale: float = 0.7) -> dict[str, dict[str, np.ndarray]]:
+    random = np.random.default_rng(1)
+    parameters = {}
+    for layer in range(layers):
+        for half, inputs in (("input", HIDDEN if layer else INPUTS), ("recurrent", HIDDEN)):
+            parameters[f"layer{layer}_{half}"] = {
+                "kernel": scale * random.standard_normal((inputs, 4 * HIDDEN)).astype(np.float32),
+                "bias": scale * random.standard_normal(4 * HIDDEN).astype(np.float32),
+            }
+    return parameters
+
+
+def sigmoid(values: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-values))
+
+
+def looped(parameters: dict[str, dict[str, np.ndarray]], sequence: np.ndarray, layers: int) -> np.ndarray:
+    for layer in range(layers):
+        first, second = (parameters[f"layer{layer}_{half}"] for half in ("input", "recurrent"))
+        hidden = cell = np.zeros((sequence.shape[1], HIDDEN))
+        outputs = []
+        for values in sequence.astype(np.float64):
+            gates = values @ first["kernel"] + first["bias"] + hidden @ second["kernel"] + second["bias"]
+            i, f, g, o = np.split(gates, 4, axis=1)
+            cell = sigmoid(f) * cell + sigmoid(i) * np.tanh(g)
+            hidden = sigmoid(o) * np.tanh(cell)
+            outputs.append(hidden)
+        sequence = np.array(outputs)
+    return sequence
+
+
+@pytest.mark.parametrize("layers", [1, 3])
+def test_lstm_equals_a_plain_loop(layers: int) -> None:
+    parameters = drawn_parameters(layers)
+    found = jax.jit(LSTM(HIDDEN, layers).apply)({"params": parameters}, SEQUENCE)
+    np.testing.assert_allclose(found, looped(parameters, SEQUENCE, layers), atol=1e-5)
+
+
+def test_bfloat16_products_come_close_and_change_no_parameter_or_output_type() -> None:
+    parameters = drawn_parameters(2)
+    found = jax.jit(LSTM(HIDDEN, 2, "bfloat16").apply)({"params": parameters}, SEQUENCE)
+    error = np.abs(found - looped(parameters, SEQUENCE, 2)).max()
+    assert found.dtype == np.float32
+    assert 1e-4 < error < 0.03
+    shapes = jax.eval_shape(LSTM(HIDDEN, 2, "bfloat16").init, jax.random.key(0), SEQUENCE)
+    assert {leaf.dtype for leaf in jax.tree.leaves(shapes)} == {np.dtype(np.float32)}
+
+
+def test_later_inputs_do_not_reach_back() -> None:
+    apply = jax.jit(LSTM(HIDDEN, 1).apply)
+    changed = SEQUENCE.copy()
+    changed[3] += 1
+    before, after = (apply({"params": drawn_parameters(1)}, sequence) for sequence in (SEQUENCE, changed))
+    np.testing.assert_array_equal(before[:3], after[:3])
+    assert np.all(before[3:] != after[3:])
+
+
+def test_the_papers_lstm_has_as_many_parameters_as_pytorchs() -> None:
+    shapes = jax.eval_shape(LSTM(256, 3).init, jax.random.key(0), np.zeros((64, 1, 64), np.float32))
+    by_hand = 4 * 256 * (64 + 256 + 2) + 2 * 4 * 256 * (256 + 256 + 2)
+    assert sum(leaf.size for leaf in jax.tree.leaves(shapes)) == by_hand == 1_382_400
+
+
+def test_initial_values_are_uniform_within_the_bound() -> None:
+    values = np.asarray(uniform_by_hidden_size(64)(jax.random.key(0), (100, 100)))
+    assert np.abs(values).max() <= 1 / 8
+    np.testing.assert_allclose(np.quantile(values, [0.1, 0.5, 0.9]), [-0.1, 0, 0.1], atol=0.005)
