@@ -12,7 +12,7 @@ from pathlib import Path
 
 from absl import app, flags, logging
 
-from splice_jax import configuration, errors
+from splice_jax import allocator, configuration, errors
 from splice_jax.errors import UserError
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "folder of the run, made where missing")
@@ -28,6 +28,7 @@ def main() -> None:
         if not _WORKDIR.value:
             raise UserError("--workdir: say where the run belongs, for example --workdir=runs/columbia")
         logging.set_verbosity(logging.WARNING)  # Orbax and TFDS tell of every file.
+        allocator.keep_memory()
         import jax  # Only now, so that mistakes are told before JAX and TFDS are loaded.
 
         # Small convolutions and products use one core each: a device per core uses them all.

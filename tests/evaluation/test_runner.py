@@ -185,7 +185,7 @@ def trained(monkeypatch: pytest.MonkeyPatch, examples: list[Example]) -> None:
     def open_split(dataset: str, data_dir: str, split: str, *, include_authentic: bool = False) -> Sequence[Example]:
         return [e for e in examples if include_authentic or not e.authentic]
 
-    monkeypatch.setitem(vars(splice_jax), "load", lambda workdir, crf: Brightness())
+    monkeypatch.setitem(vars(splice_jax), "load", lambda workdir, crf, config: Brightness())
     monkeypatch.setattr(data, "open_split", open_split)
 
 

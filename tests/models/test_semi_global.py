@@ -6,12 +6,8 @@ import numpy as np
 import pytest
 from numpy.lib.stride_tricks import sliding_window_view
 
-from splice_jax.models.semi_global import (
-    GLOBAL_NETWORKS,
-    GlobalCNN,
-    SemiGlobalNetwork,
-    initial_variables,
-)
+from splice_jax.models.resnet import ResNet18
+from splice_jax.models.semi_global import GLOBAL_NETWORKS, GlobalCNN, SemiGlobalNetwork, initial_variables
 
 PATCHES = np.random.default_rng(0).integers(0, 256, (4, 64, 64, 3), np.uint8)
 THUMBNAILS = np.random.default_rng(1).integers(0, 256, (2, 224, 224, 3), np.uint8)
@@ -122,11 +118,54 @@ def test_compiled_equals_eager() -> None:
     jax.tree.map(close, eager, compiled("resnet18")(PATCHES, FEATURES, OWNER))
 
 
-def windows(image: np.ndarray) -> np.ndarray:
-    return sliding_window_view(np.pad(image, ((1, 1), (1, 1), (0, 0))), (3, 3), (0, 1))[::2, ::2]
+def cnn_in_numpy(variables: dict, images: np.ndarray, train: bool) -> tuple[np.ndarray, dict]:
+    """The flattened features, and the running statistics afterwards."""
+    params, statistics = variables["params"], {}
+    for layer in range(1, 6):
+        padded = np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)))
+        windows = sliding_window_view(padded, (3, 3), (1, 2))[:, ::2, ::2]
+        conv = params[f"conv{layer}"]
+        images = np.einsum("nhwcij,ijco->nhwo", windows, conv["kernel"], optimize=True) + conv["bias"]
+        if layer < 5:
+            images, affine, running = (
+                np.maximum(images, 0),
+                params[f"bn{layer}"],
+                variables["batch_stats"][f"bn{layer}"],
+            )
+            batch = {"mean": images.mean((0, 1, 2)), "var": images.var((0, 1, 2))}
+            used = batch if train else running
+            images = (images - used["mean"]) / np.sqrt(used["var"] + 1e-5) * affine["scale"] + affine["bias"]
+            share = 0.1 if train else 0
+            statistics[f"bn{layer}"] = {name: (1 - share) * running[name] + share * batch[name] for name in batch}
+    return images.reshape(len(images), -1), statistics
 
 
-def test_global_cnn_equals_numpy_in_training_and_inference() -> None:
+@pytest.mark.parametrize("train", [False, True])
+def test_global_cnn_equals_numpy(train: bool) -> None:
     variables = {name: drawn_variables("cnn")[name]["global_cnn"] for name in ("params", "batch_stats")}
-    images = np.random.default_rng(4).standard_normal((2, 224, 224, 3)).astype(np.float32)
-    ...
+    images = np.random.default_rng(4).standard_normal((2, 64, 50, 3)).astype(np.float32)
+    apply = jax.jit(functools.partial(GlobalCNN().apply, train=train, mutable=["batch_stats"]))
+    features, updates = apply(variables, images)
+    expected, statistics = cnn_in_numpy(variables, images, train)
+    np.testing.assert_allclose(features, expected, atol=1e-3)
+    jax.tree.map(
+        functools.partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-5), updates["batch_stats"], statistics
+    )
+
+
+def test_only_the_cnns_statistics_change_in_training() -> None:
+    for kind, backbone, changes in (("resnet18", FEATURES, False), ("cnn", THUMBNAILS, True)):
+        apply = functools.partial(SMALL[kind].apply, train=True, mutable=["batch_stats"], method="global_feature")
+        before = drawn_variables(kind)["batch_stats"]
+        after = jax.jit(apply)(drawn_variables(kind), backbone)[1].get("batch_stats", before)
+        same = jax.tree.leaves(jax.tree.map(np.array_equal, before, after))
+        assert not any(same) if changes else all(same)
+
+
+def test_the_backbone_of_a_resnet_is_a_function_of_the_normalised_thumbnail() -> None:
+    network, variables = SMALL["resnet18"], drawn_variables("resnet18")
+    small = THUMBNAILS[:, :32, :32]  # a ResNet takes any size, and small ones are fast
+    found = jax.jit(functools.partial(network.apply, method="backbone"))(variables, small)
+    pixels = (small / np.float32(255) - np.float32([0.485, 0.456, 0.406])) / np.float32([0.229, 0.224, 0.225])
+    module = {name: variables[name]["resnet"] for name in ("params", "batch_stats")}
+    np.testing.assert_allclose(found, jax.jit(ResNet18().apply)(module, pixels), rtol=1e-3, atol=1e-3)

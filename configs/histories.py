@@ -1,0 +1,27 @@
+"""Splices composed from one's own photographs, host and donor each with a processing history: for real photographs.
+
+    splice-jax compose PHOTOS --regions=SEGMENTATIONS --output=splices --count=4000
+    python train.py --config=configs/histories.py --workdir=runs/histories --config.data_dir=splices
+    python evaluate.py --workdir=runs/histories
+
+A quarter of the paper's hidden size and one LSTM layer: it sees several times as many patches in the same time. What it
+reaches, and in how long, is in README.md.
+"""
+
+from ml_collections import ConfigDict
+
+from configs import default
+
+
+def get_config() -> ConfigDict:
+    """Training on composed splices."""
+    config = default.get_config()
+    config.dataset = "folder"
+    config.hidden_size = 64
+    config.num_layers = 1
+    config.patches_per_image = 8
+    config.learning_rate = 3e-3
+    config.num_steps = 4000
+    config.schedule = "cosine"
+    config.warmup_steps = 100
+    return config

@@ -1,0 +1,109 @@
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.test_util import check_grads
+
+from splice_jax.losses import semi_global_loss, smoothness, weighted_cross_entropy
+
+SPLICED = np.array([0.25, 0.5, 0.8])  # probability of each element
+TARGET = np.array([0, 1, 1])
+WEIGHTED = -(np.log(0.75) + 5 * np.log(0.5) + 5 * np.log(0.8))  # with weights 1 and 5
+
+LABELS, MASKS = np.array([1, 0]), np.array([[[1, 1], [1, 0]], [[0, 0], [0, 1]]])
+FIELDS = {"class_weights": (1.0, 4.0), "beta": 10.0, "smooth": 0.5}
+compiled_loss = jax.jit(semi_global_loss, static_argnames=("class_weights", "normalization"))
+
+
+def log_probability(spliced: np.ndarray) -> np.ndarray:
+    with np.errstate(divide="ignore"):
+        return np.log(np.stack([1 - spliced, spliced], -1)).astype(np.float32)
+
+
+@pytest.mark.parametrize(("normalization", "divisor"), [("count", 3), ("weight", 11)])
+@pytest.mark.parametrize("transform", [lambda function: function, jax.jit])
+def test_weighted_cross_entropy_by_hand(normalization, divisor, transform) -> None:
+    loss = transform(functools.partial(weighted_cross_entropy, normalization=normalization))
+    value = loss(jnp.asarray(log_probability(SPLICED)), jnp.asarray(TARGET), jnp.array([1.0, 5.0]))
+    assert value == pytest.approx(WEIGHTED / divisor, rel=1e-6)
+
+
+def test_equal_weights_of_one_are_the_mean_negative_log_likelihood_either_way() -> None:
+    likelihoods = np.array([0.75, 0.5, 0.8])
+    for normalization in ("count", "weight"):
+        value = weighted_cross_entropy(
+            jnp.asarray(log_probability(SPLICED)), jnp.asarray(TARGET), jnp.ones(2), normalization
+        )
+        assert value == pytest.approx(-np.log(likelihoods).mean(), rel=1e-6)
+
+
+def test_unknown_normalization_is_refused() -> None:
+    with pytest.raises(ValueError, match="loss.normalization: 'mean' is neither of count, weight"):
+        weighted_cross_entropy(jnp.asarray(log_probability(SPLICED)), jnp.asarray(TARGET), jnp.ones(2), "mean")
+
+
+def test_smoothness_by_hand() -> None:
+    mask = np.array([[[0.1, 0.3], [0.5, 0.7]], [[1.0, 0.0], [0.0, 0.0]]])
+    label = np.array([0.9, 0.05])
+    expected = ((0.9 - 0.4) + (0.25 - 0.05)) / 2
+    assert smoothness(log_probability(mask), log_probability(label)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_smoothness_is_zero_where_the_heads_agree() -> None:
+    mask = np.array([[[0.25, 0.75], [0.5, 0.5]], [[1.0, 0.0], [0.0, 0.0]]])
+    assert smoothness(log_probability(mask), log_probability(np.array([0.5, 0.25]))) == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize(("normalization", "divisors"), [("count", (2, 8)), ("weight", (5, 20))])
+def test_all_terms_and_their_sum_by_hand(normalization: str, divisors: tuple[int, int]) -> None:
+    label = np.array([0.5, 0.2])
+    mask = np.array([[[0.5, 0.5], [0.8, 0.1]], [[0.1, 0.1], [0.2, 0.4]]])
+    classification = -(4 * np.log(0.5) + np.log(0.8)) / divisors[0]
+    spliced = 4 * (np.log(0.5) + np.log(0.5) + np.log(0.8) + np.log(0.4))
+    segmentation = -(spliced + 3 * np.log(0.9) + np.log(0.8)) / divisors[1]
+    smooth = (abs(1.9 / 4 - 0.5) + abs(0.8 / 4 - 0.2)) / 2
+    terms = compiled_loss(
+        log_probability(label), log_probability(mask), LABELS, MASKS, normalization=normalization, **FIELDS
+    )
+    expected = (classification + 10 * segmentation + 0.5 * smooth, classification, segmentation, smooth)
+    np.testing.assert_allclose(terms, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("normalization", ["count", "weight"])
+def test_gradients_equal_differences(normalization: str) -> None:
+    random = np.random.default_rng(0)
+    logits = [random.standard_normal(shape).astype(np.float32) for shape in ((2, 2), (2, 2, 2, 2))]
+
+    def loss(label, mask):
+        label, mask = jax.nn.log_softmax(label), jax.nn.log_softmax(mask)
+        return semi_global_loss(label, mask, LABELS, MASKS, normalization=normalization, **FIELDS).total
+
+    check_grads(jax.jit(loss), logits, order=1, modes=["rev"], atol=1e-2, rtol=1e-2, eps=1e-2)
+
+
+@pytest.mark.parametrize("normalization", ["count", "weight"])
+def test_probabilities_of_exactly_zero_and_one_stay_finite(normalization: str) -> None:
+    def loss(label, mask):
+        return semi_global_loss(label, mask, LABELS, MASKS, normalization=normalization, **FIELDS).total
+
+    both = jax.jit(jax.value_and_grad(loss, (0, 1)))
+    right = both(log_probability(LABELS), log_probability(MASKS))
+    wrong = both(log_probability(1 - LABELS), log_probability(1 - MASKS))
+    for value, gradients in (right, wrong):
+        assert np.isfinite(value)
+        assert all(np.isfinite(gradient).all() for gradient in gradients)
+    smooth = 0.5 * np.mean([1 - 3 / 4, 1 / 4])
+    mean_weights = 11 if normalization == "weight" else 4 * 1 / 2 + 1 / 2 + 10 * (4 * 4 + 4) / 8
+    assert right[0] == pytest.approx(smooth, abs=1e-6)
+    assert wrong[0] == pytest.approx(100 * mean_weights + smooth, rel=1e-6)
+
+
+def test_logits_that_saturate_still_pull_back() -> None:
+    def loss(logits):
+        return weighted_cross_entropy(jax.nn.log_softmax(logits), jnp.array([1]), jnp.ones(2), "count")
+
+    value, gradient = jax.value_and_grad(loss)(jnp.array([[80.0, 0.0]]))  # the float32 probability is 0 to 34 digits
+    assert value == pytest.approx(80)
+    np.testing.assert_allclose(gradient, [[1, -1]], atol=1e-6)
