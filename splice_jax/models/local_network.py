@@ -53,6 +53,11 @@ def _mean3x3(image: Array) -> Array:
     return (rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:]) / 9
 
 
+def activate(values: Array, how: str) -> Array:
+    """`relu` (the baseline) or `leaky_relu`, through whose closed side a gradient still comes."""
+    return jax.nn.relu(values) if how == "relu" else jax.nn.leaky_relu(values, LEAK)
+
+
 def to_blocks(features: Float[Array, "n 64 64"], order: str) -> Float[Array, "64 n 64"]:
     """Cuts maps into 64 blocks of 64 values, a sequence. `column` order is the baseline's transposition."""
     n = features.shape[0]
@@ -93,19 +98,22 @@ class LocalNetwork(nn.Module):
 
         def encode(patch: Array) -> Array:
             image = normalize(patch, self.input_normalization).transpose(2, 0, 1)
-            return self._activate(convolve(self._activate(convolve(image, first)), second))[0]
+            features = activate(convolve(image, first), self.activation)
+            return activate(convolve(features, second), self.activation)[0]
 
         bottleneck = each(encode, patches)
         lstm = LSTM(self.hidden_size, self.num_layers, self.compute_dtype, name="lstm")
         sequence = lstm(to_blocks(bottleneck, self.block_order))
         return LocalFeatures(sequence, (bottleneck > 0).mean((1, 2)))
 
-    def _activate(self, values: Array) -> Array:
-        return jax.nn.relu(values) if self.activation == "relu" else jax.nn.leaky_relu(values, LEAK)
-
 
 class MaskHead(nn.Module):
-    """Tiles of LSTM outputs to per-pixel log-probabilities of (authentic, spliced)."""
+    """Tiles of LSTM outputs to per-pixel log-probabilities of (authentic, spliced).
+
+    With `relu` the two channels ahead of the last convolution often die: no pixel then exceeds a probability of 0.5.
+    """
+
+    activation: str = "leaky_relu"
 
     @nn.compact
     def __call__(self, sequence: Float[Array, "64 n hidden"]) -> Float[Array, "n 64 64 2"]:
@@ -114,7 +122,8 @@ class MaskHead(nn.Module):
         third = self.param("conv3", kaiming_normal, (KERNEL, KERNEL, 2, 2))
 
         def decode(tiles: Array) -> Array:
-            return convolve(jax.nn.relu(convolve(convolve_relu_pool(tiles, first), second)), third)
+            features = convolve(convolve_relu_pool(tiles, first), second)
+            return convolve(activate(features, self.activation), third)
 
         logits = each(decode, from_tiles(sequence)).transpose(0, 2, 3, 1)
         if logits.shape[1] != PATCH_SIZE:  # hidden sizes other than 256 decode at another resolution

@@ -65,7 +65,7 @@ class SemiGlobalNetwork(nn.Module):
             self.block_order,
             self.compute_dtype,
         )
-        self.mask_head = MaskHead()
+        self.mask_head = MaskHead(self.activation)
         self.label_head = nn.Dense(2, kernel_init=kaiming_normal)
         if self.global_network == "resnet18":
             self.resnet = ResNet18()

@@ -137,7 +137,7 @@ def test_mask_head_of_the_papers_size_equals_scipy() -> None:
     kernels = [drawn_kernel(5, 5, *pair, seed=seed) for seed, pair in enumerate(channels, 1)]
     sequence = drawn(64, 2, 256)
     parameters = {"params": {f"conv{number}": kernel for number, kernel in enumerate(kernels, 1)}}
-    found = jax.jit(MaskHead().apply)(parameters, sequence)
+    found = jax.jit(MaskHead("relu").apply)(parameters, sequence)
     assert found.shape == (2, 64, 64, 2)
 
     tiles = sequence[:, 1].reshape(8, 8, 16, 16).swapaxes(1, 2).reshape(1, 128, 128)
@@ -158,7 +158,7 @@ def test_mask_head_of_hidden_size_64_enlarges_its_map() -> None:
     }
     values = np.arange(64, dtype=np.float32)
     sequence = np.repeat(values[:, None, None], 64, 2) / 64
-    spliced = jax.jit(MaskHead().apply)({"params": kernels}, sequence)[0, ..., 1]
+    spliced = jax.jit(MaskHead("relu").apply)({"params": kernels}, sequence)[0, ..., 1]
     assert spliced.shape == (64, 64)
     logits = values.reshape(8, 8) / 64
     expected = -np.log1p(np.exp(-logits))
