@@ -21,7 +21,7 @@ def get_config() -> ConfigDict:
     config.num_layers = 1
     config.patches_per_image = 8
     config.learning_rate = 3e-3
-    config.num_steps = 4000
+    config.num_steps = 2700
     config.schedule = "cosine"
     config.warmup_steps = 100
     return config

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
@@ -23,6 +24,7 @@ def weighted_cross_entropy(
     target: Int[Array, "..."],
     class_weights: Float[Array, " 2"],
     normalization: str,
+    axis_name: str | None = None,
 ) -> Float[Array, ""]:
     """Mean of -W_target log p_target over all elements.
 
@@ -32,6 +34,8 @@ def weighted_cross_entropy(
         class_weights: W_n and W_s.
         normalization: `count` divides by the number of elements (the paper), `weight` by the sum of their weights
             (PyTorch's weighted NLL, the released code).
+        axis_name: the mapped axis that a batch is spread over, if any: the mean of the results over it is the result of
+            the whole batch.
 
     Raises:
         ValueError: `normalization` is neither.
@@ -42,7 +46,10 @@ def weighted_cross_entropy(
     # Two classes: a selection is much faster than a gather, and so is its gradient.
     chosen = jnp.where(target == 1, log_probability[..., 1], log_probability[..., 0])
     total = -(weight * jnp.maximum(chosen, LOG_FLOOR)).sum()
-    return total / (weight.size if normalization == "count" else weight.sum())
+    if normalization == "count":
+        return total / weight.size
+    sum_of_weights = weight.sum()
+    return total / (sum_of_weights if axis_name is None else jax.lax.pmean(sum_of_weights, axis_name))
 
 
 def smoothness(mask_log_probability: Float[Array, "n 64 64 2"], label_log_probability: Float[Array, "n 2"]) -> Array:
@@ -61,6 +68,7 @@ def semi_global_loss(
     beta: float,
     smooth: float,
     normalization: str,
+    axis_name: str | None = None,
 ) -> LossTerms:
     """The loss of a batch of patches (Cun & Pun 2018).
 
@@ -73,10 +81,11 @@ def semi_global_loss(
         beta: weight of the segmentation term.
         smooth: λ, weight of the term that ties the heads together.
         normalization: see `weighted_cross_entropy`.
+        axis_name: likewise.
     """
     weights = jnp.asarray(class_weights, jnp.float32)
-    classification = weighted_cross_entropy(label_log_probability, labels, weights, normalization)
-    segmentation = weighted_cross_entropy(mask_log_probability, masks, weights, normalization)
+    classification = weighted_cross_entropy(label_log_probability, labels, weights, normalization, axis_name)
+    segmentation = weighted_cross_entropy(mask_log_probability, masks, weights, normalization, axis_name)
     smooth_term = smoothness(mask_log_probability, label_log_probability)
     total = classification + beta * segmentation + smooth * smooth_term
     return LossTerms(total, classification, segmentation, smooth_term)

@@ -1,15 +1,41 @@
-"""What all tests share: JAX on two virtual CPU devices, and the real photographs where they are at hand."""
+"""What all tests share: JAX on two virtual CPU devices, a cache of their own, a tiny trained run, real photographs."""
 
+import importlib.metadata
 import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
+from ml_collections import ConfigDict
+from PIL import Image
 
-# Read when JAX is first imported, by the tests or by the commands they start.
+from configs import default
+
+# Read when JAX is first imported, by the tests or by the commands they start. Networks this small compile for much
+# longer than they run: without optimization, and without emitters that later versions may not know, in an eighth.
 os.environ["JAX_PLATFORMS"] = "cpu"
-os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2"
+os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2 --xla_backend_optimization_level=0"
+if importlib.metadata.version("jax").startswith("0.10."):
+    os.environ["XLA_FLAGS"] += " --xla_cpu_use_fusion_emitters=false"
 
 _REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
+_TRAIN_SIZES = ((64, 64), (130, 100), (100, 128), (64, 96), (130, 70), (90, 64), (128, 128))
+_VALIDATION_SIZES = ((64, 64), (70, 130))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _caches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Nothing is read from or left in the user's own cache; what was compiled once need not be again."""
+    folder = tmp_path_factory.mktemp("caches")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(folder))
+        patch.setenv("JAX_COMPILATION_CACHE_DIR", str(folder / "jax"))
+        import jax
+
+        jax.config.update("jax_compilation_cache_dir", str(folder / "jax"))
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -18,3 +44,67 @@ def real_data() -> Path:
     if not _REAL_DATA.is_dir():
         pytest.skip(f"no real photographs: {_REAL_DATA} is absent")
     return _REAL_DATA
+
+
+def _write_splices(folder: Path, sizes: tuple[tuple[int, int], ...]) -> None:
+    """Noise with a rectangle of other noise in it, as PNG."""
+    for kind in ("images", "masks"):
+        (folder / kind).mkdir(parents=True)
+    for number, (height, width) in enumerate(sizes):
+        random = np.random.default_rng([height, width, number])
+        mask = np.zeros((height, width), bool)
+        mask[: height // 2 + 20, 10 : width // 2 + 20] = True
+        image = random.normal(120, np.where(mask, 40, 10)[..., None], (height, width, 3)).clip(0, 255).astype(np.uint8)
+        Image.fromarray(image).save(folder / "images" / f"{number}.png")
+        Image.fromarray(mask).convert("L").save(folder / "masks" / f"{number}.png")
+
+
+@pytest.fixture(scope="session")
+def splices(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A `folder` data set: seven images to train on, two to validate and two to test with."""
+    folder = tmp_path_factory.mktemp("splices")
+    for split, sizes in {"train": _TRAIN_SIZES, "val": _VALIDATION_SIZES, "test": _VALIDATION_SIZES[::-1]}.items():
+        _write_splices(folder / split, sizes)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny(splices: Path) -> Callable[..., ConfigDict]:
+    """The configuration of a tiny run, fields changed as the arguments say."""
+
+    def configuration(**changes: Any) -> ConfigDict:
+        config = default.get_config()
+        config.update(
+            dataset="folder",
+            data_dir=str(splices),
+            hidden_size=64,
+            num_layers=1,
+            batch_size=8,
+            patches_per_image=2,
+            num_steps=6,
+            log_every=2,
+            checkpoint_every=3,
+            validate_every=4,
+        )
+        config.update(changes)
+        return config
+
+    return configuration
+
+
+class Run(NamedTuple):
+    """A run that was never interrupted."""
+
+    workdir: Path
+    config: ConfigDict
+    state: Any
+    """The final `splice_jax.training.step.State`."""
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tiny: Callable[..., ConfigDict], tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Six steps on two devices; last checkpoint at 3, 4 and 6, validation at 4 and 6. Not to be changed."""
+    from splice_jax.training.loop import train
+
+    workdir = tmp_path_factory.mktemp("runs") / "tiny"
+    return Run(workdir, tiny(), train(tiny(), workdir))

@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from splice_jax import patches
 from splice_jax.data import Example
+from splice_jax.errors import UserError
 from splice_jax.files import replacing
 from splice_jax.images import resize
 
@@ -48,6 +49,8 @@ def build_table(
 ) -> PatchTable:
     """Cuts all images into patches, writes the table into `directory` and maps it; an existing table is taken as it is.
 
+    Of several processes that build the same table, the first to finish gives it to all.
+
     Args:
         examples: images and masks; read once, one at a time.
         directory: where the table belongs; its name should say what it was made from.
@@ -55,8 +58,12 @@ def build_table(
         border: see `patches.grid`.
     """
     if not directory.exists():
-        with replacing(directory) as unfinished:
-            _write(examples, unfinished, stride, border)
+        try:
+            with replacing(directory) as unfinished:
+                _write(examples, unfinished, stride, border)
+        except UserError:
+            if not directory.exists():  # otherwise another process was faster
+                raise
     return open_table(directory)
 
 

@@ -8,7 +8,8 @@ import jax
 from ml_collections import ConfigDict
 
 from splice_jax import crf as crfs
-from splice_jax.checkpoints import BEST, LAST, Checkpoints
+from splice_jax import patches
+from splice_jax.checkpoints import BEST, Checkpoints
 from splice_jax.configuration import load_config
 from splice_jax.errors import UserError
 from splice_jax.localizers.base import Localizer
@@ -30,7 +31,7 @@ _CHOICES = {
 
 
 def load(workdir: str | Path, *, crf: str = "none", config: ConfigDict | None = None) -> Localizer:
-    """The localizer of a trained run: its best checkpoint, or the last where no validation took place yet.
+    """The localizer of a trained run, or of one that is still trained: its best checkpoint so far.
 
     Args:
         workdir: folder of the run, as given to train.py.
@@ -38,17 +39,18 @@ def load(workdir: str | Path, *, crf: str = "none", config: ConfigDict | None = 
         config: what says the grid of patches and the CRF's parameters; the run's own config.json by default.
 
     Raises:
-        UserError: no run there, no checkpoint in it, or the CRF is not installed.
+        UserError: no run there, no checkpoint in it yet, or the CRF is not installed.
     """
     workdir = Path(workdir)
     config = config or load_config(workdir)
     network = network_from_config(config)
     refine = crf_from_config(config, crf)
-    checkpoints = next((kind for kind in (BEST, LAST) if (workdir / "checkpoints" / kind).is_dir()), None)
-    if checkpoints is None:
-        raise UserError(f"{workdir}: holds no trained network yet; train it with train.py --workdir={workdir}")
+    best = Checkpoints(workdir, BEST, read_only=True)
+    if best.step is None:
+        hint = f"train it with train.py --workdir={workdir}, at least to its first validation"
+        raise UserError(f"{workdir}: holds no trained network yet; {hint}")
     shapes = jax.eval_shape(functools.partial(initial_variables, network), jax.random.key(0))
-    variables, _ = Checkpoints(workdir, checkpoints).restore(shapes)
+    variables, _ = best.restore(shapes)
     return localizer_from_config(config, network, variables, refine)
 
 
@@ -56,13 +58,17 @@ def network_from_config(config: ConfigDict) -> SemiGlobalNetwork:
     """The network that a configuration describes.
 
     Raises:
-        UserError: a field that has no such choice.
+        UserError: a field that has no such choice or is out of range.
     """
     for field, choices in _CHOICES.items():
         if config[field] not in choices:
             raise UserError(f"config.{field}: {config[field]!r} is none of {', '.join(choices)}")
     if config.hidden_size not in (64, 256):
         raise UserError(f"config.hidden_size: {config.hidden_size} is neither 64 nor 256, whose tiles are squares")
+    if config.num_layers < 1:
+        raise UserError(f"config.num_layers: {config.num_layers} is less than 1")
+    if not 1 <= config.patch_stride <= patches.PATCH_SIZE:
+        raise UserError(f"config.patch_stride: {config.patch_stride} is not from 1 to {patches.PATCH_SIZE} pixels")
     return SemiGlobalNetwork(
         hidden_size=config.hidden_size,
         num_layers=config.num_layers,

@@ -4,6 +4,7 @@ Without a global network it is the network of Bappy et al. 2017. The image's hal
 is called once per image: `backbone` (frozen, cacheable), then `global_feature` (trained).
 """
 
+import functools
 from typing import NamedTuple
 
 import flax.linen as nn
@@ -11,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, UInt8
 
-from splice_jax.models.local_network import LocalNetwork, MaskHead, imagenet_normalized, kaiming_normal
+from splice_jax.models.local_network import PATCH_SIZE, LocalNetwork, MaskHead, imagenet_normalized, kaiming_normal
 from splice_jax.models.resnet import ResNet18
 
 THUMBNAIL_SIZE = 224
@@ -113,10 +114,9 @@ class SemiGlobalNetwork(nn.Module):
         return self(patches, self.backbone(thumbnails), jnp.arange(len(patches)))
 
 
+@functools.partial(jax.jit, static_argnames="network")
 def initial_variables(network: SemiGlobalNetwork, key: Array) -> dict:
     """Parameters (and BatchNorm statistics, where there are any), drawn from `key`."""
-    size = 64
-    patches = jnp.zeros((1, size, size, 3), jnp.uint8)
+    patches = jnp.zeros((1, PATCH_SIZE, PATCH_SIZE, 3), jnp.uint8)
     thumbnails = jnp.zeros((1, THUMBNAIL_SIZE, THUMBNAIL_SIZE, 3), jnp.uint8)
-    initialise = jax.jit(lambda key: network.init(key, patches, thumbnails, method="everything"))
-    return initialise(key)
+    return dict(network.init(key, patches, thumbnails, method="everything"))

@@ -19,6 +19,7 @@ from splice_jax.data.patch_table import PatchTable, build_table
 from splice_jax.errors import UserError
 from splice_jax.files import writable_folder
 from splice_jax.localizers.runs import localizer_from_config, network_from_config
+from splice_jax.losses import NORMALIZATIONS
 from splice_jax.models.semi_global import SemiGlobalNetwork, initial_variables
 from splice_jax.training.monitor import Monitor
 from splice_jax.training.optimizer import cosine_schedule, make_optimizer, step_schedule
@@ -26,8 +27,16 @@ from splice_jax.training.step import ParallelStep, Recipe, State, initial_state
 from splice_jax.training.validation import validate
 from splice_jax.weights.archive import load_variables
 
+SCHEDULES = ("step", "cosine")
 EVALUATION_FIELDS = ("methods", "evaluation_name", "split", "crf.")
 """Fields in which a run's configuration may change from one start to the next: training does not look at them."""
+
+_COUNTS = ("batch_size", "patches_per_image", "num_epochs", "log_every", "validate_every", "checkpoint_every")
+_RANGES = {
+    **dict.fromkeys((*_COUNTS, "validation_images"), (1, math.inf)),
+    **dict.fromkeys(("num_steps", "warmup_steps", "clip_norm", "cpu_devices"), (0, math.inf)),
+    "seed": (0, 2**32 - 1),
+}
 
 
 def train(config: ConfigDict, workdir: Path) -> State:
@@ -43,10 +52,10 @@ def train(config: ConfigDict, workdir: Path) -> State:
     Raises:
         UserError: a field or file that is wrong, a workdir of another configuration, or a loss that is not finite.
     """
+    check_fields(config)
     network = network_from_config(config)
     check_workdir(config, workdir)
     table, validation = training_data(config)
-    save_config(config, workdir)
     variables = with_global_weights(initial_variables(network, jax.random.key(config.seed)), config)
     features = backbone_features(network, variables, table, config)
     steps_per_epoch, batches = _batches(config, table, features)
@@ -54,6 +63,7 @@ def train(config: ConfigDict, workdir: Path) -> State:
     schedule = _schedule(config, steps_per_epoch, steps)
     optimizer = make_optimizer(schedule, clip_norm=config.clip_norm)
     state = initial_state(variables, optimizer, config.seed)
+    save_config(config, workdir)  # Only now: a mistake above can be mended without a new workdir.
 
     # Where a run goes on from: 1. the state, 2. the data's position, 3. the best score so far, 4. the step's number.
     last, best = Checkpoints(workdir, LAST), Checkpoints(workdir, BEST)
@@ -89,6 +99,25 @@ def train(config: ConfigDict, workdir: Path) -> State:
                 record = {"data": batches.get_state(), "best_score": best_score}
                 last.save(step, parallel.unreplicate(replicas), record)
     return parallel.unreplicate(replicas)
+
+
+def check_fields(config: ConfigDict) -> None:
+    """Makes sure that training can do what the configuration says.
+
+    Raises:
+        UserError: a field that is out of range.
+    """
+    for field, (least, most) in _RANGES.items():
+        if not least <= config[field] <= most:
+            limits = f"less than {least}" if config[field] < least else f"more than {most}"
+            raise UserError(f"config.{field}: {config[field]} is {limits}")
+    if config.schedule not in SCHEDULES:
+        raise UserError(f"config.schedule: {config.schedule!r} is none of {', '.join(SCHEDULES)}")
+    if config.loss.normalization not in NORMALIZATIONS:
+        choices = ", ".join(NORMALIZATIONS)
+        raise UserError(f"config.loss.normalization: {config.loss.normalization!r} is none of {choices}")
+    if len(config.loss.class_weights) != 2:
+        raise UserError(f"config.loss.class_weights: {config.loss.class_weights} are not two weights, W_n and W_s")
 
 
 def check_workdir(config: ConfigDict, workdir: Path) -> None:
@@ -191,8 +220,6 @@ def _batches(config: ConfigDict, table: PatchTable, features: np.ndarray) -> tup
 def _schedule(config: ConfigDict, steps_per_epoch: int, steps: int) -> optax.Schedule:
     if config.schedule == "cosine":
         return cosine_schedule(config.learning_rate, steps, config.warmup_steps)
-    if config.schedule != "step":
-        raise UserError(f"config.schedule: {config.schedule!r} is neither step nor cosine")
     drops = [epoch * steps_per_epoch for epoch in config.drop_epochs]
     return step_schedule(config.learning_rate, drops, config.drop_factor, config.warmup_steps)
 
@@ -201,13 +228,14 @@ def _mean(pending: list[dict[str, jax.Array]], step: int) -> dict[str, float]:
     """Scalars averaged over the last steps, fetched together, so that the steps do not wait for one another.
 
     Raises:
-        UserError: a loss is not finite.
+        UserError: a loss is not finite, or what the step made of the parameters.
     """
     fetched = jax.device_get(pending)
     for number, scalars in enumerate(fetched, step - len(fetched) + 1):
-        if not np.isfinite(scalars["loss/total"]):
-            raise UserError(
-                f"step {number}: the loss is {scalars['loss/total']}; the run stops with its last checkpoint, "
-                "lower learning_rate or set clip_norm"
-            )
+        for name in ("loss/total", "norm/parameter"):
+            if not np.isfinite(scalars[name]):
+                raise UserError(
+                    f"step {number}: {name} is {scalars[name].item()}; the run stops with its last checkpoint, "
+                    "lower learning_rate or set clip_norm"
+                )
     return {name: float(np.mean([scalars[name] for scalars in fetched])) for name in fetched[0]}

@@ -11,6 +11,8 @@ from jaxtyping import UInt8
 from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
+from splice_jax.files import replacing
+
 FILE_NAME = "metrics.jsonl"
 
 
@@ -66,7 +68,8 @@ def _drop_lines_after(path: Path, step: int) -> None:
     if not path.exists():
         return
     kept = [line for line in path.read_text(encoding="utf-8").splitlines() if _step_of(line) <= step]
-    path.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+    with replacing(path) as beside:
+        beside.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
 
 
 def _step_of(line: str) -> float:

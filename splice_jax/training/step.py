@@ -77,7 +77,8 @@ def train_step(state: State, batch: dict[str, Array], *, recipe: Recipe) -> tupl
             train=True,
             mutable=["batch_stats"],
         )
-        terms = semi_global_loss(outputs.label, outputs.mask, batch["labels"], batch["masks"], **recipe.loss)
+        targets = batch["labels"], batch["masks"]
+        terms = semi_global_loss(outputs.label, outputs.mask, *targets, **recipe.loss, axis_name=AXIS)
         scalars = {f"loss/{name}": value for name, value in terms._asdict().items()}
         scalars["bottleneck/active"] = outputs.active.mean()
         scalars["bottleneck/dead_patches"] = (outputs.active == 0).mean()
@@ -122,7 +123,7 @@ class ParallelStep:
 
     def unreplicate(self, state: State) -> State:
         """The state of one device, in host memory."""
-        return jax.tree.map(lambda leaf: np.asarray(leaf[0]), state)
+        return jax.tree.map(lambda leaf: np.array(leaf.addressable_data(0))[0], state)  # a copy: steps donate theirs
 
     def shard(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Splits a batch into equal shares; groups of patches stay with their image."""
@@ -131,6 +132,7 @@ class ParallelStep:
         return shares | {"image": shares["image"] - images * np.arange(self.devices, dtype=np.int32)[:, None]}
 
     def __call__(self, state: State, batch: dict[str, np.ndarray]) -> tuple[State, Scalars]:
-        """One step; scalars are those of the first device, not yet fetched."""
+        """One step; scalars are those of the first device, not yet fetched, as arrays of one element."""
         state, scalars = self._step(state, self.shard(batch))
-        return state, {name: value[0] for name, value in scalars.items()}
+        # `value[0]` would compile to a program for all devices, which takes longer than a small step.
+        return state, {name: value.addressable_data(0) for name, value in scalars.items()}

@@ -24,8 +24,8 @@ def load_variables(path: Path, like: dict[str, Any]) -> dict[str, Any]:
         UserError: no such file, not such a file, or arrays that are missing, left over or of another shape.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as members:
+            arrays = {name: members[name] for name in members.files}
     except Exception as error:  # zipfile, zlib and NumPy's header parser have each their own
         raise UserError(f"{path}: cannot be read as a .npz file of weights ({one_line(error)})") from error
     wanted = {name: np.shape(value) for name, value in flatten_dict(like, sep="/").items()}

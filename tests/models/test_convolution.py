@@ -42,10 +42,9 @@ def test_convolution_equals_scipy(channels: tuple[int, int], matmul: bool) -> No
     np.testing.assert_allclose(found, correlated(image, kernel), atol=1e-4)
 
 
-@pytest.mark.parametrize("channels", [(2, 3), (3, 2)])
-@pytest.mark.parametrize("size", [(1, 3), (4, 4)])
-def test_eager_convolution_of_small_images_equals_scipy(channels: tuple[int, int], size: tuple[int, int]) -> None:
-    image, kernel = drawn((channels[0], *size)), drawn((5, 5, *channels), 1)
+@pytest.mark.parametrize("channels", [(1, 2), (2, 1)])
+def test_eager_convolution_of_an_image_below_the_kernels_size_equals_scipy(channels: tuple[int, int]) -> None:
+    image, kernel = drawn((channels[0], 1, 3)), drawn((5, 5, *channels), 1)
     found = convolve(jnp.asarray(image), jnp.asarray(kernel))
     np.testing.assert_allclose(found, correlated(image, kernel), atol=1e-5)
 
@@ -123,7 +122,7 @@ def test_of_equal_pixels_the_first_gets_the_whole_gradient(matmul: bool) -> None
 
 
 def test_each_applies_the_function_to_every_image() -> None:
-    images = drawn((3, 4, 5))
-    expected = [image - image.mean() for image in images]
+    images = jnp.asarray(drawn((3, 4, 5)))
+    expected = [image - image.mean() for image in np.asarray(images)]
     for apply in (each, jax.jit(each, static_argnums=0)):
         np.testing.assert_allclose(apply(lambda image: image - image.mean(), images), expected, atol=1e-6)

@@ -2,7 +2,7 @@ import jax
 import numpy as np
 import pytest
 
-from splice_jax.models.lstm import LSTM, uniform_by_hidden_size
+from splice_jax.models.lstm import LSTM
 
 STEPS, BATCH, INPUTS, HIDDEN = 5, 3, 4, 6
 SEQUENCE = np.random.default_rng(0).standard_normal((STEPS, BATCH, INPUTS)).astype(np.float32)
@@ -71,7 +71,13 @@ def test_the_papers_lstm_has_as_many_parameters_as_pytorchs() -> None:
     assert sum(leaf.size for leaf in jax.tree.leaves(shapes)) == by_hand == 1_382_400
 
 
-def test_initial_values_are_uniform_within_the_bound() -> None:
-    values = np.asarray(uniform_by_hidden_size(64)(jax.random.key(0), (100, 100)))
-    assert np.abs(values).max() <= 1 / 8
-    np.testing.assert_allclose(np.quantile(values, [0.1, 0.5, 0.9]), [-0.1, 0, 0.1], atol=0.005)
+def test_initial_gates_are_orthogonal_remembering_and_driven_by_inputs() -> None:
+    hidden, inputs = 8, 400
+    variables = jax.jit(LSTM(hidden, 1).init)(jax.random.key(0), np.zeros((1, 1, inputs), np.float32))
+    first, second = (variables["params"][f"layer0_{half}"] for half in ("input", "recurrent"))
+    assert np.std(first["kernel"]) == pytest.approx(2 * inputs**-0.5, rel=0.03)
+    gates = np.split(np.asarray(second["kernel"]), 4, axis=1)
+    for gate in gates:
+        np.testing.assert_allclose(gate.T @ gate, np.eye(hidden), atol=1e-5)
+    assert not np.array_equal(gates[0], gates[1])
+    np.testing.assert_array_equal(first["bias"] + second["bias"], np.repeat([0, 1, 0, 0], hidden))

@@ -1,5 +1,8 @@
 import functools
+from collections.abc import Callable
+from typing import Any
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,7 +10,7 @@ import pytest
 from numpy.lib.stride_tricks import sliding_window_view
 
 from splice_jax.models.resnet import ResNet18
-from splice_jax.models.semi_global import GLOBAL_NETWORKS, GlobalCNN, SemiGlobalNetwork, initial_variables
+from splice_jax.models.semi_global import GLOBAL_NETWORKS, SemiGlobalNetwork, initial_variables
 
 PATCHES = np.random.default_rng(0).integers(0, 256, (4, 64, 64, 3), np.uint8)
 THUMBNAILS = np.random.default_rng(1).integers(0, 256, (2, 224, 224, 3), np.uint8)
@@ -41,8 +44,18 @@ def drawn_variables(kind: str) -> dict:
 
 
 @functools.cache
-def compiled(kind: str):
+def compiled(kind: str) -> Callable:
     return functools.partial(jax.jit(SMALL[kind].apply), drawn_variables(kind))
+
+
+@functools.partial(jax.jit, static_argnames="train")
+def cnn_feature(thumbnails: np.ndarray, *, train: bool = False) -> tuple[jax.Array, dict]:
+    feature = nn.apply(SemiGlobalNetwork.global_feature, SMALL["cnn"], mutable=["batch_stats"])
+    return feature(drawn_variables("cnn"), thumbnails, train=train)
+
+
+def log_odds(log_probability: jax.Array) -> np.ndarray:
+    return np.asarray(log_probability[..., 1] - log_probability[..., 0])
 
 
 @pytest.mark.parametrize(("kind", "count"), [("none", 1_387_014), ("cnn", 2_225_942), ("resnet18", 12_695_366)])
@@ -60,9 +73,9 @@ def test_initial_variables_are_drawn_from_the_key() -> None:
     assert np.std(label_head[0]) == pytest.approx((2 / 64) ** 0.5, rel=0.2)
 
 
-@pytest.mark.parametrize(("kind", "backbone"), [("none", None), ("cnn", THUMBNAILS), ("resnet18", FEATURES)])
-def test_probabilities_of_the_two_classes_sum_to_one(kind: str, backbone: np.ndarray | None) -> None:
-    outputs = compiled(kind)(PATCHES, backbone, OWNER)
+@pytest.mark.parametrize("kind", ["none", "cnn"])
+def test_probabilities_of_the_two_classes_sum_to_one(kind: str) -> None:
+    outputs = compiled(kind)(PATCHES, THUMBNAILS, OWNER)
     assert outputs.label.shape == (4, 2)
     assert outputs.mask.shape == (4, 64, 64, 2)
     assert np.ptp(outputs.mask[..., 1]) > 0.1
@@ -71,51 +84,53 @@ def test_probabilities_of_the_two_classes_sum_to_one(kind: str, backbone: np.nda
 
 
 def test_patches_of_a_batch_do_not_influence_each_other() -> None:
-    apply = compiled("resnet18")
     changed = PATCHES.copy()
     changed[1:] = 255 - changed[1:]
-    before, after = apply(PATCHES, FEATURES, OWNER), apply(changed, FEATURES, OWNER)
+    before, after = (compiled("cnn")(patches, THUMBNAILS, OWNER) for patches in (PATCHES, changed))
     for old, new in zip(before, after, strict=True):
         np.testing.assert_array_equal(old[0], new[0])
         assert not np.array_equal(old[1:], new[1:])
 
 
+def test_the_label_sees_the_last_block() -> None:
+    changed = PATCHES.copy()
+    changed[:, 63, 63] ^= 255
+    before, after = (compiled("none")(patches, THUMBNAILS, OWNER).label for patches in (PATCHES, changed))
+    assert np.all(before != after)
+
+
 def test_another_thumbnail_changes_the_labels_of_its_patches_only_and_no_mask() -> None:
-    apply = compiled("cnn")
     changed = THUMBNAILS.copy()
     changed[1] = 255 - changed[1]
-    before, after = apply(PATCHES, THUMBNAILS, OWNER), apply(PATCHES, changed, OWNER)
+    before, after = (compiled("cnn")(PATCHES, thumbnails, OWNER) for thumbnails in (THUMBNAILS, changed))
     assert np.any(before.label != after.label, axis=1).tolist() == [False, True, True, False]
     np.testing.assert_array_equal(before.mask, after.mask)
 
-
-def test_without_a_global_network_the_backbone_counts_for_nothing() -> None:
-    without = compiled("none")(PATCHES, None, OWNER)
-    with_thumbnails = compiled("none")(PATCHES, THUMBNAILS, OWNER)
-    jax.tree.map(np.testing.assert_array_equal, without, with_thumbnails)
-    assert "global_dense" not in drawn_variables("none")["params"]
-
-
-def test_global_feature_per_image_equals_the_one_per_patch() -> None:
-    feature = functools.partial(compiled("cnn"), method="global_feature")
-    np.testing.assert_allclose(feature(THUMBNAILS)[OWNER], feature(THUMBNAILS[OWNER]), atol=1e-5)
+    # The label is linear in the global feature: its last 256 weights.
+    weights = drawn_variables("cnn")["params"]["label_head"]["kernel"][-256:]
+    moved = cnn_feature(changed)[0] - cnn_feature(THUMBNAILS)[0]
+    expected = (moved @ (weights[:, 1] - weights[:, 0]))[OWNER]
+    np.testing.assert_allclose(log_odds(after.label) - log_odds(before.label), expected, atol=1e-4)
 
 
-def test_label_is_a_linear_function_of_the_last_step_and_the_global_feature() -> None:
-    variables = drawn_variables("resnet18")["params"]
-    feature = FEATURES @ variables["global_dense"]["kernel"] + variables["global_dense"]["bias"]
-    local, label_head = SMALL["resnet18"].bind({"params": variables}).local_network, variables["label_head"]
-    last = jax.jit(lambda patches: local(patches).sequence[-1])(PATCHES)
-    logits = np.concatenate([last, feature[OWNER]], 1) @ label_head["kernel"] + label_head["bias"]
-    expected = logits - np.log(np.exp(logits).sum(1, keepdims=True))
-    np.testing.assert_allclose(compiled("resnet18")(PATCHES, FEATURES, OWNER).label, expected, atol=1e-4)
+def test_without_a_global_network_the_thumbnails_count_for_nothing() -> None:
+    before, after = (compiled("none")(PATCHES, thumbnails, OWNER) for thumbnails in (THUMBNAILS, 255 - THUMBNAILS))
+    jax.tree.map(np.testing.assert_array_equal, before, after)
+    assert set(drawn_variables("none")["params"]) == {"local_network", "label_head", "mask_head"}
 
 
 def test_compiled_equals_eager() -> None:
-    variables = drawn_variables("resnet18")
-    eager = SMALL["resnet18"].apply(variables, jnp.asarray(PATCHES), jnp.asarray(FEATURES), jnp.asarray(OWNER))
-    close = functools.partial(np.testing.assert_allclose, atol=1e-4)
-    jax.tree.map(close, eager, compiled("resnet18")(PATCHES, FEATURES, OWNER))
+    arguments = [jnp.asarray(array) for array in (PATCHES, THUMBNAILS, OWNER)]
+    eager = SMALL["none"].apply(drawn_variables("none"), *arguments)
+    jax.tree.map(functools.partial(np.testing.assert_allclose, atol=1e-4), eager, compiled("none")(*arguments))
+
+
+def test_global_feature_per_image_equals_the_one_per_patch() -> None:
+    np.testing.assert_allclose(cnn_feature(THUMBNAILS)[0][OWNER], cnn_feature(THUMBNAILS[OWNER])[0], atol=1e-5)
+
+
+def imagenet_normalized(thumbnails: np.ndarray) -> np.ndarray:
+    return (thumbnails / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
 
 
 def cnn_in_numpy(variables: dict, images: np.ndarray, train: bool) -> tuple[np.ndarray, dict]:
@@ -127,45 +142,48 @@ def cnn_in_numpy(variables: dict, images: np.ndarray, train: bool) -> tuple[np.n
         conv = params[f"conv{layer}"]
         images = np.einsum("nhwcij,ijco->nhwo", windows, conv["kernel"], optimize=True) + conv["bias"]
         if layer < 5:
-            images, affine, running = (
-                np.maximum(images, 0),
-                params[f"bn{layer}"],
-                variables["batch_stats"][f"bn{layer}"],
-            )
+            images = np.maximum(images, 0)
+            affine, running = params[f"bn{layer}"], variables["batch_stats"][f"bn{layer}"]
             batch = {"mean": images.mean((0, 1, 2)), "var": images.var((0, 1, 2))}
-            used = batch if train else running
+            used, share = (batch, 0.1) if train else (running, 0)
             images = (images - used["mean"]) / np.sqrt(used["var"] + 1e-5) * affine["scale"] + affine["bias"]
-            share = 0.1 if train else 0
-            statistics[f"bn{layer}"] = {name: (1 - share) * running[name] + share * batch[name] for name in batch}
+            statistics[f"bn{layer}"] = {
+                moment: (1 - share) * running[moment] + share * batch[moment] for moment in batch
+            }
     return images.reshape(len(images), -1), statistics
 
 
 @pytest.mark.parametrize("train", [False, True])
-def test_global_cnn_equals_numpy(train: bool) -> None:
-    variables = {name: drawn_variables("cnn")[name]["global_cnn"] for name in ("params", "batch_stats")}
-    images = np.random.default_rng(4).standard_normal((2, 64, 50, 3)).astype(np.float32)
-    apply = jax.jit(functools.partial(GlobalCNN().apply, train=train, mutable=["batch_stats"]))
-    features, updates = apply(variables, images)
-    expected, statistics = cnn_in_numpy(variables, images, train)
-    np.testing.assert_allclose(features, expected, atol=1e-3)
-    jax.tree.map(
-        functools.partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-5), updates["batch_stats"], statistics
-    )
+def test_global_feature_of_the_cnn_equals_numpy(train: bool) -> None:
+    variables = drawn_variables("cnn")
+    cnn = {collection: variables[collection]["global_cnn"] for collection in variables}
+    dense = variables["params"]["global_dense"]
+    flat, statistics = cnn_in_numpy(cnn, imagenet_normalized(THUMBNAILS), train)
+    feature, updates = cnn_feature(THUMBNAILS, train=train)
+    np.testing.assert_allclose(feature, flat @ dense["kernel"] + dense["bias"], atol=1e-3)
+    close = functools.partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-5)
+    jax.tree.map(close, updates["batch_stats"]["global_cnn"], statistics)
 
 
-def test_only_the_cnns_statistics_change_in_training() -> None:
-    for kind, backbone, changes in (("resnet18", FEATURES, False), ("cnn", THUMBNAILS, True)):
-        apply = functools.partial(SMALL[kind].apply, train=True, mutable=["batch_stats"], method="global_feature")
-        before = drawn_variables(kind)["batch_stats"]
-        after = jax.jit(apply)(drawn_variables(kind), backbone)[1].get("batch_stats", before)
-        same = jax.tree.leaves(jax.tree.map(np.array_equal, before, after))
-        assert not any(same) if changes else all(same)
+def test_the_resnet_sees_normalised_thumbnails() -> None:
+    seen = []
+
+    def record(following: Callable, arguments: tuple, keywords: dict, context: nn.module.InterceptorContext) -> Any:
+        if not isinstance(context.module, ResNet18):
+            return following(*arguments, **keywords)
+        seen.append(arguments[0])
+        return jnp.asarray(FEATURES)
+
+    with nn.intercept_methods(record):
+        found = SMALL["resnet18"].apply(drawn_variables("resnet18"), jnp.asarray(THUMBNAILS), method="backbone")
+    np.testing.assert_array_equal(found, FEATURES)
+    np.testing.assert_allclose(seen[0], imagenet_normalized(THUMBNAILS), atol=1e-5)
 
 
-def test_the_backbone_of_a_resnet_is_a_function_of_the_normalised_thumbnail() -> None:
+def test_the_feature_of_a_resnet_is_dense_and_training_moves_no_statistics() -> None:
     network, variables = SMALL["resnet18"], drawn_variables("resnet18")
-    small = THUMBNAILS[:, :32, :32]  # a ResNet takes any size, and small ones are fast
-    found = jax.jit(functools.partial(network.apply, method="backbone"))(variables, small)
-    pixels = (small / np.float32(255) - np.float32([0.485, 0.456, 0.406])) / np.float32([0.229, 0.224, 0.225])
-    module = {name: variables[name]["resnet"] for name in ("params", "batch_stats")}
-    np.testing.assert_allclose(found, jax.jit(ResNet18().apply)(module, pixels), rtol=1e-3, atol=1e-3)
+    apply = functools.partial(network.apply, train=True, mutable=["batch_stats"], method="global_feature")
+    feature, updates = apply(variables, jnp.asarray(FEATURES))
+    dense = variables["params"]["global_dense"]
+    np.testing.assert_allclose(feature, FEATURES @ dense["kernel"] + dense["bias"], atol=1e-4)
+    jax.tree.map(np.testing.assert_array_equal, updates["batch_stats"], variables["batch_stats"])
