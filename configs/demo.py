@@ -17,8 +17,8 @@ def get_config() -> ConfigDict:
     config.hidden_size = 64
     config.num_layers = 1
     config.learning_rate = 3e-3
-    config.num_steps = 1000
+    config.num_steps = 600
     config.schedule = "cosine"
     config.warmup_steps = 100
-    config.validate_every = 250
+    config.validate_every = 200
     return config

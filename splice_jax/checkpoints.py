@@ -3,13 +3,15 @@
 A checkpoint appears under its step's number once it is whole; the one before is removed only then.
 """
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
+from absl import logging
 
 from splice_jax.errors import UserError, one_line
 
@@ -24,7 +26,8 @@ class Checkpoints:
         """`kind`: `LAST` or `BEST`. Missing folders are made, unless `read_only`."""
         self._directory = workdir.absolute() / "checkpoints" / kind
         options = ocp.CheckpointManagerOptions(max_to_keep=1, enable_async_checkpointing=False, read_only=read_only)
-        self._manager = ocp.CheckpointManager(self._directory, options=options)
+        with _only_errors():
+            self._manager = ocp.CheckpointManager(self._directory, options=options)
 
     @property
     def step(self) -> int | None:
@@ -50,8 +53,27 @@ class Checkpoints:
         arguments = {_STATE: ocp.args.StandardRestore(shapes), _RECORD: ocp.args.JsonRestore()}
         try:
             found = self._manager.restore(self.step, args=ocp.args.Composite(**arguments))
+            _check_shapes(found[_STATE], like)
         except (ValueError, KeyError, OSError) as error:
             raise UserError(
                 f"{self._directory}: does not fit the run's config.json, or is damaged ({one_line(error)[:200]})"
             ) from error
         return found[_STATE], found[_RECORD]
+
+
+def _check_shapes(found: Any, like: Any) -> None:
+    """Orbax compares names only."""
+    for (path, array), expected in zip(jax.tree.leaves_with_path(found), jax.tree.leaves(like), strict=True):
+        if np.shape(array) != np.shape(expected):
+            raise ValueError(f"{jax.tree_util.keystr(path)} is {np.shape(array)}, expected {np.shape(expected)}")
+
+
+@contextlib.contextmanager
+def _only_errors() -> Iterator[None]:
+    """Orbax warns of each of its own defaults that reading has no use for."""
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity(logging.ERROR)
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)

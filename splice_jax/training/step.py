@@ -122,8 +122,8 @@ class ParallelStep:
         return jax.device_put(stacked, sharding)
 
     def unreplicate(self, state: State) -> State:
-        """The state of one device, in host memory."""
-        return jax.tree.map(lambda leaf: np.array(leaf.addressable_data(0))[0], state)  # a copy: steps donate theirs
+        """The state of one device, copied to host memory: a step overwrites its own."""
+        return jax.tree.map(lambda leaf: np.array(leaf.addressable_data(0))[0, ...], state)
 
     def shard(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Splits a batch into equal shares; groups of patches stay with their image."""

@@ -132,17 +132,19 @@ def test_the_sequence_changes_from_the_first_changed_block_on() -> None:
     assert np.all(before[step, 1] != after[step, 1])
 
 
-def test_mask_head_of_the_papers_size_equals_scipy() -> None:
+@pytest.mark.parametrize(("activation", "slope"), [("relu", 0), ("leaky_relu", LEAK)])
+def test_mask_head_of_the_papers_size_equals_scipy(activation: str, slope: float) -> None:
     channels = [(1, 32), (32, 2), (2, 2)]
     kernels = [drawn_kernel(5, 5, *pair, seed=seed) for seed, pair in enumerate(channels, 1)]
     sequence = drawn(64, 2, 256)
     parameters = {"params": {f"conv{number}": kernel for number, kernel in enumerate(kernels, 1)}}
-    found = jax.jit(MaskHead("relu").apply)(parameters, sequence)
+    found = jax.jit(MaskHead(activation).apply)(parameters, sequence)
     assert found.shape == (2, 64, 64, 2)
 
     tiles = sequence[:, 1].reshape(8, 8, 16, 16).swapaxes(1, 2).reshape(1, 128, 128)
     cells = np.maximum(correlated(tiles, kernels[0]), 0).reshape(32, 64, 2, 64, 2)
-    logits = correlated(np.maximum(correlated(cells.max((2, 4)), kernels[1]), 0), kernels[2])
+    features = correlated(cells.max((2, 4)), kernels[1])
+    logits = correlated(np.where(features > 0, features, slope * features), kernels[2])
     expected = logits - np.log(np.exp(logits).sum(0))
     np.testing.assert_allclose(found[1], expected.transpose(1, 2, 0), atol=1e-4)
 

@@ -1,0 +1,370 @@
+import json
+import math
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import flax.linen as nn
+import jax
+import numpy as np
+import pytest
+from ml_collections import ConfigDict
+
+from splice_jax.checkpoints import BEST, LAST, Checkpoints
+from splice_jax.data.builders import cache
+from splice_jax.data.patch_table import PatchTable
+from splice_jax.errors import UserError
+from splice_jax.training import loop
+from splice_jax.training.loop import train
+from splice_jax.training.monitor import Monitor
+from splice_jax.training.step import ParallelStep, State
+from splice_jax.weights.archive import save_variables
+
+Configure = Callable[..., ConfigDict]
+
+
+class Killed(BaseException):
+    """No exception that anything would catch."""
+
+
+@pytest.fixture
+def kill(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, int], None]]:
+    """Kills the next run before the given one of its doings: its n-th "step", or "best" or "last" of a step's number."""
+    moment: list[tuple[str, int]] = []
+    save, step = Checkpoints.save, loop.ParallelStep.__call__
+    steps = 0
+
+    def strike(what: str, number: int) -> None:
+        if moment and moment[0] == (what, number):
+            moment.clear()
+            raise Killed
+
+    def saving(self: Checkpoints, number: int, *arguments: Any) -> None:
+        strike(self._directory.name, number)
+        save(self, number, *arguments)
+
+    def stepping(self: ParallelStep, *arguments: Any) -> Any:
+        nonlocal steps
+        steps += 1
+        strike("step", steps)
+        return step(self, *arguments)
+
+    def arm(what: str, number: int) -> None:
+        nonlocal steps
+        steps = 0
+        moment[:] = [(what, number)]
+
+    monkeypatch.setattr(Checkpoints, "save", saving)
+    monkeypatch.setattr(loop.ParallelStep, "__call__", stepping)
+    yield arm
+    assert not moment, "the run was not killed"
+
+
+def metrics(workdir: Path) -> list[dict[str, Any]]:
+    """All lines, without what depends on the time."""
+    lines = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+    return [{name: value for name, value in line.items() if name != "patches_per_second"} for line in lines]
+
+
+def assert_identical(found: Any, expected: Any) -> None:
+    assert jax.tree.structure(found) == jax.tree.structure(expected)
+    jax.tree.map(np.testing.assert_array_equal, found, expected)
+
+
+def test_a_run_killed_twice_ends_as_the_one_that_was_not(
+    tiny: Configure, tiny_run: Any, tmp_path: Path, kill: Callable[[str, int], None]
+) -> None:
+    kill("step", 4)
+    with pytest.raises(Killed):
+        train(tiny(), tmp_path)
+    assert Checkpoints(tmp_path, LAST).step == 3 and Checkpoints(tmp_path, BEST).step is None
+    kill("last", 4)  # its best checkpoint is of step 4 already
+    with pytest.raises(Killed):
+        train(tiny(), tmp_path)
+    assert (Checkpoints(tmp_path, LAST).step, Checkpoints(tmp_path, BEST).step) == (3, 4)
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 5, "loss/tot')
+    assert_identical(train(tiny(), tmp_path), tiny_run.state)
+    assert metrics(tmp_path) == metrics(tiny_run.workdir)
+    for kind, like in ((LAST, tiny_run.state), (BEST, tiny_run.state.variables)):
+        resumed, straight = (Checkpoints(workdir, kind) for workdir in (tmp_path, tiny_run.workdir))
+        assert resumed.step == straight.step
+        assert_identical(resumed.restore(like), straight.restore(like))
+
+
+def test_a_run_that_was_not_interrupted(tiny_run: Any) -> None:
+    lines = metrics(tiny_run.workdir)
+    assert [line["step"] for line in lines] == [2, 3, 4, 4, 6, 6]
+    assert [line["step"] for line in lines if "validation/mcc_best" in line] == [4, 6]
+    for line in lines:
+        assert all(math.isfinite(value) for value in line.values())
+    training = [line for line in lines if "loss/total" in line]
+    terms = ("total", "classification", "segmentation", "smooth")
+    names = {f"loss/{term}" for term in terms} | {f"norm/{of}" for of in ("gradient", "parameter", "update")}
+    assert set(training[0]) == names | {"step", "learning_rate", "bottleneck/active", "bottleneck/dead_patches"}
+    assert [line["learning_rate"] for line in training] == pytest.approx([1e-3] * 4)
+    best = max((line for line in lines if "validation/mcc_best" in line), key=lambda line: line["validation/mcc_best"])
+    assert Checkpoints(tiny_run.workdir, BEST).step == best["step"]
+    assert_identical(Checkpoints(tiny_run.workdir, LAST).restore(tiny_run.state)[0], tiny_run.state)
+    assert tiny_run.state.step == 6
+
+
+class Adding:
+    """In the place of a training step: adds to all parameters a number that follows from the batch and the step."""
+
+    def __init__(self, recipe: Any) -> None:
+        pass
+
+    def replicate(self, state: State) -> State:
+        return state
+
+    def unreplicate(self, state: State) -> State:
+        return jax.tree.map(np.array, state)
+
+    def __call__(self, state: State, batch: dict[str, np.ndarray]) -> tuple[State, dict[str, np.ndarray]]:
+        number = np.float32(batch["patches"].mean() * (1 + state.step))
+        params = jax.tree.map(lambda leaf: np.asarray(leaf) + number, state.params)
+        scalars = {name: np.array([number]) for name in ("loss/total", "norm/parameter")}
+        return state.replace(step=state.step + np.int32(1), params=params), scalars
+
+
+@pytest.fixture
+def scores(monkeypatch: pytest.MonkeyPatch) -> dict[int, float]:
+    """Trains by `Adding`; validation says what stands here for a step, by default what its parameters say."""
+    table: dict[int, float] = {}
+
+    def validate(localizer: Any, examples: Any) -> tuple[dict[str, float], np.ndarray]:
+        bias = float(localizer.variables["params"]["label_head"]["bias"][0])
+        step = number.pop()
+        return {"validation/mcc_best": table.get(step, math.sin(bias))}, np.zeros((2, 2, 3), np.uint8)
+
+    number: list[int] = []
+    scalars = Monitor.scalars
+
+    def remember(self: Monitor, step: int, values: Any) -> None:
+        number[:] = [step]
+        scalars(self, step, values)
+
+    monkeypatch.setattr(loop, "ParallelStep", Adding)
+    monkeypatch.setattr(loop, "validate", validate)
+    monkeypatch.setattr(Monitor, "scalars", remember)
+    return table
+
+
+def test_killed_at_any_point_a_run_ends_as_if_it_had_not_been(
+    tiny: Configure, tmp_path: Path, scores: dict[int, float], kill: Callable[[str, int], None]
+) -> None:
+    straight = train(tiny(), tmp_path / "straight")
+    assert straight.step == 6
+    moments = [("step", 1), ("step", 3), ("last", 3), ("step", 4), ("best", 4), ("last", 4), ("step", 2), ("last", 6)]
+    for moment in moments:
+        kill(*moment)
+        with pytest.raises(Killed):
+            train(tiny(), tmp_path / "killed")
+    assert_identical(train(tiny(), tmp_path / "killed"), straight)
+    assert metrics(tmp_path / "killed") == metrics(tmp_path / "straight")
+    assert_identical(train(tiny(), tmp_path / "killed"), straight)
+    assert metrics(tmp_path / "killed") == metrics(tmp_path / "straight")
+
+
+def test_the_best_of_the_validations_is_kept_across_a_restart(
+    tiny: Configure, tmp_path: Path, scores: dict[int, float], kill: Callable[[str, int], None]
+) -> None:
+    scores.update({1: 0.1, 2: 0.7, 3: 0.6, 4: 0.7, 5: 0.65, 6: 0.2})
+    kill("step", 4)
+    with pytest.raises(Killed):
+        train(tiny(validate_every=1), tmp_path)
+    state = train(tiny(validate_every=1), tmp_path)
+    best = Checkpoints(tmp_path, BEST)
+    assert best.step == 2 and best.restore(state.variables)[1] == {"validation/mcc_best": 0.7}
+    assert Checkpoints(tmp_path, LAST).restore(state)[1]["best_score"] == 0.7
+
+
+def test_an_epoch_is_as_many_steps_as_batches_fit_into_the_data(
+    tiny: Configure, tmp_path: Path, scores: dict[int, float]
+) -> None:
+    # 25 patches of 7 images are 13 groups of 2: three batches of four groups.
+    assert train(tiny(num_steps=0, num_epochs=2), tmp_path / "epochs").step == 6
+    by_steps = train(tiny(), tmp_path / "steps")
+    assert_identical(train(tiny(num_steps=0, num_epochs=2), tmp_path / "epochs").params, by_steps.params)
+
+
+@pytest.mark.parametrize(
+    ("changes", "rates"),
+    [
+        ({"drop_epochs": (1,), "drop_factor": 0.5}, [1e-3, 1e-3, 5e-4, 5e-4]),
+        ({"schedule": "cosine"}, [math.cos(math.pi * step / 12) ** 2 * 1e-3 for step in (1, 2, 3, 5)]),
+        ({"warmup_steps": 4}, [5e-4, 7.5e-4, 1e-3, 1e-3]),
+    ],
+)
+def test_the_learning_rate_of_each_logged_step(
+    tiny: Configure, tmp_path: Path, scores: dict[int, float], changes: dict[str, Any], rates: list[float]
+) -> None:
+    train(tiny(**changes), tmp_path)
+    found = [line["learning_rate"] for line in metrics(tmp_path) if "learning_rate" in line]
+    assert found == pytest.approx(rates, rel=1e-4)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_at_its_step_and_leaves_the_checkpoint(
+    tiny: Configure, tmp_path: Path
+) -> None:
+    config = tiny(drop_epochs=(1,), drop_factor=1e33)  # from step 4 on, the learning rate is 1e30
+    message = r"^step 4: .* is (inf|nan); the run stops with its last checkpoint, lower learning_rate or set clip_norm$"
+    with pytest.raises(UserError, match=message):
+        train(config, tmp_path)
+    assert Checkpoints(tmp_path, LAST).step == 3
+    assert [line["step"] for line in metrics(tmp_path)] == [2, 3]
+
+
+def test_the_first_of_several_bad_steps_is_named(
+    tiny: Configure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scores: dict[int, float]
+) -> None:
+    def bad(self: Adding, state: State, batch: Any) -> tuple[State, dict[str, np.ndarray]]:
+        loss = math.nan if state.step >= 1 else 1.0
+        scalars = {"loss/total": np.array([loss]), "norm/parameter": np.array([1.0])}
+        return state.replace(step=state.step + 1), scalars
+
+    monkeypatch.setattr(Adding, "__call__", bad)
+    with pytest.raises(UserError, match="^step 2: loss/total is nan"):
+        train(tiny(log_every=3), tmp_path)
+    assert Checkpoints(tmp_path, LAST).step is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"batch_size": 6}, "batch_size: 6 is no multiple of patches_per_image x devices, 2 x 2"),
+        ({"batch_size": 64}, "batch_size 64 is larger than the data: 25 patches"),
+        ({"batch_size": 0}, "batch_size: 0 is less than 1"),
+        ({"patches_per_image": 0}, "patches_per_image: 0 is less than 1"),
+        ({"log_every": 0}, "log_every: 0 is less than 1"),
+        ({"validate_every": 0}, "validate_every: 0 is less than 1"),
+        ({"checkpoint_every": -1}, "checkpoint_every: -1 is less than 1"),
+        ({"validation_images": 0}, "validation_images: 0 is less than 1"),
+        ({"num_steps": 0, "num_epochs": 0}, "num_epochs: 0 is less than 1"),
+        ({"num_steps": -1}, "num_steps: -1 is less than 0"),
+        ({"warmup_steps": -1}, "warmup_steps: -1 is less than 0"),
+        ({"clip_norm": -0.5}, "clip_norm: -0.5 is less than 0"),
+        ({"cpu_devices": -2}, "cpu_devices: -2 is less than 0"),
+        ({"seed": -1}, "seed: -1 is less than 0"),
+        ({"seed": 2**32}, "seed: 4294967296 is more than 4294967295"),
+        ({"schedule": "linear"}, "schedule: 'linear' is none of step, cosine"),
+        ({"loss": {"normalization": "sum"}}, "loss.normalization: 'sum' is none of count, weight"),
+        ({"loss": {"class_weights": (1.0,)}}, r"loss.class_weights: \(1.0,\) are not two weights"),
+        ({"hidden_size": 100}, "hidden_size: 100 is neither 64 nor 256"),
+        ({"num_layers": 0}, "num_layers: 0 is less than 1"),
+        ({"patch_stride": 100}, "patch_stride: 100 is not from 1 to 64"),
+        ({"method": "noi1"}, "method: 'noi1' is none of sgn, bappy"),
+        ({"global_network": "vgg"}, "global_network: 'vgg' is none of"),
+    ],
+)
+def test_a_field_that_cannot_be_is_named_and_can_be_mended_in_the_same_workdir(
+    tiny: Configure, tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UserError, match=rf"^config\.{message}") as caught:
+        train(tiny(**changes), tmp_path)
+    assert "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_workdir_of_another_configuration_is_refused_with_the_fields(tiny: Configure, tiny_run: Any) -> None:
+    before = (tiny_run.workdir / "config.json").read_bytes()
+    with pytest.raises(UserError, match=r"tiny: holds a run of another configuration") as caught:
+        train(tiny(seed=1, loss={"beta": 5.0}), tiny_run.workdir)
+    assert "(loss.beta was 10.0, seed was 0); choose a new workdir" in str(caught.value)
+    assert (tiny_run.workdir / "config.json").read_bytes() == before
+
+
+def test_what_only_an_evaluation_looks_at_may_change(tiny: Configure, tiny_run: Any) -> None:
+    other = tiny(methods="random", evaluation_name="x", split="val", crf={"backend": "none", "iterations": 1})
+    loop.check_workdir(other, tiny_run.workdir)
+    with pytest.raises(UserError, match="method was 'sgn'"):
+        loop.check_workdir(tiny(method="bappy"), tiny_run.workdir)
+
+
+def test_a_field_that_came_or_went_is_another_configuration(tiny: Configure, tiny_run: Any) -> None:
+    newer = tiny()
+    newer.weight_decay = 0.1
+    with pytest.raises(UserError, match="weight_decay was None"):
+        loop.check_workdir(newer, tiny_run.workdir)
+
+
+def test_a_workdir_that_cannot_be_written_to_is_named(
+    tiny: Configure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="file: no folder that can be written to"):
+        train(tiny(), tmp_path / "file")
+    # Permissions do not bind root, who runs many a test.
+    monkeypatch.setattr("os.access", lambda *_: False)
+    with pytest.raises(UserError, match="run: no folder that can be written to .permission denied"):
+        train(tiny(), tmp_path / "run")
+
+
+def test_data_without_a_validation_split_are_named(tiny: Configure, splices: Path, tmp_path: Path) -> None:
+    shutil.copytree(splices / "train", tmp_path / "data" / "train")
+    with pytest.raises(UserError, match="data has no 'val'; it has train"):
+        train(tiny(data_dir=str(tmp_path / "data")), tmp_path / "run")
+    with pytest.raises(UserError, match="absent: no such folder"):
+        train(tiny(data_dir=str(tmp_path / "absent")), tmp_path / "run")
+    assert list((tmp_path / "run").iterdir()) == []
+
+
+def test_patches_are_cut_once_for_each_grid(tiny: Configure) -> None:
+    tables = cache().parent / "patch_tables"
+    table, validation = loop.training_data(tiny())
+    before = set(tables.iterdir())
+    assert [example.image.shape for example in validation] == [(64, 64, 3), (70, 130, 3)]
+    assert len(loop.training_data(tiny())[0].patches) == len(table.patches) == 25
+    assert set(tables.iterdir()) == before
+    assert len(loop.training_data(tiny(patch_stride=32))[0].patches) > 25
+    assert len(set(tables.iterdir()) - before) == 1
+    assert len(loop.training_data(tiny(validation_images=1))[1]) == 1
+
+
+class Summing(nn.Module):
+    """A backbone whose features are sums."""
+
+    global_network: str = "resnet18"
+
+    @nn.compact
+    def backbone(self, images: Any) -> Any:
+        return images.astype(float).sum((1, 2))
+
+
+def thumbnails(count: int) -> PatchTable:
+    images = np.random.default_rng(0).integers(0, 256, (count, 224, 224, 3), np.uint8)
+    empty = np.empty(0, np.uint8)
+    return PatchTable(empty, empty, empty, empty.astype(np.int32), images)
+
+
+@pytest.mark.parametrize("count", [3, 32, 40])
+def test_frozen_features_are_computed_of_every_image_once(tiny: Configure, count: int) -> None:
+    table = thumbnails(count)
+    network: Any = Summing()
+    features = loop.backbone_features(network, {}, table, tiny())
+    np.testing.assert_array_equal(features, table.thumbnails.astype(np.float32).sum((1, 2)))
+    network = Summing(global_network="cnn")
+    assert loop.backbone_features(network, {}, table, tiny()) is table.thumbnails
+
+
+def test_global_weights_take_the_place_of_the_resnet_s_only(
+    tiny: Configure, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def variables(value: float) -> dict[str, Any]:
+        layer = {"kernel": np.full((2, 2), value, np.float32)}
+        return {"params": {"resnet": layer, "label_head": layer}, "batch_stats": {"resnet": layer}}
+
+    frozen = {"params": variables(7.0)["params"]["resnet"], "batch_stats": variables(7.0)["batch_stats"]["resnet"]}
+    save_variables(frozen, tmp_path / "resnet.npz")
+    loaded = loop.with_global_weights(variables(1.0), tiny(global_weights=str(tmp_path / "resnet.npz")))
+    assert (loaded["params"]["resnet"]["kernel"] == 7).all() and (loaded["batch_stats"]["resnet"]["kernel"] == 7).all()
+    assert (loaded["params"]["label_head"]["kernel"] == 1).all()
+    assert capsys.readouterr().out == ""
+    assert_identical(loop.with_global_weights(variables(1.0), tiny()), variables(1.0))
+    assert "global_weights: empty" in capsys.readouterr().out
+    with pytest.raises(UserError, match="absent.npz: cannot be read"):
+        loop.with_global_weights(variables(1.0), tiny(global_weights=str(tmp_path / "absent.npz")))
+    without = {"params": {"label_head": variables(1.0)["params"]["label_head"]}}
+    assert loop.with_global_weights(without, tiny(global_weights="unread.npz")) is without
