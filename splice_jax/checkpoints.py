@@ -25,8 +25,8 @@ class Checkpoints:
     def __init__(self, workdir: Path, kind: str, *, read_only: bool = False) -> None:
         """`kind`: `LAST` or `BEST`. Missing folders are made, unless `read_only`."""
         self._directory = workdir.absolute() / "checkpoints" / kind
-        options = ocp.CheckpointManagerOptions(max_to_keep=1, enable_async_checkpointing=False, read_only=read_only)
         with _only_errors():
+            options = ocp.CheckpointManagerOptions(max_to_keep=1, enable_async_checkpointing=False, read_only=read_only)
             self._manager = ocp.CheckpointManager(self._directory, options=options)
 
     @property

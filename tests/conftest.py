@@ -1,7 +1,10 @@
 """What all tests share: JAX on two virtual CPU devices, a cache of their own, a tiny trained run, real photographs."""
 
 import importlib.metadata
+import importlib.util
+import logging
 import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -90,6 +93,46 @@ def tiny(splices: Path) -> Callable[..., ConfigDict]:
         return config
 
     return configuration
+
+
+class Outcome(NamedTuple):
+    """What a command ended in."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def entry(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[..., Outcome]]:
+    """Calls train.py or evaluate.py as the command line does, but in this process and on its devices."""
+    import jax
+    from absl import flags
+
+    from splice_jax import allocator, errors
+
+    update = jax.config.update
+    handlers = logging.root.handlers[:]
+    monkeypatch.setattr(jax.config, "update", lambda name, value: name == "jax_num_cpu_devices" or update(name, value))
+    monkeypatch.setattr(allocator, "keep_memory", lambda: None)
+
+    def call(name: str, *arguments: object) -> Outcome:
+        spec = importlib.util.spec_from_file_location(name, Path(__file__).parents[1] / f"{name}.py")
+        assert spec is not None and spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        monkeypatch.setattr(sys, "argv", [f"{name}.py", *map(str, arguments)])
+        spec.loader.exec_module(module)
+        try:
+            with pytest.raises(SystemExit) as caught:
+                errors.run(module.main)
+        finally:
+            delattr(flags.FLAGS, "workdir")
+        code = caught.value.code or 0
+        assert isinstance(code, int)
+        return Outcome(code, *capsys.readouterr())
+
+    yield call
+    logging.root.handlers[:] = handlers
 
 
 class Run(NamedTuple):

@@ -1,3 +1,4 @@
+import dataclasses
 import math
 import os
 from pathlib import Path
@@ -28,8 +29,10 @@ class Tree:
 
 
 def tree(step: int) -> Tree:
-    values = {"dense": {"kernel": np.arange(6, dtype=np.float32).reshape(2, 3) / 7 + step, "bias": np.float32([step])}}
-    return Tree(values, (Moments(np.asarray(step, np.int32), values), Moments((), {})), np.uint32([step, 2**32 - 1]))
+    kernel = np.arange(6, dtype=np.float32).reshape(2, 3) / 7 + step
+    params = {"dense": {"kernel": kernel, "bias": np.full(1, step, np.float32)}}
+    key = np.array([step, 2**32 - 1], np.uint32)
+    return Tree(params, (Moments(np.asarray(step, np.int32), params), Moments((), {})), key)
 
 
 def assert_is(found: Tree, expected: Tree) -> None:
@@ -123,8 +126,8 @@ def test_where_there_is_none_a_read_only_look_makes_nothing(tmp_path: Path) -> N
 
 
 def test_arrays_of_another_network_are_refused(saved: Path) -> None:
-    other_shape = tree(0).replace(params={"dense": {"kernel": np.zeros((2, 4)), "bias": np.zeros(1)}})
-    other_names = tree(0).replace(params={"conv": {"kernel": np.zeros((2, 3))}})
+    other_shape = dataclasses.replace(tree(0), params={"dense": {"kernel": np.zeros((2, 4)), "bias": np.zeros(1)}})
+    other_names = dataclasses.replace(tree(0), params={"conv": {"kernel": np.zeros((2, 3))}})
     for like in (other_shape, other_names):
         with pytest.raises(UserError, match=r"checkpoints/last: does not fit the run's config.json") as caught:
             Checkpoints(saved, LAST).restore(like)

@@ -1,7 +1,10 @@
 import json
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -65,3 +68,28 @@ def test_an_unfinished_run_is_named(workdir: Path) -> None:
     assert f"{workdir}: holds no trained network yet" in done.stderr
     assert done.stderr.count("\n") == 1
     assert not (workdir / "evaluation").exists()
+
+
+def test_a_trained_run_is_scored_on_its_test_split(entry: Callable[..., Any], tiny_run: Any, tmp_path: Path) -> None:
+    run = shutil.copytree(tiny_run.workdir, tmp_path / "run")
+    done = entry("evaluate", f"--workdir={run}", "--config.crf.backend=none")
+    assert done.code == 0, done.err
+    results = run / "evaluation" / "folder-test"
+    assert done.out.rstrip().endswith(f"report: {results / 'report.html'}")
+    scores = json.loads((results / "scores.json").read_text())
+    assert (scores["images"], scores["dataset"], scores["split"]) == (2, "folder", "test")
+    assert [row["method"] for row in scores["rows"]] == ["sgn", "all_spliced", "random"]
+    assert 0 <= scores["rows"][0]["patch_accuracy"]["classification"] <= 1
+    assert {path.name for path in (results / "maps" / "sgn").iterdir()} == {"0.png", "1.png"}
+
+
+def test_a_run_that_cannot_be_written_to(
+    entry: Callable[..., Any], tiny_run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = shutil.copytree(tiny_run.workdir, tmp_path / "run")
+    # Permissions do not bind root, who runs many a test.
+    monkeypatch.setattr("os.access", lambda *_: False)
+    done = entry("evaluate", f"--workdir={run}", "--config.methods=random")
+    assert (done.code, done.out) == (2, "")
+    assert done.err.splitlines()[-1].startswith(f"error: {run / 'evaluation'}")
+    assert "no folder that can be written to (permission denied)" in done.err

@@ -32,8 +32,8 @@ TABLE = numbered_table()
 
 
 def stream(*, batch_size: int = 2, seed: int = 0, num_epochs: int | None = 1, **shard: int) -> tuple[int, Any]:
-    options = {"patches_per_image": 2, "num_epochs": num_epochs, "seed": seed}
-    return batches(TABLE, TABLE.thumbnails, batch_size=batch_size, **options, **shard)
+    options: dict[str, Any] = {"patches_per_image": 2, "num_epochs": num_epochs, "seed": seed, **shard}
+    return batches(TABLE, TABLE.thumbnails, batch_size=batch_size, **options)
 
 
 def rows(found: Iterator[Batch]) -> list[tuple[int, ...]]:
@@ -51,7 +51,7 @@ def test_groups_hold_one_image_and_together_every_patch(size: int) -> None:
     # What fills the last group of an image is spread evenly.
     seen = np.bincount(groups.ravel(), minlength=N)
     for image in range(len(COUNTS)):
-        assert np.ptp(seen[IMAGE_OF_PATCH == image]) <= 1
+        assert np.ptp(seen[image == IMAGE_OF_PATCH]) <= 1
 
 
 def test_the_seed_decides_which_patches_form_a_group() -> None:

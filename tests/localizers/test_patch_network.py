@@ -23,6 +23,11 @@ def localizer(global_network: str, **options: Any) -> PatchNetworkLocalizer:
     return PatchNetworkLocalizer("row", network, initial_variables(network, jax.random.key(0)), **options)
 
 
+def compilations() -> list[int]:
+    functions: list[Any] = [patch_network._probabilities, patch_network._global_feature]
+    return [function._cache_size() for function in functions]
+
+
 def known_maps(monkeypatch: pytest.MonkeyPatch) -> None:
     """A network that finds of each patch its first pixel's red, everywhere in it."""
 
@@ -37,7 +42,7 @@ def known_maps(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_maps_have_the_size_of_their_image_and_one_compilation_serves_all(global_network: str) -> None:
     row = localizer(global_network)
     row(noise(64, 64))
-    compiled = patch_network._probabilities._cache_size(), patch_network._global_feature._cache_size()
+    compiled = compilations()
     for (height, width), patches in SIZES.items():
         found = row(noise(height, width))
         assert found.probability.shape == found.mask.shape == (height, width)
@@ -45,9 +50,9 @@ def test_maps_have_the_size_of_their_image_and_one_compilation_serves_all(global
         assert found.label_probability is not None
         assert found.label_probability.shape == patches
         for values in (found.probability, found.label_probability):
-            assert 0 <= values.min() and values.max() <= 1
+            assert values.min() >= 0 and values.max() <= 1
         np.testing.assert_array_equal(found.mask, found.probability >= 0.5)
-    assert compiled == (patch_network._probabilities._cache_size(), patch_network._global_feature._cache_size())
+    assert compilations() == compiled
 
 
 def test_probabilities_are_those_of_the_network_applied_to_patches_and_thumbnail() -> None:
@@ -98,7 +103,8 @@ def test_overlapping_patches_are_averaged(monkeypatch: pytest.MonkeyPatch) -> No
     image[0, [0, 32], 0] = 51, 255
     found = localizer("none", stride=32)(image)
     np.testing.assert_allclose(found.probability[5], np.repeat([0.2, 0.6, 1.0], 32), rtol=1e-6)
-    np.testing.assert_allclose(found.label_probability, [[0.2, 1.0]], rtol=1e-6)
+    assert found.label_probability is not None
+    np.testing.assert_allclose(found.label_probability, np.array([[0.2, 1.0]]), rtol=1e-6)
 
 
 def test_what_the_cropping_border_leaves_uncovered_is_not_spliced(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,4 +128,5 @@ def test_the_mask_is_that_of_the_refined_map(monkeypatch: pytest.MonkeyPatch) ->
     found = localizer("none", refine=refine)(image)
     np.testing.assert_allclose(found.probability[0], np.repeat([0.8, 0.2], 64), rtol=1e-6)
     np.testing.assert_array_equal(found.mask[0], np.repeat([True, False], 64))
-    np.testing.assert_allclose(found.label_probability, [[0.2, 0.8]], rtol=1e-6)
+    assert found.label_probability is not None
+    np.testing.assert_allclose(found.label_probability, np.array([[0.2, 0.8]]), rtol=1e-6)

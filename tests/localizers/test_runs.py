@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
+from PIL import Image
 
 import splice_jax
 from configs.default import get_config
@@ -60,6 +61,23 @@ def test_the_command_writes_the_very_maps_that_the_localizer_returns(tiny_run: A
             for name in written.files:
                 np.testing.assert_array_equal(written[name], getattr(found, name))
         assert found.probability.shape == (height, width)
+
+
+def test_a_broken_photograph_and_a_bomb_do_not_stop_the_rest(
+    tiny_run: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken, bomb, good = (tmp_path / f"{name}.png" for name in ("broken", "bomb", "good"))
+    good.write_bytes(encode_png(noise(30, 40)))
+    broken.write_bytes(good.read_bytes()[:-500])
+    Image.new("1", (10000, 10000)).save(bomb)
+    paths = [str(path) for path in (broken, bomb, good)]
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["localize", *paths, f"--workdir={tiny_run.workdir}", f"--output={tmp_path / 'maps'}"])
+    said = capsys.readouterr()
+    assert caught.value.code == 2
+    assert [line.split(":")[1].strip() for line in said.err.splitlines()] == paths[:2]
+    assert said.out.startswith(f"{good}: ") and said.out.count("\n") == 1
+    assert {path.name.split(".")[0] for path in (tmp_path / "maps").iterdir()} == {"good"}
 
 
 @has_crf
