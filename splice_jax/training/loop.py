@@ -153,7 +153,8 @@ def training_data(config: ConfigDict) -> tuple[PatchTable, Sequence[Example]]:
     examples = open_split(config.dataset, config.data_dir, "train")
     validation = open_split(config.dataset, config.data_dir, "val")
     chosen = np.unique(np.linspace(0, len(validation) - 1, min(config.validation_images, len(validation)), dtype=int))
-    source = f"{prepared(config.dataset, config.data_dir).data_path} {config.patch_stride} {config.border}"
+    data_set = Path(prepared(config.dataset, config.data_dir).data_path).absolute()
+    source = f"{data_set} {config.patch_stride} {config.border}"
     name = hashlib.sha256(source.encode()).hexdigest()[:16]
     table = build_table(
         examples, cache().parent / "patch_tables" / name, stride=config.patch_stride, border=config.border

@@ -28,8 +28,13 @@ def validate(
         scores.append(_scores(found, example))
         if len(rows) < PICTURES:
             rows.append(_picture(found, example))
-    mean = {f"validation/{name}": float(np.mean([score[name] for score in scores])) for name in scores[0]}
-    return mean, np.concatenate(rows)
+    return {f"validation/{name}": _mean([score[name] for score in scores]) for name in scores[0]}, np.concatenate(rows)
+
+
+def _mean(values: Sequence[float]) -> float:
+    """Over the images where it is defined: an image that is spliced everywhere has no AUC. 0 where there is none."""
+    defined = [value for value in values if np.isfinite(value)]
+    return float(np.mean(defined)) if defined else 0.0
 
 
 def _scores(found: Found, example: Example) -> dict[str, float]:

@@ -66,3 +66,12 @@ def test_the_first_images_are_pictured_beside_mask_and_map() -> None:
 
 def test_fewer_images_give_a_lower_picture() -> None:
     assert validate(Remembered(MAPS), EXAMPLES[:1])[1].shape == (PICTURE_HEIGHT, 3 * PICTURE_WIDTH, 3)
+
+
+def test_an_image_spliced_everywhere_has_no_auc_and_spoils_no_mean():
+    everywhere = Example(EXAMPLES[0].image, np.ones(EXAMPLES[0].mask.shape, bool), "everywhere", False)
+    alone, _ = validate(Remembered([MAPS[1]]), EXAMPLES[1:2])
+    both, _ = validate(Remembered([MAPS[0], MAPS[1]]), [everywhere, EXAMPLES[1]])
+    assert both["validation/auc"] == alone["validation/auc"]
+    nothing, _ = validate(Remembered([MAPS[0]]), [everywhere])
+    assert nothing["validation/auc"] == 0
