@@ -20,6 +20,7 @@ from splice_jax.errors import UserError, one_line
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".tif", ".tiff", ".bmp", ".webp"})
 """The suffixes, in lower case, of files taken for images when a folder is read."""
 
+THUMBNAIL_SIZE = 224
 MAX_PIXELS = 100_000_000
 
 _TOO_LARGE = f"{{}}: over {MAX_PIXELS // 10**6} megapixels; scale it down or cut it"
@@ -176,3 +177,8 @@ def _upright(pixels: Pixels, orientation: int) -> Pixels:
     if orientation in (2, 3, 6, 7):
         pixels = pixels[:, ::-1]
     return np.ascontiguousarray(pixels)
+
+
+def thumbnail(image: UInt8[np.ndarray, "height width 3"]) -> UInt8[np.ndarray, "224 224 3"]:
+    """The whole image at the one size that the global network sees."""
+    return resize(image, (THUMBNAIL_SIZE, THUMBNAIL_SIZE))

@@ -16,9 +16,8 @@ from splice_jax import patches
 from splice_jax.data import Example
 from splice_jax.errors import UserError
 from splice_jax.files import replacing
-from splice_jax.images import resize
+from splice_jax.images import THUMBNAIL_SIZE, thumbnail
 
-THUMBNAIL_SIZE = 224
 COLUMNS = ("patches", "masks", "labels", "image_of_patch", "thumbnails")
 
 
@@ -81,7 +80,7 @@ def _write(examples: Sequence[Example], directory: Path, stride: int, border: st
             cut = patches.extract(example.mask, origins)
             pixels.write(patches.extract(example.image, origins).tobytes())
             masks.write(np.packbits(cut.reshape(len(cut), -1), axis=-1).tobytes())
-            thumbnails.write(resize(example.image, (THUMBNAIL_SIZE, THUMBNAIL_SIZE)).tobytes())
+            thumbnails.write(thumbnail(example.image).tobytes())
             labels.append(patches.labels(cut).astype(np.uint8))
             counts.append(len(cut))
     n = sum(counts)

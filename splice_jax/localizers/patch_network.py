@@ -11,9 +11,9 @@ import numpy as np
 from jaxtyping import Array, Float32, UInt8
 
 from splice_jax import patches
-from splice_jax.images import resize
+from splice_jax.images import thumbnail
 from splice_jax.localizers.base import Found, Localizer
-from splice_jax.models.semi_global import THUMBNAIL_SIZE, SemiGlobalNetwork
+from splice_jax.models.semi_global import SemiGlobalNetwork
 
 CHUNK = 64
 """Patches per call of the network: one compilation serves all image sizes, and bounds the memory."""
@@ -85,7 +85,7 @@ class PatchNetworkLocalizer(Localizer):
     def _feature(self, image: UInt8[np.ndarray, "height width 3"]) -> Array | None:
         if self.network.global_network == "none":
             return None
-        return _global_feature(self.network, self.variables, resize(image, (THUMBNAIL_SIZE, THUMBNAIL_SIZE)))
+        return _global_feature(self.network, self.variables, thumbnail(image))
 
     def _patches(
         self, batch: UInt8[np.ndarray, "n 64 64 3"], feature: Array | None

@@ -12,10 +12,10 @@ from jaxtyping import Array, Float, UInt8
 
 from splice_jax.models.convolution import KERNEL, convolve, convolve_relu_pool, each
 from splice_jax.models.lstm import LSTM
+from splice_jax.patches import PATCH_SIZE
 
 BLOCKS = 8  # a patch is cut into 8 x 8 blocks of 8 x 8 pixels
-BLOCK_SIZE = 8
-PATCH_SIZE = BLOCKS * BLOCK_SIZE
+BLOCK_SIZE = PATCH_SIZE // BLOCKS
 RESIDUAL_GAIN = 16.0
 LEAK = 0.1
 IMAGENET_MEAN = (0.485, 0.456, 0.406)

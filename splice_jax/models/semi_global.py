@@ -12,10 +12,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, UInt8
 
-from splice_jax.models.local_network import PATCH_SIZE, LocalNetwork, MaskHead, imagenet_normalized, kaiming_normal
+from splice_jax.images import THUMBNAIL_SIZE
+from splice_jax.models.local_network import LocalNetwork, MaskHead, imagenet_normalized, kaiming_normal
 from splice_jax.models.resnet import ResNet18
+from splice_jax.patches import PATCH_SIZE
 
-THUMBNAIL_SIZE = 224
 GLOBAL_FEATURES = 256
 GLOBAL_NETWORKS = ("none", "cnn", "resnet18")
 CNN_WIDTHS = (16, 16, 32, 32, 64)
