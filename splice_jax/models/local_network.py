@@ -124,7 +124,7 @@ class LocalNetwork(nn.Module):
 class MaskHead(nn.Module):
     """Tiles of LSTM outputs to per-pixel log-probabilities of (authentic, spliced).
 
-    With `relu` the two channels ahead of the last convolution often die: no pixel then exceeds a probability of 0.5.
+    With `relu` a channel ahead of the last convolution can die: probabilities then hardly exceed 0.5.
     """
 
     activation: str = "leaky_relu"
@@ -132,7 +132,7 @@ class MaskHead(nn.Module):
     @nn.compact
     def __call__(self, sequence: Float[Array, "64 n hidden"]) -> Float[Array, "n 64 64 2"]:
         # Without biases and mirrored kernels, all that training finds at first is how much of a tile differs from zero:
-        # zero is a probability of 0.5, everything else is authentic, and nothing exceeds 0.5 for thousands of patches.
+        # zero is a probability of 0.5, everything else is authentic, and hardly anything exceeds 0.5.
         first = self.param("conv1", mirrored, (KERNEL, KERNEL, 1, 32))
         second = self.param("conv2", functools.partial(mirrored, axes=(2, 3)), (KERNEL, KERNEL, 32, 2))
         third = self.param("conv3", functools.partial(mirrored, axes=(2, 3)), (KERNEL, KERNEL, 2, 2))
