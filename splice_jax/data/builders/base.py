@@ -8,6 +8,7 @@ import abc
 import contextlib
 import io
 import sys
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,19 +17,27 @@ import numpy as np
 import tensorflow_datasets as tfds
 from tqdm import tqdm
 
+from splice_jax.data.builders.spool import in_order
 from splice_jax.errors import UserError, one_line
 
 AUTHENTIC = "_authentic"
 """What the name of a split ends in that holds the authentic images beside another split."""
 
+KEPT_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".png")
+"""Of files kept byte for byte, with their JPEG traces; any other becomes a PNG of its pixels."""
+
 
 class Record(NamedTuple):
-    """One example on its way in: image (JPEG or PNG) and mask (PNG, 255 = spliced) as encoded bytes."""
+    """One example on its way in: image (JPEG or PNG) and mask (PNG, 255 = spliced) as encoded bytes.
+
+    `origins` names, where a data set tells, the photographs that the image was made from, separated by line breaks.
+    """
 
     name: str
     image: bytes
     mask: bytes
     authentic: bool = False
+    origins: str = ""
 
 
 class SpliceBuilder(tfds.core.GeneratorBasedBuilder):
@@ -44,15 +53,17 @@ class SpliceBuilder(tfds.core.GeneratorBasedBuilder):
     def records(self) -> Mapping[str, Iterable[Record]]:
         """The examples of every split, in the order in which they will be read."""
 
+    def stored(self) -> dict[str, Any]:
+        """What is stored of an example: fields of `Record`."""
+        return {
+            "image": tfds.features.Image(shape=(None, None, 3)),
+            "mask": tfds.features.Image(shape=(None, None, 1)),
+            "name": tfds.features.Text(),
+            "authentic": tfds.features.Scalar(np.bool_),
+        }
+
     def _info(self) -> tfds.core.DatasetInfo:
-        features = tfds.features.FeaturesDict(
-            {
-                "image": tfds.features.Image(shape=(None, None, 3)),
-                "mask": tfds.features.Image(shape=(None, None, 1)),
-                "name": tfds.features.Text(),
-                "authentic": tfds.features.Scalar(np.bool_),
-            }
-        )
+        features = tfds.features.FeaturesDict(self.stored())
         return tfds.core.DatasetInfo(builder=self, features=features, description=self.__doc__, disable_shuffling=True)
 
     def _split_generators(self, dl_manager: Any) -> dict[str, Iterator[tuple[int, dict[str, Any]]]]:
@@ -60,7 +71,8 @@ class SpliceBuilder(tfds.core.GeneratorBasedBuilder):
 
     def _generate_examples(self, split: str, records: Iterable[Record]) -> Iterator[tuple[int, dict[str, Any]]]:
         for key, record in enumerate(tqdm(records, f"preparing {split}", unit=" images", disable=None)):
-            yield key, record._asdict() | {"image": io.BytesIO(record.image), "mask": io.BytesIO(record.mask)}
+            fields = record._asdict() | {"image": io.BytesIO(record.image), "mask": io.BytesIO(record.mask)}
+            yield key, {name: fields[name] for name in self.stored()}
 
 
 def prepare(builder: SpliceBuilder, title: str) -> None:
@@ -71,18 +83,20 @@ def prepare(builder: SpliceBuilder, title: str) -> None:
     Raises:
       UserError: what the records raise, or no room or right to write.
     """
-    if _is_prepared(builder):
+    if is_prepared(builder):
         return
     print(f"preparing {title} in {builder.data_dir}", file=sys.stderr)
     try:
-        with _quiet():
-            builder.download_and_prepare()
+        # TFDS makes a folder for downloads whether there are any or not.
+        with _quiet(), in_order(), tempfile.TemporaryDirectory() as unused:
+            builder.download_and_prepare(download_dir=unused)
     except OSError as error:
-        if not _is_prepared(builder):  # otherwise another process was faster
+        if not is_prepared(builder):  # otherwise another process was faster
             raise UserError(f"{builder.data_dir}: cannot prepare {title} there ({one_line(error)})") from error
 
 
-def _is_prepared(builder: SpliceBuilder) -> bool:
+def is_prepared(builder: SpliceBuilder) -> bool:
+    """Whether the whole set is there."""
     return (Path(builder.data_dir) / "dataset_info.json").is_file()
 
 
