@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
@@ -24,8 +25,10 @@ class Example:
 class Split(Sequence[Example]):
     """The examples of a split, decoded each time one is asked for."""
 
-    def __init__(self, sources: Sequence[Any]) -> None:
-        """`sources`: sequences of encoded examples, one after another."""
+    def __init__(self, sources: Sequence[Any], identity: str = "") -> None:
+        """`sources`: sequences of encoded examples, one after another; `identity`: see the attribute."""
+        self.identity = identity
+        """A text that changes with the data set, its place and version, the split and, where one is drawn, its seed."""
         self._sources = sources
         self._ends = np.cumsum([len(source) for source in sources])
 
@@ -58,21 +61,29 @@ class Split(Sequence[Example]):
         return (self[index] for index in range(len(self)))
 
 
-def open_split(dataset: str, data_dir: str, split: str, *, include_authentic: bool = False) -> Split:
-    """A split of a data set, which is prepared first where it is not yet.
+def open_split(
+    dataset: str, data_dir: str, split: str, *, split_seed: int = 0, include_authentic: bool = False
+) -> Split:
+    """A split of a data set, which is prepared first where it is not yet and its images are at hand.
 
     Args:
       dataset: a name in `splice_jax.data.builders.BUILDERS`.
       data_dir: of `folder`, the folder of images; of others, where the prepared set lives, "" for the user's cache.
-      split: "train", "val" or "test".
+      split: "train", "val" or "test"; "all" of `columbia`, `carvalho` and `nc2016`.
+      split_seed: of the latter, by which seed their images are split.
       include_authentic: authentic images follow the spliced ones.
 
     Raises:
       UserError: no such data set or split, or anything wrong with the files.
     """
-    from splice_jax.data.builders import base, prepared  # TFDS takes half a second to import
+    from splice_jax.data import splits  # TFDS takes half a second to import
+    from splice_jax.data.builders import base, manual, prepared
 
     builder = prepared(dataset, data_dir)
+    identity = str(Path(builder.data_path).absolute())
+    if isinstance(builder, manual.ManualBuilder):
+        selections = splits.select(builder, split, split_seed, include_authentic)
+        return Split(selections, f"{identity} {split} {splits.fingerprint(builder, split_seed)}")
     known = [name for name in builder.info.splits if not name.endswith(base.AUTHENTIC)]
     if split not in known:
         place = f" in {data_dir}" if data_dir else ""
@@ -80,4 +91,4 @@ def open_split(dataset: str, data_dir: str, split: str, *, include_authentic: bo
     names = [split]
     if include_authentic and split + base.AUTHENTIC in builder.info.splits:
         names.append(split + base.AUTHENTIC)
-    return Split([base.read_split(builder, name) for name in names])
+    return Split([base.read_split(builder, name) for name in names], f"{identity} {split}")

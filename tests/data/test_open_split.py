@@ -47,7 +47,7 @@ def test_synthetic_examples_are_the_composed_splices(few, tmp_path):
 
 
 def test_unknown_names_are_listed_with_what_there_is(few, tmp_path):
-    with pytest.raises(UserError, match="dataset: 'casia' is none of folder, synthetic"):
+    with pytest.raises(UserError, match="dataset: 'casia' is none of carvalho, columbia, folder, nc2016, synthetic"):
         open_split("casia", "", "test")
     with pytest.raises(UserError, match="split: synthetic in .* has no 'dev'; it has .*train"):
         open_split("synthetic", str(tmp_path), "dev")

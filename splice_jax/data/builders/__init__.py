@@ -1,11 +1,16 @@
 """Data sets by name, as TFDS builders: array_record files, read by random access, without TensorFlow."""
 
+import functools
 import os
 from collections.abc import Callable
 from pathlib import Path
 
-from splice_jax.data.builders.base import SpliceBuilder, prepare
+from splice_jax.data.builders.base import SpliceBuilder, is_prepared, prepare
+from splice_jax.data.builders.carvalho import Carvalho
+from splice_jax.data.builders.columbia import Columbia
 from splice_jax.data.builders.folder import Folder, fingerprint, list_pairs
+from splice_jax.data.builders.manual import ManualBuilder
+from splice_jax.data.builders.nc2016 import Nc2016
 from splice_jax.data.builders.synthetic import Synthetic
 from splice_jax.errors import UserError
 
@@ -28,7 +33,29 @@ def _folder(data_dir: str) -> SpliceBuilder:
     return Folder(pairs, cache() / fingerprint(folder, pairs))
 
 
-BUILDERS: dict[str, Callable[[str], SpliceBuilder]] = {"synthetic": _synthetic, "folder": _folder}
+def manual_builder(dataset: str, data_dir: str, manual_dir: Path | None = None) -> ManualBuilder:
+    """The builder of a data set that its owners hand out; `manual_dir` is their folder, needed for preparing alone."""
+    return MANUAL[dataset](Path(data_dir).expanduser() if data_dir else cache(), manual_dir)
+
+
+def _already_prepared(dataset: str, data_dir: str) -> SpliceBuilder:
+    builder = manual_builder(dataset, data_dir)
+    if not is_prepared(builder):
+        raise UserError(
+            f"{builder.data_dir}: {dataset} is not prepared there; run splice-jax prepare {dataset}, which says how, "
+            "or set data_dir to where it is"
+        )
+    return builder
+
+
+MANUAL: dict[str, type[ManualBuilder]] = {"columbia": Columbia, "carvalho": Carvalho, "nc2016": Nc2016}
+"""Data sets that users have to get from their owners: name -> builder."""
+
+BUILDERS: dict[str, Callable[[str], SpliceBuilder]] = {
+    "synthetic": _synthetic,
+    "folder": _folder,
+    **{name: functools.partial(_already_prepared, name) for name in MANUAL},
+}
 """Data set name -> its builder for a data_dir."""
 
 

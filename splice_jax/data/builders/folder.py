@@ -12,13 +12,10 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow_datasets as tfds
 
-from splice_jax.data.builders.base import AUTHENTIC, Record, SpliceBuilder
+from splice_jax.data.builders.base import AUTHENTIC, KEPT_SUFFIXES, Record, SpliceBuilder
 from splice_jax.data.compose import SPLITS
 from splice_jax.errors import UserError
 from splice_jax.images import IMAGE_SUFFIXES, encode_png, read_image, read_mask
-
-KEPT_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".png")
-"""Of files kept byte for byte, with their JPEG traces; any other becomes a PNG of its pixels."""
 
 
 class Pair(NamedTuple):
