@@ -4,7 +4,9 @@
 
 The run's own configuration is read from the workdir; fields given here change it for this evaluation, for example
 `--config.dataset=folder --config.data_dir=DIR` to score the run on other images, `--config.methods=sgn,noi1` to choose
-the rows, or `--config.crf.iterations=10`. Results go to WORKDIR/evaluation/DATASET-SPLIT.
+the rows, `--config.degradations="jpeg:90,70;blur:1"` for scores under compression and blur, or
+`--config.crf.iterations=10`. `--config.rescore` scores the cached maps again, without a network. Results go to
+WORKDIR/evaluation/DATASET-SPLIT.
 """
 
 import sys
@@ -12,7 +14,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from absl import app, flags, logging
+from ml_collections import ConfigDict
 
+from configs import default
 from splice_jax import configuration, errors
 from splice_jax.errors import UserError
 
@@ -33,12 +37,21 @@ def main() -> None:
         if not flags.FLAGS["verbosity"].present:
             logging.set_verbosity(logging.WARNING)  # Orbax and TFDS tell of every file.
         workdir = Path(_WORKDIR.value)
-        config = configuration.apply_overrides(configuration.load_config(workdir), overrides)
+        config = configuration.apply_overrides(_with_newer_fields(configuration.load_config(workdir)), overrides)
         from splice_jax.evaluation import runner  # Only now, so that mistakes are told before JAX and TFDS are loaded.
 
         runner.evaluate(config, workdir)
 
     app.run(evaluate, argv=[sys.argv[0], *rest], flags_parser=_parse)
+
+
+def _with_newer_fields(config: ConfigDict) -> ConfigDict:
+    """The configuration of a run that was made before there were these fields of the evaluation."""
+    defaults = default.get_config()
+    for field in ("split_seed", "degradations", "ignore_border", "rescore"):
+        if field not in config:
+            config[field] = defaults[field]
+    return config
 
 
 def _parse(argv: Sequence[str]) -> list[str]:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int64, Num, UInt16
+from scipy import ndimage
 
 LEVELS = 65535
 """A 16-bit map holds round(65535 · probability); 0.5 itself becomes 32768, which stands above a half."""
@@ -91,9 +92,25 @@ def mcc(counts: Counts) -> Float[np.ndarray, "..."]:
     return _ratio(tp * tn - fp * fn, np.sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn)), undefined=0.0)
 
 
-def counts_at(
-    probability: Num[np.ndarray, "height width"], mask: Bool[np.ndarray, "height width"], threshold: float
-) -> Counts:
+def inverted(counts: Counts) -> Counts:
+    """The counts of the opposite prediction: what was called spliced is called host, and the other way round.
+
+    >>> inverted(Counts(1, 2, 3, 4))
+    Counts(tp=3, fp=4, fn=1, tn=2)
+    """
+    return Counts(counts.fn, counts.tn, counts.tp, counts.fp)
+
+
+def boundary_band(mask: Bool[np.ndarray, "height width"], width: int) -> Bool[np.ndarray, "height width"]:
+    """Pixels at most `width` steps (of a chess king) from the other kind of pixel; the image's edge is no boundary."""
+    inside = mask.view(np.uint8)
+    reach = 2 * width + 1
+    return ndimage.maximum_filter(inside, reach, mode="nearest") != ndimage.minimum_filter(
+        inside, reach, mode="nearest"
+    )
+
+
+def counts_at(probability: Num[np.ndarray, "*shape"], mask: Bool[np.ndarray, "*shape"], threshold: float) -> Counts:
     """Counts of one map at one threshold.
 
     Args:
@@ -112,8 +129,8 @@ def counts_at(
     return Counts(*(np.asarray(count, np.int64) for count in counts))
 
 
-def curve(probability: Num[np.ndarray, "height width"], mask: Bool[np.ndarray, "height width"]) -> Curve:
-    """Counts at every threshold, exactly.
+def curve(probability: Num[np.ndarray, "*shape"], mask: Bool[np.ndarray, "*shape"]) -> Curve:
+    """Counts at every threshold, exactly; of a map, or of any selection of its pixels.
 
     A 16-bit map is counted by histogram and its curve always has the 65,537 thresholds infinity, 1, …, 1/65535, 0, so
     the counts of several images can be added. Any other map is sorted and has one threshold per distinct value.

@@ -45,6 +45,8 @@ def workdir(tmp_path: Path) -> Path:
         (["--workdir=DIR", "--wrkdir=x"], "wrkdir"),
         (["--workdir=DIR", "extra"], "extra: not understood"),
         (["--workdir=DIR", "--config.methods=sgm"], "no row is called 'sgm'; there are all_spliced, random, sgn"),
+        (["--workdir=DIR", "--config.degradations=blur:x"], "config.degradations: blur:x is not a number"),
+        (["--workdir=DIR", "--config.ignore_border=-1"], "config.ignore_border: -1 is less than 0 pixels"),
         (["--workdir=DIR", "--config.methods=sgn+crf"], "add --config.crf.backend=pydensecrf"),
         (["--workdir=DIR", "--config.crf.backend=dense"], "choose from none, pydensecrf"),
         (["--workdir=DIR", "--config.data_dir=DIR/nothing", "--config.methods=random"], "DIR/nothing: no such folder"),
@@ -80,7 +82,9 @@ def test_a_trained_run_is_scored_on_its_test_split(entry: Callable[..., Any], ti
     assert (scores["images"], scores["dataset"], scores["split"]) == (2, "folder", "test")
     assert [row["method"] for row in scores["rows"]] == ["sgn", "all_spliced", "random"]
     assert 0 <= scores["rows"][0]["patch_accuracy"]["classification"] <= 1
-    assert {path.name for path in (results / "maps" / "sgn").iterdir()} == {"0.png", "1.png"}
+    assert {path.name for path in (results / "maps" / "sgn").glob("*.png")} == {"0.png", "1.png"}
+    assert scores["validation"] == {"split": "val", "images": 2}
+    assert {path.name for path in (results / "validation" / "maps" / "sgn").glob("*.png")} == {"0.png", "1.png"}
 
 
 def test_a_run_that_cannot_be_written_to(

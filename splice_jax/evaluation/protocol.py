@@ -1,20 +1,18 @@
-"""What "F1" means here: how scores of images become scores of a method.
+"""What "F1" means here: sixteen conventions, each a way to turn the maps of a method into one number.
 
-The literature computes a dozen different numbers under that name. A `Convention` says which one it is; every number
-that leaves this package carries its convention. All functions are pure.
+The literature computes a dozen different numbers under that name. Every number that leaves this package carries its
+convention, and numbers of two conventions never stand in one column.
 """
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
-
-import numpy as np
-from jaxtyping import Bool, Float, UInt16
+from typing import Any
 
 from splice_jax import metrics
 
-RESAMPLES = 2000
-"""Bootstrap samples behind every interval."""
+SCORES: dict[str, metrics.Score] = {"f1": metrics.f1, "mcc": metrics.mcc, "iou": metrics.iou}
+"""The scores that need a threshold. Each has thresholds and a polarity of its own wherever the best one is taken."""
 
 
 @dataclass(frozen=True)
@@ -22,110 +20,52 @@ class Convention:
     """One way to turn maps into one number; the words are those of scores.json."""
 
     threshold: str
-    """`0.5`, or `best-per-image`: each score at the threshold that is best for it on this image, an oracle."""
+    """`0.5`; `best-per-image`: an oracle, the best one for each image; `best-per-dataset`: an oracle, the one that is
+    best for all images together, by mean or pooled as `average` says; `validation`: the one with the highest mean over
+    the images of the validation split, given polarity."""
     average: str = "images"
-    """`images`: the mean over images."""
+    """`images`: the mean over images; `pooled`: the score of the pixels of all images counted together."""
     polarity: str = "given"
-    """`given`: higher = more likely spliced, as the method says."""
+    """`given`: higher = more likely spliced, as the method says. `oracle`: the better of the prediction and its
+    opposite, per image for a mean over images and for all images at once where pixels are pooled."""
 
     def __str__(self) -> str:
         """The convention in full, for titles."""
-        return f"{_WORDS[self.threshold]}, {_WORDS[self.polarity]}, {_WORDS[self.average]}"
+        return f"{self.of_one_image}, {_WORDS[self.average]}"
+
+    @property
+    def of_one_image(self) -> str:
+        """What of the convention concerns the score of a single image."""
+        return f"{_WORDS[self.threshold]}, {_WORDS[self.polarity]}"
 
 
 _WORDS = {
-    "0.5": "at threshold 0.5",
     "best-per-image": "at the best threshold per image (oracle)",
+    "0.5": "at threshold 0.5",
+    "best-per-dataset": "at the best threshold per data set (oracle)",
+    "validation": "at the threshold chosen on validation",
     "given": "given polarity",
+    "oracle": "better of both polarities (oracle)",
     "images": "mean over images",
+    "pooled": "pooled pixels",
 }
 
-HEADLINE = Convention("best-per-image")
-CONVENTIONS = (HEADLINE, Convention("0.5"))
+THRESHOLDS = ("best-per-image", "0.5", "best-per-dataset", "validation")
+HEADLINE, HALF = Convention("best-per-image"), Convention("0.5")
+GRID = tuple(
+    Convention(threshold, average, polarity)
+    for polarity, average, threshold in itertools.product(("given", "oracle"), ("images", "pooled"), THRESHOLDS)
+)
+"""All sixteen, the headline first and the threshold of 0.5 beside it."""
 
 
-class Scores(NamedTuple):
-    """The three scores of one image under one convention."""
-
-    f1: float
-    mcc: float
-    iou: float
-
-
-@dataclass(frozen=True)
-class ImageScores:
-    """All scores of one map."""
-
-    spliced_share: float
-    """Share of the image's pixels that are spliced, in (0, 1]."""
-    at: dict[str, Scores]
-    """By a convention's threshold."""
-    best: Scores
-    """The thresholds at which `at["best-per-image"]` was attained; infinite where marking nothing is best."""
-    auc: float
-    """NaN where the whole image is spliced."""
-
-
-_SCORES: tuple[metrics.Score, ...] = (metrics.f1, metrics.mcc, metrics.iou)
-
-
-def score_image(levels: UInt16[np.ndarray, "height width"], mask: Bool[np.ndarray, "height width"]) -> ImageScores:
-    """Scores a 16-bit map against its mask at full resolution; every pixel counts.
+def find(scores: Sequence[Mapping[str, Any]], convention: Convention) -> Mapping[str, Any]:
+    """The entry of a row's `scores` under a convention.
 
     Raises:
-      ValueError: map and mask of different size, or a mask without a spliced pixel: there is nothing to localize.
+      KeyError: there is none, as for `validation` where the data set has no validation split.
     """
-    if not mask.any():
-        raise ValueError("an image without a spliced pixel has no localization score")
-    curve = metrics.curve(levels, mask)
-    best = [curve.best(score) for score in _SCORES]
-    half = curve.at(0.5)
-    at = {
-        "best-per-image": Scores(*(found.value for found in best)),
-        "0.5": Scores(*(float(score(half)) for score in _SCORES)),
-    }
-    return ImageScores(float(mask.mean()), at, Scores(*(found.threshold for found in best)), curve.auc())
-
-
-def summarize(images: Sequence[ImageScores], *, seed: int) -> list[dict[str, Any]]:
-    """The `scores` of one row of scores.json: one entry per convention, the headline first.
-
-    Args:
-      images: the scores of one method on every spliced image, in the same order for every method.
-      seed: of the bootstrap; with the same seed and number of images the same images are drawn for every method.
-    """
-    return [_summary(images, convention, seed) for convention in CONVENTIONS]
-
-
-def _summary(images: Sequence[ImageScores], convention: Convention, seed: int) -> dict[str, Any]:
-    scores = np.array([image.at[convention.threshold] for image in images], np.float64)
-    f1, mcc, iou = scores.mean(axis=0).tolist()
-    areas = np.array([image.auc for image in images])
-    areas = areas[~np.isnan(areas)]
-    return {
-        "threshold": convention.threshold,
-        "average": convention.average,
-        "polarity": convention.polarity,
-        "f1": f1,
-        "f1_ci95": bootstrap_interval(scores[:, 0], seed=seed),
-        "mcc": mcc,
-        "mcc_ci95": bootstrap_interval(scores[:, 1], seed=seed),
-        "iou": iou,
-        "auc": float(areas.mean()) if areas.size else None,
-    }
-
-
-def bootstrap_interval(values: Float[np.ndarray, " images"], *, seed: int) -> list[float]:
-    """The 95 % percentile interval of the mean over images drawn with replacement (Efron 1979), as [low, high]."""
-    drawn = np.random.default_rng(seed).integers(len(values), size=(RESAMPLES, len(values)))
-    return np.percentile(values[drawn].mean(axis=1), [2.5, 97.5]).tolist()
-
-
-def find(scores: Sequence[dict[str, Any]], convention: Convention) -> dict[str, Any]:
-    """The entry of a row's `scores` under a convention."""
-    return next(
-        entry
-        for entry in scores
-        if (entry["threshold"], entry["average"], entry["polarity"])
-        == (convention.threshold, convention.average, convention.polarity)
-    )
+    for entry in scores:
+        if Convention(entry["threshold"], entry["average"], entry["polarity"]) == convention:
+            return entry
+    raise KeyError(f"no score {convention}")

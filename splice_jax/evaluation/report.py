@@ -15,13 +15,9 @@ from jaxtyping import Bool, UInt8, UInt16
 
 from splice_jax import metrics
 from splice_jax.evaluation import pictures, protocol, published
-from splice_jax.evaluation.protocol import HEADLINE, Convention, ImageScores
-from splice_jax.evaluation.results import row_name
-
-TRIVIAL = ("all_spliced", "random")
-"""Rows that look at nothing."""
-
-HALF = Convention("0.5")
+from splice_jax.evaluation.image_scores import ImageScores
+from splice_jax.evaluation.protocol import HALF, HEADLINE
+from splice_jax.evaluation.rows import TRIVIAL, main_row, row_name
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,12 +31,6 @@ class Picture:
     scores: Mapping[str, ImageScores]
 
 
-def main_row(names: Sequence[str]) -> str:
-    """The row that a report is about: the first that is not trivial, after its CRF where it has one."""
-    first = next((name for name in names if name not in TRIVIAL), names[0])
-    return f"{first}+crf" if f"{first}+crf" in names else first
-
-
 def title(scores: Mapping[str, Any]) -> str:
     """`sgn+crf on columbia, test split`, or on the name that the evaluation was given."""
     name = scores["config"].get("evaluation_name") or f"{scores['dataset']}, {scores['split']} split"
@@ -49,7 +39,9 @@ def title(scores: Mapping[str, Any]) -> str:
 
 def headline(scores: Mapping[str, Any]) -> str:
     """What the headline numbers are, in full."""
-    return f"F1 and MCC {HEADLINE}, over {scores['images']} spliced images, with bootstrap 95 % intervals"
+    border = scores.get("ignore_border", 0)
+    without = f", without the pixels within {border} of a mask's boundary" if border else ""
+    return f"F1 and MCC {HEADLINE}, over {scores['images']} spliced images{without}, with bootstrap 95 % intervals"
 
 
 def text_table(scores: Mapping[str, Any]) -> str:
@@ -220,7 +212,7 @@ def _published_line(figure: published.Published | published.PublishedAccuracy, c
 def _article(rank: int, picture: Picture, about: str) -> str:
     height, width = picture.mask.shape
     name = html.escape(picture.name)
-    threshold = picture.scores[about].best.f1
+    threshold = picture.scores[about].best_thresholds.f1
     predicted = picture.maps[about] / metrics.LEVELS >= threshold
     figures = [
         _figure(pictures.photograph(picture.image), f"{name}: image", "image", f"{width} × {height}", picture),

@@ -1,112 +1,114 @@
-"""What an evaluation found, and the files it is written to."""
+"""What an evaluation found, and the files of numbers that it is written to."""
 
 import csv
 import json
 import math
 import subprocess
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from statistics import median
-from typing import Any, NamedTuple
+from typing import Any
 
 import splice_jax
-from splice_jax.evaluation import protocol
-from splice_jax.evaluation.protocol import ImageScores
+from splice_jax.evaluation import detection
+from splice_jax.evaluation.grid import POINTS
+from splice_jax.evaluation.plan import Key
+from splice_jax.evaluation.protocol import SCORES, Convention
+from splice_jax.evaluation.scoring import Accuracy, RowResult
 from splice_jax.files import replacing
 
 
-class Accuracy(NamedTuple):
-    """The patches and the pixels of one image, and how many of either were predicted rightly."""
-
-    patches: int
-    patches_right: int
-    pixels: int
-    pixels_right: int
-
-
-@dataclass(frozen=True)
-class ImageResult:
-    """What one row found on one image."""
-
-    index: int
-    """Of the image in the split."""
-    image: str
-    height: int
-    width: int
-    scores: ImageScores
-    seconds: float
-    accuracy: Accuracy | None = None
-    """Of the two heads; None for rows without a label head, and after a CRF."""
-
-
-def row_name(method: str, crf: str) -> str:
-    """A row as it is printed: `sgn`, or `sgn+crf` whichever CRF it is."""
-    return method if crf == "none" else f"{method}+crf"
-
-
-def row_entry(method: str, crf: str, results: Sequence[ImageResult], *, seed: int) -> dict[str, Any]:
+def row_entry(key: Key, result: RowResult, *, seed: int) -> dict[str, Any]:
     """One of the `rows` of scores.json.
 
-    `patch_accuracy` is over all patches and all pixels of the split; `seconds_per_image` is the median, which the first
-    image's compilation does not move.
+    `patch_accuracy` is over all patches and all scored pixels of the split's spliced images; `seconds_per_image` is the
+    median, which the first image's compilation does not move; `detection` is null without authentic images.
     """
-    accuracies = [result.accuracy for result in results if result.accuracy is not None]
+    method, crf = key
     return {
         "method": method,
         "crf": crf,
-        "scores": protocol.summarize([result.scores for result in results], seed=seed),
-        "patch_accuracy": _patch_accuracy(accuracies) if accuracies else None,
-        "seconds_per_image": round(median(result.seconds for result in results), 4),
+        "scores": result.scores.entries(seed=seed),
+        "patch_accuracy": _patch_accuracy(result),
+        "seconds_per_image": round(median(result.seconds), 4),
+        "detection": detection.summarize(result.levels, seed=seed),
     }
 
 
-def _patch_accuracy(accuracies: Sequence[Accuracy]) -> dict[str, float]:
-    total = Accuracy(*(sum(column) for column in zip(*accuracies, strict=True)))
-    return {
-        "classification": total.patches_right / total.patches,
-        "segmentation": total.pixels_right / total.pixels,
-    }
+def _patch_accuracy(result: RowResult) -> dict[str, float] | None:
+    accuracies = [accuracy for accuracy in result.accuracies if accuracy is not None]
+    if not accuracies:
+        return None
+    labels = Accuracy(*(sum(column) for column in zip(*accuracies, strict=True)))
+    tp, fp, fn, tn = (int(sum(image.half[kind] for image in result.scores.images)) for kind in range(4))
+    return {"classification": labels.right / labels.patches, "segmentation": (tp + tn) / (tp + fp + fn + tn)}
 
 
-def write_scores(path: Path, scores: Mapping[str, Any]) -> None:
-    """Writes scores.json."""
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Writes a file of numbers, such as scores.json."""
     with replacing(path) as temporary:
-        temporary.write_text(json.dumps(scores, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        temporary.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def write_per_image(path: Path, rows: Sequence[tuple[str, str]], results: Sequence[Sequence[ImageResult]]) -> None:
-    """Writes per_image.csv: one line per row and image. An undefined AUC is an empty cell, a threshold may be `inf`.
+def curves(rows: Mapping[Key, RowResult]) -> dict[str, Any]:
+    """The content of curves.json: F1 and MCC of every row against the threshold."""
+    return {
+        "thresholds": [point / (POINTS - 1) for point in range(POINTS)],
+        "rows": [{"method": method, "crf": crf} | row.scores.curves() for (method, crf), row in rows.items()],
+    }
 
-    Args:
-      path: of the file.
-      rows: method and CRF of each row.
-      results: of each row.
+
+def write_per_image(path: Path, rows: Mapping[Key, RowResult]) -> None:
+    """Writes per_image.csv: one line per row and image, authentic images too.
+
+    What an image has no value for is an empty cell: all localization scores of an authentic image, the AUC of an image
+    that is spliced everywhere. A threshold may be `inf`.
     """
-    lines = [
-        {"method": method, "crf": crf} | _line(result)
-        for (method, crf), of_row in zip(rows, results, strict=True)
-        for result in of_row
+    lines: list[dict[str, Any]] = [
+        {"image": line["image"], "method": method, "crf": crf} | line
+        for (method, crf), result in rows.items()
+        for line in _lines(result)
     ]
+    columns = next(list(line) for line in lines if not line["authentic"])
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, ["image", *(name for name in lines[0] if name != "image")])
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
         writer.writeheader()
         writer.writerows(lines)
 
 
-def _line(result: ImageResult) -> dict[str, Any]:
-    best, half = result.scores.at["best-per-image"], result.scores.at["0.5"]
-    return {
-        "image": result.image,
-        "width": result.width,
-        "height": result.height,
-        "spliced_share": result.scores.spliced_share,
-        **{f"{name}_best": value for name, value in best._asdict().items()},
-        **{f"{name}_threshold": value for name, value in result.scores.best._asdict().items()},
-        **{f"{name}_at_0.5": value for name, value in half._asdict().items()},
-        "auc": "" if math.isnan(result.scores.auc) else result.scores.auc,
-        "seconds": round(result.seconds, 4),
+_COLUMNS = {
+    "best-per-image": "_best",
+    "0.5": "_at_0.5",
+    "best-per-dataset": "_best_dataset",
+    "validation": "_validation",
+}
+
+
+def _lines(result: RowResult) -> Iterator[dict[str, Any]]:
+    localized = _localized(result)
+    for truth, level, seconds in zip(result.truths, result.levels, result.seconds, strict=True):
+        first = {"image": truth.name, "width": truth.width, "height": truth.height, "authentic": int(not truth.spliced)}
+        last = {"image_score": level.score, "marked_share_at_0.5": level.marked, "seconds": seconds}
+        yield first | (next(localized) if truth.spliced else {}) | last
+
+
+def _localized(result: RowResult) -> Iterator[dict[str, Any]]:
+    """The columns of each spliced image."""
+    columns = {
+        f"{name}{suffix}{end}": result.scores.values(convention, name)
+        for polarity, end in (("given", ""), ("oracle", "_oracle"))
+        for threshold, suffix in _COLUMNS.items()
+        for name in SCORES
+        if (convention := Convention(threshold, "images", polarity)) in result.scores.conventions
     }
+    for index, image in enumerate(result.scores.images):
+        thresholds = {f"{name}_threshold": value for name, value in image.best_thresholds._asdict().items()}
+        yield {
+            "spliced_share": image.spliced_share,
+            **{column: float(values[index]) for column, values in columns.items()},
+            **thresholds,
+            "auc": "" if math.isnan(image.auc) else image.auc,
+        }
 
 
 def commit() -> str:

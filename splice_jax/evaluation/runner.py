@@ -1,84 +1,97 @@
-"""Runs every row of the comparison over a split of a data set, once per image, and caches the maps that are scored."""
+"""Evaluates rows on a split: makes their maps, or takes the cached ones, scores these and writes all files."""
 
-import multiprocessing
-import os
-import signal
-import time
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
-from functools import partial
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
-from jaxtyping import Bool, UInt8, UInt16
 from ml_collections import ConfigDict
-from PIL import Image
-from tqdm import tqdm
 
 import splice_jax
-from splice_jax import crf, data, metrics, patches
+from splice_jax import crf, data
 from splice_jax.crf import CrfParameters
 from splice_jax.data import Example
 from splice_jax.errors import UserError
-from splice_jax.evaluation import protocol, report, results
-from splice_jax.evaluation.protocol import ImageScores
-from splice_jax.evaluation.results import Accuracy, ImageResult
+from splice_jax.evaluation import bootstrap, figures, grid, maps, report, results, series, tables
+from splice_jax.evaluation.degradations import Degradation, parse
+from splice_jax.evaluation.mapping import Row
+from splice_jax.evaluation.origins import origin
+from splice_jax.evaluation.plan import Key, Plan, Validation, plan
+from splice_jax.evaluation.protocol import HEADLINE
+from splice_jax.evaluation.rows import TRIVIAL, main_row, row_name
+from splice_jax.evaluation.scoring import RowResult
 from splice_jax.files import replacing
-from splice_jax.images import encode_png
-from splice_jax.localizers import Found, Localizer, localizer, names
+from splice_jax.localizers import Localizer, localizer, names
 
-Levels = UInt16[np.ndarray, "height width"]
-
-
-class Row(NamedTuple):
-    """A row of the comparison: a localizer, and the CRF after it ("none" for none)."""
-
-    localizer: Localizer
-    crf: str = "none"
-
-    @property
-    def name(self) -> str:
-        """As it is printed, and as `methods` calls it."""
-        return results.row_name(self.localizer.name, self.crf)
+VALIDATION = "val"
+"""The split on which a threshold is chosen."""
 
 
 def evaluate(config: ConfigDict, workdir: Path) -> Path:
     """Evaluates a run, or any rows, on a split of a data set; prints a table and returns the report's path.
 
-    Writes scores.json, per_image.csv, report.html and the maps into WORKDIR/evaluation/DATASET-SPLIT.
+    Writes scores.json, per_image.csv, curves.json, the paper's tables, comparison.png, report.html and the maps into
+    WORKDIR/evaluation/DATASET-SPLIT; with degradations, degradations.json and degradations.png as well.
 
     Args:
-      config: the run's configuration, of which `dataset`, `data_dir`, `split`, `methods`, `evaluation_name`, `crf` and
-        `seed` say what is done.
+      config: the run's configuration, of which `dataset`, `data_dir`, `split`, `methods`, `evaluation_name`, `crf`,
+        `degradations`, `ignore_border`, `rescore` and `seed` say what is done. With `rescore` no network runs.
       workdir: the run.
 
     Raises:
-      UserError: an unknown row or data set, missing data, an unfinished run, a missing CRF, an unwritable folder.
+      UserError: an unknown row or data set, missing data, an unfinished run, a missing CRF, an unwritable folder, a
+        field out of range; with `rescore`, maps that are missing or made from something else.
     """
-    rows = open_rows(row_names(config), config, workdir)  # First, for preparing a data set can take long.
-    examples = data.open_split(config.dataset, config.data_dir, config.split)
-    with_authentic = data.open_split(config.dataset, config.data_dir, config.split, include_authentic=True)
-    output = workdir / "evaluation" / (config.evaluation_name or f"{config.dataset}-{config.split}")
-    header = {
-        "dataset": config.dataset,
-        "split": config.split,
-        "authentic_images": len(with_authentic) - len(examples),
-        "config": config.to_dict(),
-        "commit": results.commit(),
-    }
-    scores = evaluate_rows(
-        rows,
-        examples,
+    named, degradations = row_names(config), parse(config.get("degradations", ""))
+    ignore_border = config.get("ignore_border", 0)
+    if ignore_border < 0:
+        raise UserError(f"config.ignore_border: {ignore_border} is less than 0 pixels")
+    rescore = config.get("rescore", False)
+    rows = [] if rescore else open_rows(named, config, workdir)  # First, for preparing a data set can take long.
+    validation, output = validation_images(config), output_folder(config, workdir)
+    planned = plan(
+        {key: origin(*key, config, workdir) for key in (_key(name, config) for name in named)},
+        _open(config, config.split, include_authentic=True),
         output,
-        header=header,
-        parameters=CrfParameters.from_config(config.crf),
+        title=f"{config.dataset}: its split {config.split}",
+        validation=validation,
+        degradations=degradations,
         seed=config.seed,
+        ignore_border=ignore_border,
     )
-    print(report.text_table(scores))
-    print(f"\nreport: {output / 'report.html'}")
+    if rescore:
+        planned.require()
+    else:
+        planned.make(rows, CrfParameters.from_config(config.crf))
+    fields = {name: value for name, value in config.to_dict().items() if name != "rescore"}
+    header = {"dataset": config.dataset, "split": config.split, "config": fields, "commit": results.commit()}
+    scores = score(planned, output, header=header, no_validation=validation.reason, seed=config.seed)
+    print(f"{report.text_table(scores)}\n\n{tables.text_differences(scores)}")
+    print(f"\nall conventions, the paper's tables: {output / 'tables.md'}\nreport: {output / 'report.html'}")
     return output / "report.html"
+
+
+def output_folder(config: ConfigDict, workdir: Path) -> Path:
+    """Where an evaluation is written."""
+    return workdir / "evaluation" / (config.evaluation_name or f"{config.dataset}-{config.split}")
+
+
+def validation_images(config: ConfigDict) -> Validation:
+    """The validation split of the data set that is evaluated, or why it cannot choose a threshold."""
+    if config.split in (VALIDATION, "all"):
+        return Validation(reason=f"the split that is scored, {config.split}, has the validation images in it")
+    try:
+        return Validation(_open(config, VALIDATION), "no spliced image in it")
+    except UserError as error:
+        return Validation(reason=str(error))
+
+
+def _open(config: ConfigDict, split: str, *, include_authentic: bool = False) -> data.Split:
+    seed = config.get("split_seed", 0)
+    return data.open_split(config.dataset, config.data_dir, split, split_seed=seed, include_authentic=include_authentic)
+
+
+def _key(name: str, config: ConfigDict) -> Key:
+    return name.removesuffix("+crf"), config.crf.backend if name.endswith("+crf") else "none"
 
 
 def row_names(config: ConfigDict) -> list[str]:
@@ -99,7 +112,7 @@ def row_names(config: ConfigDict) -> list[str]:
         if backend == "none":
             raise UserError("--config.methods: a row with +crf needs a CRF, add --config.crf.backend=pydensecrf")
         crf.backend_module(backend)
-    return list(dict.fromkeys((*chosen, *report.TRIVIAL)))
+    return list(dict.fromkeys((*chosen, *TRIVIAL)))
 
 
 def open_rows(named: Sequence[str], config: ConfigDict, workdir: Path) -> list[Row]:
@@ -110,8 +123,7 @@ def open_rows(named: Sequence[str], config: ConfigDict, workdir: Path) -> list[R
     """
     methods = dict.fromkeys(name.removesuffix("+crf") for name in named)
     localizers = {method: _localizer(method, config, workdir) for method in methods}
-    backend = {True: config.crf.backend, False: "none"}
-    return [Row(localizers[name.removesuffix("+crf")], backend[name.endswith("+crf")]) for name in named]
+    return [Row(localizers[method], backend) for method, backend in (_key(name, config) for name in named)]
 
 
 def _localizer(name: str, config: ConfigDict, workdir: Path) -> Localizer:
@@ -127,6 +139,9 @@ def evaluate_rows(
     *,
     header: Mapping[str, Any],
     parameters: CrfParameters | None = None,
+    validation: Validation | None = None,
+    degradations: Sequence[Degradation] = (),
+    ignore_border: int = 0,
     seed: int = 0,
     processes: int | None = None,
 ) -> dict[str, Any]:
@@ -134,179 +149,107 @@ def evaluate_rows(
 
     Args:
       rows: each localizer runs once per image, however many rows it stands in.
-      examples: authentic ones, and those without a spliced pixel, are left out of all means and counted.
+      examples: authentic ones, and those without a spliced pixel, are left out of all localization means and counted.
       output: a folder, made where missing.
-      header: `dataset`, `split`, `authentic_images`, `config` and `commit` of scores.json.
+      header: `dataset`, `split`, `config` and `commit` of scores.json.
       parameters: of the CRF.
-      seed: of the bootstrap.
-      processes: that refine and score beside this one; one per core by default, 0 for none.
+      validation: images on which a threshold is chosen.
+      degradations: of the images; every row is evaluated under each.
+      ignore_border: pixels this near to the boundary of a mask do not count.
+      seed: of the bootstrap and of degradations by noise.
+      processes: that refine and score beside this one; by default one per core where it pays, 0 for none.
 
     Raises:
       UserError: no spliced image in the split, or what an example or a localizer raises.
     """
-    maps = output / "maps"
-    found = _run(rows, examples, maps, parameters or CrfParameters(), _executor(rows, processes))
-    spliced = len(found[rows[0].name])
-    if not spliced:
-        raise UserError(
-            f"{header['dataset']}: its split {header['split']} holds no spliced image, so there is nothing to score"
-        )
-    scores = {
-        "dataset": header["dataset"],
-        "split": header["split"],
-        "images": spliced,
-        "authentic_images": header["authentic_images"] + len(examples) - spliced,
-        "config": header["config"],
-        "commit": header["commit"],
-        "rows": [results.row_entry(row.localizer.name, row.crf, found[row.name], seed=seed) for row in rows],
-    }
-    results.write_scores(output / "scores.json", scores)
-    of_rows = [found[row.name] for row in rows]
-    results.write_per_image(output / "per_image.csv", [(row.localizer.name, row.crf) for row in rows], of_rows)
+    validation = validation or Validation()
+    planned = plan(
+        {(row.localizer.name, row.crf): {"method": row.localizer.name} for row in rows},
+        examples,
+        output,
+        title=f"{header['dataset']}: its split {header['split']}",
+        validation=validation,
+        degradations=degradations,
+        seed=seed,
+        ignore_border=ignore_border,
+        processes=processes,
+    )
+    planned.make(rows, parameters or CrfParameters())
+    return score(planned, output, header=header, no_validation=validation.reason, seed=seed)
+
+
+def score(
+    planned: Plan, output: Path, *, header: Mapping[str, Any], no_validation: str = "", seed: int = 0
+) -> dict[str, Any]:
+    """Scores cached maps and writes everything into `output`; returns the content of scores.json.
+
+    Args:
+      planned: whose maps are there.
+      output: a folder.
+      header: `dataset`, `split`, `config` and `commit` of scores.json.
+      no_validation: why there are no validation images, where there are none.
+      seed: of the bootstrap.
+
+    Raises:
+      UserError: a map is missing, stale or damaged.
+    """
+    found, degraded = planned.score()
+    scores = _scores(planned, found, header, no_validation, seed)
+    degraded_scores = series.content(scores, degraded, seed=seed)
+    results.write_json(output / "scores.json", scores)
+    results.write_json(output / "curves.json", results.curves(found))
+    results.write_per_image(output / "per_image.csv", found)
+    tables.write(output, scores)
+    compared = figures.ranks(scores["images"])
+    figures.write_comparison(output / "comparison.png", scores, compared, _pictures(found, planned, compared))
+    if degraded:
+        results.write_json(output / "degradations.json", degraded_scores)
+        figures.write_series(output / "degradations.png", degraded_scores)
     with replacing(output / "report.html") as temporary:
-        report.write(temporary, scores, _pictures(found, examples, maps))
+        report.write(temporary, scores, _pictures(found, planned))
     return scores
 
 
-class _Task(NamedTuple):
-    """What is left to do for one row on one image once its localizer has run."""
-
-    image: UInt8[np.ndarray, "height width 3"]
-    mask: Bool[np.ndarray, "height width"]
-    levels: Levels
-    crf: str
-    parameters: CrfParameters
-    path: Path
-
-
-def _complete(task: _Task) -> tuple[ImageScores, float]:
-    """Refines, caches and scores one map; also the seconds that the CRF took. Runs in any process."""
-    started = time.perf_counter()
-    levels = task.levels
-    if task.crf != "none":
-        probability = (levels / np.float32(metrics.LEVELS)).astype(np.float32)
-        levels = metrics.quantize(crf.refine(task.crf, task.image, probability, task.parameters))
-    seconds = time.perf_counter() - started
-    with replacing(task.path) as temporary:
-        temporary.write_bytes(encode_png(levels))
-    return protocol.score_image(levels, task.mask), seconds
-
-
-class _Here(Executor):
-    """An executor without processes: `submit` does the work."""
-
-    def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        future: Future[Any] = Future()
-        future.set_result(function(*args, **kwargs))
-        return future
-
-
-def _executor(rows: Sequence[Row], processes: int | None) -> Executor:
-    """Processes where there is a CRF, which keeps one core busy; they are spawned, for JAX does not survive a fork."""
-    if processes is None:
-        processes = 0 if all(row.crf == "none" for row in rows) else os.cpu_count() or 1
-    if processes == 0:
-        return _Here()
-    return ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), _leave_interrupts_to_the_parent)
-
-
-def _leave_interrupts_to_the_parent() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def _run(
-    rows: Sequence[Row],
-    examples: Sequence[Example],
-    maps: Path,
-    parameters: CrfParameters,
-    executor: Executor,
-) -> dict[str, list[ImageResult]]:
-    """Results by a row's name, in the order of the split."""
-    found: dict[str, list[ImageResult]] = {row.name: [] for row in rows}
-    waiting: deque[Callable[[], None]] = deque()
-    with executor:
-        for index in tqdm(range(len(examples)), desc="evaluating", unit="image", disable=None):
-            example = examples[index]
-            if example.authentic or not example.mask.any():
-                continue
-            for row, levels, seconds, accuracy in _localized(rows, example):
-                path = map_path(maps, row.name, example.name)
-                task = _Task(example.image, example.mask, levels, row.crf, parameters, path)
-                future = executor.submit(_complete, task)
-                waiting.append(partial(_collect, found[row.name], future, index, example, seconds, accuracy))
-            while len(waiting) > 4 * len(rows):  # Images that wait to be scored are held in memory.
-                waiting.popleft()()
-        while waiting:
-            waiting.popleft()()
-    return found
-
-
-def _collect(
-    of_row: list[ImageResult],
-    future: Future[tuple[ImageScores, float]],
-    index: int,
-    example: Example,
-    seconds: float,
-    accuracy: Accuracy | None,
-) -> None:
-    scores, more_seconds = future.result()
-    height, width = example.mask.shape
-    of_row.append(ImageResult(index, example.name, height, width, scores, seconds + more_seconds, accuracy))
-
-
-def _localized(rows: Sequence[Row], example: Example) -> Iterator[tuple[Row, Levels, float, Accuracy | None]]:
-    """Each row with the 16-bit map of its localizer, the seconds that took, and the accuracy of its heads."""
-    for method in dict.fromkeys(row.localizer.name for row in rows):
-        of_method = [row for row in rows if row.localizer.name == method]
-        started = time.perf_counter()
-        found = of_method[0].localizer(example.image)
-        seconds = time.perf_counter() - started
-        levels = metrics.quantize(found.probability)
-        accuracy = _accuracy(of_method[0].localizer, found, levels, example.mask)
-        for row in of_method:
-            yield row, levels, seconds, accuracy if row.crf == "none" else None
-
-
-def _accuracy(
-    localizer: Localizer, found: Found, levels: Levels, mask: Bool[np.ndarray, "height width"]
-) -> Accuracy | None:
-    """How many patch labels, and how many pixels, are right at 0.5; None for a localizer without a label head."""
-    if found.label_probability is None:
-        return None
-    stride, border = getattr(localizer, "stride", patches.PATCH_SIZE), getattr(localizer, "border", "inward")
-    origins = patches.grid(*mask.shape, stride=stride, border=border)
-    truth = patches.labels(patches.extract(mask, origins.reshape(-1, 2))).reshape(origins.shape[:2])
-    right = (found.label_probability >= 0.5) == truth
-    pixels = metrics.counts_at(levels, mask, 0.5)
-    return Accuracy(truth.size, int(np.count_nonzero(right)), mask.size, int(pixels.tp + pixels.tn))
-
-
-def map_path(maps: Path, row_name: str, image: str) -> Path:
-    """Where the 16-bit map of a row on an image is cached."""
-    return maps / row_name / f"{image.replace('/', '__')}.png"
-
-
-def read_map(path: Path) -> Levels:
-    """A cached map, exactly as it was scored."""
-    with Image.open(path) as picture:
-        return np.array(picture).astype(np.uint16)
+def _scores(
+    planned: Plan, found: Mapping[Key, RowResult], header: Mapping[str, Any], no_validation: str, seed: int
+) -> dict[str, Any]:
+    truths, validation = planned.main.truths, planned.validation
+    spliced = sum(truth.spliced for truth in truths)
+    chosen_on = {"split": VALIDATION, "images": len(validation.truths)} if validation else {"reason": no_validation}
+    return {
+        "dataset": header["dataset"],
+        "split": header["split"],
+        "images": spliced,
+        "authentic_images": len(truths) - spliced,
+        "config": header["config"],
+        "commit": header["commit"],
+        "rows": [results.row_entry(key, result, seed=seed) for key, result in found.items()],
+        "headline": HEADLINE.__dict__ | {"words": str(HEADLINE)},
+        "validation": chosen_on,
+        "ignore_border": planned.ignore_border,
+        "bootstrap": {"resamples": bootstrap.RESAMPLES, "seed": seed},
+        "differences": grid.differences({row_name(*key): row.scores for key, row in found.items()}, seed=seed),
+    }
 
 
 def _pictures(
-    found: Mapping[str, Sequence[ImageResult]], examples: Sequence[Example], maps: Path
+    found: Mapping[Key, RowResult], planned: Plan, ranks: Sequence[int] | None = None
 ) -> Iterator[report.Picture]:
-    """What the report shows, one image after the other, best to worst by the headline F1 of the row it is about."""
-    shown = [name for name in found if name not in report.TRIVIAL] or list(found)
-    about = report.main_row(list(found))
-    order = sorted(
-        range(len(found[about])), key=lambda position: -found[about][position].scores.at["best-per-image"].f1
-    )
-    for position in order:
-        example = examples[found[about][position].index]
+    """What the report shows, one image after the other, best to worst by the headline F1 of the row it is about.
+
+    With `ranks`, only the images of these ranks, 0 for the best.
+    """
+    by_name = {row_name(*key): result.scores for key, result in found.items()}
+    truths = [truth for truth in planned.main.truths if truth.spliced]
+    shown = [name for name in by_name if name not in TRIVIAL] or list(by_name)
+    values = by_name[main_row(list(by_name))].values(HEADLINE, "f1")
+    order = sorted(range(len(truths)), key=lambda position: -values[position])
+    for position in order if ranks is None else [order[rank] for rank in ranks]:
+        example = planned.main.examples[truths[position].position]
         yield report.Picture(
             name=example.name,
             image=example.image,
             mask=example.mask,
-            maps={name: read_map(map_path(maps, name, example.name)) for name in shown},
-            scores={name: found[name][position].scores for name in shown},
+            maps={name: maps.read_map(maps.map_path(planned.main.folder, name, example.name)) for name in shown},
+            scores={name: by_name[name].images[position] for name in shown},
         )

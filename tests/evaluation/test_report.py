@@ -1,5 +1,6 @@
 import html.parser
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,8 @@ import pytest
 from PIL import Image
 
 from splice_jax.evaluation import pictures, published, report
-from splice_jax.evaluation.protocol import score_image, summarize
+from splice_jax.evaluation.grid import RowScores
+from splice_jax.evaluation.image_scores import survey
 from splice_jax.evaluation.report import Picture
 from splice_jax.metrics import quantize
 
@@ -41,13 +43,14 @@ def picture(name: str, seed: int = 0, size: tuple[int, int] = (20, 30)) -> Pictu
     random = np.random.default_rng(seed)
     mask = np.arange(size[0] * size[1]).reshape(size) % 3 == 0
     maps = {row: quantize(random.random(size)) for row in ("sgn", "sgn+crf")}
-    scores = {row: score_image(levels, mask) for row, levels in maps.items()}
+    scores = {row: survey(levels, mask)[0] for row, levels in maps.items()}
     return Picture(name, random.integers(0, 256, (*size, 3), dtype=np.uint8), mask, maps, scores)
 
 
 @pytest.fixture
-def scores() -> dict[str, Any]:
-    images = [picture(str(seed), seed).scores["sgn"] for seed in range(4)]
+def scores(scored: Callable[..., RowScores]) -> dict[str, Any]:
+    images = [picture(str(seed), seed) for seed in range(4)]
+    entries = scored([(each.maps["sgn"], each.mask) for each in images]).entries(seed=0)
     rows = [("sgn", "none"), ("sgn", "pydensecrf"), ("all_spliced", "none"), ("random", "none")]
     return {
         "dataset": "folder",
@@ -60,7 +63,7 @@ def scores() -> dict[str, Any]:
             {
                 "method": method,
                 "crf": crf,
-                "scores": summarize(images, seed=0),
+                "scores": entries,
                 "patch_accuracy": {"classification": 0.75, "segmentation": 0.5} if method == "sgn" else None,
                 "seconds_per_image": 0.25,
             }
@@ -129,12 +132,6 @@ def test_the_text_table_shows_every_row_with_intervals(scores: dict[str, Any]) -
     entry = scores["rows"][0]["scores"][0]
     assert f"{entry['f1']:.3f} [{entry['f1_ci95'][0]:.3f}, {entry['f1_ci95'][1]:.3f}]" in lines[5]
     assert report.title(scores | {"config": {"evaluation_name": "columbia-27"}}) == "sgn+crf on columbia-27"
-
-
-def test_the_main_row_is_the_first_one_that_looks_after_its_crf() -> None:
-    assert report.main_row(["sgn", "sgn+crf", "all_spliced"]) == "sgn+crf"
-    assert report.main_row(["all_spliced", "noi1", "sgn", "sgn+crf"]) == "noi1"
-    assert report.main_row(["all_spliced", "random"]) == "all_spliced"
 
 
 def test_errors_are_orange_where_too_much_and_blue_where_too_little() -> None:

@@ -25,7 +25,3 @@ def test_the_commit_is_the_checkouts_or_the_version(monkeypatch: pytest.MonkeyPa
     assert re.fullmatch("[0-9a-f]{40}", clean)
     (tmp_path / "file").write_text("b")
     assert results.commit() == f"{clean}-dirty"
-
-
-def test_a_row_is_named_by_its_method_and_whether_a_crf_follows() -> None:
-    assert [results.row_name("sgn", crf) for crf in ("none", "pydensecrf", "jax")] == ["sgn", "sgn+crf", "sgn+crf"]

@@ -13,13 +13,17 @@ from splice_jax import data
 from splice_jax.crf import CrfParameters, refine
 from splice_jax.data import Example
 from splice_jax.errors import UserError
-from splice_jax.evaluation.protocol import score_image
-from splice_jax.evaluation.runner import Row, evaluate, evaluate_rows, map_path, open_rows, read_map, row_names
+from splice_jax.evaluation.degradations import parse
+from splice_jax.evaluation.image_scores import score_image
+from splice_jax.evaluation.mapping import Row
+from splice_jax.evaluation.maps import map_path, read_map
+from splice_jax.evaluation.plan import Validation
+from splice_jax.evaluation.runner import evaluate, evaluate_rows, open_rows, row_names
 from splice_jax.images import read_image, read_mask
 from splice_jax.localizers import Found, Localizer, localizer
 from splice_jax.metrics import quantize
 
-HEADER = {"dataset": "folder", "split": "test", "authentic_images": 3, "config": {"seed": 0}, "commit": "abc"}
+HEADER = {"dataset": "folder", "split": "test", "config": {"seed": 0}, "commit": "abc"}
 has_crf = pytest.mark.skipif(importlib.util.find_spec("pydensecrf") is None, reason="the extra is not installed")
 
 
@@ -65,16 +69,19 @@ def test_scores_have_the_schema_and_authentic_images_are_counted(examples: list[
     returned = evaluate_rows(rows(), examples, tmp_path, header=HEADER)
     scores = json.loads((tmp_path / "scores.json").read_text())
     assert scores == returned
-    assert list(scores) == ["dataset", "split", "images", "authentic_images", "config", "commit", "rows"]
-    assert (scores["images"], scores["authentic_images"]) == (3, 4)
+    assert list(scores)[:7] == ["dataset", "split", "images", "authentic_images", "config", "commit", "rows"]
+    assert (scores["images"], scores["authentic_images"]) == (3, 1)
+    assert scores["headline"]["words"] == "at the best threshold per image (oracle), given polarity, mean over images"
+    assert "no validation images" in scores["validation"]["reason"]
     assert [(row["method"], row["crf"]) for row in scores["rows"]] == [
         ("sgn", "none"),
         ("all_spliced", "none"),
         ("random", "none"),
     ]
     for row in scores["rows"]:
-        assert list(row) == ["method", "crf", "scores", "patch_accuracy", "seconds_per_image"]
-        assert [entry["threshold"] for entry in row["scores"]] == ["best-per-image", "0.5"]
+        assert list(row)[:5] == ["method", "crf", "scores", "patch_accuracy", "seconds_per_image"]
+        assert [entry["threshold"] for entry in row["scores"]][:2] == ["best-per-image", "0.5"]
+        assert len(row["scores"]) == 12
     share = 66 * 66 / 7000
     everything = scores["rows"][1]["scores"][1]
     assert everything["f1"] == pytest.approx(2 * share / (1 + share))
@@ -95,13 +102,16 @@ def test_patch_accuracy_follows_the_rule_of_seven_eighths(examples: list[Example
 def test_cached_maps_score_the_same_again(examples: list[Example], tmp_path: Path) -> None:
     evaluate_rows(rows(), examples, tmp_path, header=HEADER)
     lines = read_csv(tmp_path / "per_image.csv")
-    assert len(lines) == 9
+    assert len(lines) == 12
     for line in lines:
+        if line["authentic"] == "1":
+            assert (line["image"], line["f1_best"], line["auc"]) == ("authentic", "", "")
+            continue
         truth = next(e.mask for e in examples if e.name == line["image"])
         again = score_image(read_map(map_path(tmp_path / "maps", line["method"], line["image"])), truth)
         assert float(line["f1_best"]) == again.at["best-per-image"].f1
         assert float(line["mcc_at_0.5"]) == again.at["0.5"].mcc
-        assert float(line["iou_threshold"]) == again.best.iou
+        assert float(line["iou_threshold"]) == again.best_thresholds.iou
         assert (int(line["width"]), int(line["height"])) == (100, 70)
 
 
@@ -118,7 +128,7 @@ def test_the_crf_row_refines_the_cached_map_and_the_network_runs_once(examples: 
     Brightness.calls = 0
     of_rows = rows(crf="pydensecrf")
     scores = evaluate_rows(of_rows, examples, tmp_path, header=HEADER, parameters=parameters, processes=0)
-    assert Brightness.calls == 3
+    assert Brightness.calls == 4
     assert [(row["method"], row["crf"]) for row in scores["rows"]][:2] == [("sgn", "none"), ("sgn", "pydensecrf")]
     assert scores["rows"][1]["patch_accuracy"] is None
     before, after = (read_map(tmp_path / "maps" / row / "image0.png") for row in ("sgn", "sgn+crf"))
@@ -138,6 +148,7 @@ def test_processes_change_nothing_but_the_time(examples: list[Example], tmp_path
         lines = [
             {key: cell for key, cell in line.items() if key != "seconds"} for line in read_csv(output / "per_image.csv")
         ]
+        assert (output / "tables.md").read_text().count("headline") == 1
         return lines, json.dumps(scores), (output / "maps" / "sgn+crf" / "image2.png").read_bytes()
 
     assert timeless(0) == timeless(2)
@@ -182,7 +193,9 @@ def config(**changes: object) -> ConfigDict:
 
 @pytest.fixture
 def trained(monkeypatch: pytest.MonkeyPatch, examples: list[Example]) -> None:
-    def open_split(dataset: str, data_dir: str, split: str, *, include_authentic: bool = False) -> Sequence[Example]:
+    def open_split(
+        dataset: str, data_dir: str, split: str, *, split_seed: int = 0, include_authentic: bool = False
+    ) -> Sequence[Example]:
         return [e for e in examples if include_authentic or not e.authentic]
 
     monkeypatch.setitem(vars(splice_jax), "load", lambda workdir, crf, config: Brightness())
@@ -233,9 +246,70 @@ def test_an_evaluation_prints_its_table_and_the_reports_path(
     assert path.is_file()
     assert printed.rstrip().endswith(f"report: {path}")
     assert "F1 and MCC at the best threshold per image (oracle), given polarity, mean over images, over 3" in printed
+    assert "sgn minus other rows" in printed
     assert json.loads((path.parent / "scores.json").read_text())["authentic_images"] == 1
     named = evaluate(config(evaluation_name="mine"), tmp_path)
     assert named.parent.name == "mine"
+
+
+def test_the_threshold_of_validation_is_chosen_there_and_not_on_what_is_scored(
+    examples: list[Example], tmp_path: Path
+) -> None:
+    others = [example(seed, f"other{seed}") for seed in (20, 21)]
+    scores = evaluate_rows(rows(), examples, tmp_path, header=HEADER, validation=Validation([*others, examples[1]]))
+    assert scores["validation"] == {"split": "val", "images": 2}
+    [own] = [e for e in scores["rows"][0]["scores"] if list(e.values())[:3] == ["validation", "images", "given"]]
+    means = {}
+    for threshold in np.unique(np.concatenate([read_map(p).ravel() for p in (tmp_path / "maps/sgn").glob("i*.png")])):
+        maps = [quantize(Brightness()(e.image).probability) >= threshold for e in others]
+        f1 = [2 * (m & e.mask).sum() / (m.sum() + e.mask.sum()) for m, e in zip(maps, others, strict=True)]
+        means[threshold] = np.mean(f1)
+    attained = min(means, key=lambda threshold: abs(threshold / 65535 - own["f1_threshold"]))
+    assert means[attained] == pytest.approx(max(means.values()), abs=0.01)
+
+
+def test_authentic_images_tell_of_false_alarms_and_of_nothing_else(examples: list[Example], tmp_path: Path) -> None:
+    with_authentic = evaluate_rows(rows(), examples, tmp_path / "a", header=HEADER)
+    without = evaluate_rows(rows(), [e for e in examples if not e.authentic], tmp_path / "b", header=HEADER)
+    assert without["rows"][0]["detection"] is None
+    found = with_authentic["rows"][0]["detection"]
+    dark = quantize(Brightness()(examples[1].image).probability)
+    assert found["false_positive_pixels"] == np.mean(dark >= 32768)
+    assert (found["auc"], found["false_alarms"], found["detections"]) == (1, float(np.mean(dark >= 32768) > 0.01), 1)
+    assert with_authentic["rows"][1]["detection"]["auc"] == 0.5
+    for scores in (with_authentic, without):
+        for row in scores["rows"]:
+            del row["detection"], row["seconds_per_image"]
+    assert with_authentic["rows"] == without["rows"]
+
+
+def test_every_row_is_evaluated_under_every_degradation(examples: list[Example], tmp_path: Path) -> None:
+    degradations = parse("noise:60;resize:0.5")
+    scores = evaluate_rows(rows(), examples, tmp_path, header=HEADER, degradations=degradations)
+    series = json.loads((tmp_path / "degradations.json").read_text())
+    assert [(each["kind"], each["strength"]) for each in series["degraded"]] == [("noise", 60), ("resize", 0.5)]
+    assert [row["scores"] for row in series["undegraded"]] == [row["scores"] for row in scores["rows"]]
+    noisy, half = (each["rows"][0]["scores"][0] for each in series["degraded"])
+    assert noisy["f1"] < scores["rows"][0]["scores"][0]["f1"] < 1
+    assert half["f1"] != scores["rows"][0]["scores"][0]["f1"]
+    assert read_map(tmp_path / "degradations/resize-0.5/maps/sgn/image0.png").shape == (70, 100)
+    assert (tmp_path / "degradations.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_an_ignored_border_is_named_and_changes_the_scores(examples: list[Example], tmp_path: Path) -> None:
+    scores = evaluate_rows(rows(), examples, tmp_path, header=HEADER, ignore_border=2)
+    everything = scores["rows"][1]["scores"][1]
+    share = 64 * 64 / (7000 - (68 * 68 - 64 * 64))
+    assert everything["f1"] == pytest.approx(2 * share / (1 + share))
+    assert scores["ignore_border"] == 2
+    assert "within 2 of a mask's boundary" in (tmp_path / "tables.md").read_text()
+    with pytest.raises(UserError, match=r"config.ignore_border: 70 leaves no spliced pixel in image0"):
+        evaluate_rows(rows(), examples, tmp_path, header=HEADER, ignore_border=70)
+
+
+def test_two_images_of_one_name_are_refused(examples: list[Example], tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="image0: two images of the split have this name"):
+        evaluate_rows(rows(), [*examples, examples[0]], tmp_path, header=HEADER)
 
 
 @pytest.mark.real_data

@@ -1,0 +1,143 @@
+"""Runs rows over the images of a split, once per image and localizer, and caches their maps."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import UInt8
+from tqdm import tqdm
+
+from splice_jax import crf, metrics, patches
+from splice_jax.crf import CrfParameters
+from splice_jax.data import Example
+from splice_jax.evaluation import maps, processes
+from splice_jax.evaluation.degradations import Degradation, degrade, resize_map
+from splice_jax.evaluation.maps import Levels, MapRecord, RowRecord
+from splice_jax.evaluation.rows import row_name
+from splice_jax.evaluation.truth import Truth, fingerprint
+from splice_jax.localizers import Localizer
+
+ROWS_AHEAD = 4
+"""Images whose maps wait to be refined and written are held in memory, this many of each row."""
+
+
+class Row(NamedTuple):
+    """A row of the comparison: a localizer, and the CRF after it ("none" for none)."""
+
+    localizer: Localizer
+    crf: str = "none"
+
+    @property
+    def name(self) -> str:
+        """As it is printed, and as `methods` calls it."""
+        return row_name(self.localizer.name, self.crf)
+
+
+class Stage(NamedTuple):
+    """A split of images to run over, as they are or degraded, and where their maps go."""
+
+    title: str
+    examples: Sequence[Example]
+    truths: Sequence[Truth]
+    """Of those examples that are run over."""
+    folder: Path
+    degradation: Degradation | None = None
+    seed: int = 0
+
+    def made_from(self, origin: Mapping[str, Any]) -> dict[str, Any]:
+        """What a row's maps of this stage are made from, given what the row is made from."""
+        name = "none" if self.degradation is None else str(self.degradation)
+        noise = {"seed": self.seed} if self.degradation is not None else {}
+        return {**origin, "images": fingerprint(self.truths), "degradation": name, **noise}
+
+
+def make_maps(
+    rows: Sequence[Row],
+    stage: Stage,
+    origins: Mapping[str, Mapping[str, Any]],
+    *,
+    parameters: CrfParameters,
+    workers: Executor,
+) -> None:
+    """Writes the maps of all rows on all images of a stage, and then what they were made from.
+
+    Args:
+      rows: each localizer runs once per image, however many rows it stands in.
+      stage: the images.
+      origins: what each row is made from, by its name.
+      parameters: of the CRF.
+      workers: refine and write beside this process.
+    """
+    maps.begin(stage.folder, [row.name for row in rows])
+    found: dict[str, list[MapRecord]] = {row.name: [] for row in rows}
+    records = processes.in_order(workers, complete, _tasks(rows, stage, parameters), ahead=ROWS_AHEAD * len(rows))
+    with tqdm(total=len(rows) * len(stage.truths), desc=stage.title, unit="map", disable=None) as bar:
+        for name, record in records:
+            found[name].append(record)
+            bar.update()
+    for row in rows:
+        grid = _patch_grid(row.localizer) if any(record.labels for record in found[row.name]) else None
+        maps.finish(stage.folder, row.name, RowRecord(stage.made_from(origins[row.name]), grid, tuple(found[row.name])))
+
+
+class Task(NamedTuple):
+    """What is left to do for one row on one image once its localizer has run."""
+
+    row: str
+    image_name: str
+    image: UInt8[np.ndarray, "height width 3"]
+    """As the localizer saw it."""
+    levels: Levels
+    size: tuple[int, int]
+    """Of the mask."""
+    crf: str
+    parameters: CrfParameters
+    folder: Path
+    labels: np.ndarray | None
+    seconds: float
+
+
+def complete(task: Task) -> tuple[str, MapRecord]:
+    """Refines a map, brings it to the mask's size and caches it. Runs in any process."""
+    started = time.perf_counter()
+    levels = task.levels
+    if task.crf != "none":
+        levels = metrics.quantize(crf.refine(task.crf, task.image, probability_of(levels), task.parameters))
+    seconds = task.seconds + time.perf_counter() - started
+    if levels.shape != task.size:
+        levels = metrics.quantize(resize_map(probability_of(levels), task.size))
+    sha256 = maps.write_map(maps.map_path(task.folder, task.row, task.image_name), levels)
+    if task.labels is not None:
+        maps.write_labels(maps.labels_path(task.folder, task.row, task.image_name), task.labels)
+    return task.row, MapRecord(task.image_name, sha256, round(seconds, 4), task.labels is not None)
+
+
+def probability_of(levels: Levels) -> np.ndarray:
+    """A cached map as probabilities: what a CRF starts from, so that it starts from the same when it is run again."""
+    return (levels / np.float32(metrics.LEVELS)).astype(np.float32)
+
+
+def _tasks(rows: Sequence[Row], stage: Stage, parameters: CrfParameters) -> Iterator[Task]:
+    for truth in stage.truths:
+        example = stage.examples[truth.position]
+        image = example.image
+        if stage.degradation is not None:
+            image = degrade(image, stage.degradation, seed=stage.seed)
+        for method in dict.fromkeys(row.localizer.name for row in rows):
+            of_method = [row for row in rows if row.localizer.name == method]
+            started = time.perf_counter()
+            found = of_method[0].localizer(image)
+            seconds = time.perf_counter() - started
+            levels = metrics.quantize(found.probability)
+            for row in of_method:
+                labels = found.label_probability if row.crf == "none" and stage.degradation is None else None
+                size = example.mask.shape
+                folder = stage.folder
+                yield Task(row.name, truth.name, image, levels, size, row.crf, parameters, folder, labels, seconds)
+
+
+def _patch_grid(localizer: Localizer) -> tuple[int, str]:
+    return getattr(localizer, "stride", patches.PATCH_SIZE), getattr(localizer, "border", "inward")

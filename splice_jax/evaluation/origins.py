@@ -1,0 +1,55 @@
+"""What a row's map depends on, so that a cached map is known to be stale."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from splice_jax.configuration import field_names
+
+CHECKPOINT = Path("checkpoints", "best")
+"""As `splice_jax.checkpoints` names it; to ask it would load JAX, which a re-scoring has no use for."""
+
+_WITHOUT_INFLUENCE = (
+    *("dataset", "data_dir", "split", "split_seed", "methods", "evaluation_name", "degradations", "ignore_border"),
+    *("rescore", "crf", "log_every", "validate_every", "validation_images", "checkpoint_every", "cpu_devices"),
+)
+"""Fields that change no map; which images there are is known by their pixels, the CRF counts where there is one."""
+
+
+def origin(method: str, crf: str, config: ConfigDict, workdir: Path) -> dict[str, Any]:
+    """What the maps of a row are made from, apart from the images.
+
+    Of a run's own network: the checkpoint's content and the configuration; of another row: its name and the seed.
+    """
+    found: dict[str, Any] = {"method": method}
+    if method == config.get("method"):
+        found |= {"checkpoint": checkpoint_digest(workdir)} | _influential(config)
+    else:
+        found["seed"] = config.seed
+    if crf != "none":
+        found |= {f"crf.{name}": value for name, value in config.crf.to_dict().items()} | {"crf.backend": crf}
+    return found
+
+
+def checkpoint_digest(workdir: Path) -> str:
+    """SHA-256 of a run's best checkpoint, read without JAX; "" where there is none."""
+    folder = workdir / CHECKPOINT
+    digest = hashlib.sha256()
+    files = sorted(path for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else []
+    for path in files:
+        content = hashlib.sha256(path.read_bytes()).hexdigest()
+        digest.update(f"{path.relative_to(folder).as_posix()} {content}\n".encode())
+    return digest.hexdigest() if files else ""
+
+
+def _influential(config: ConfigDict) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for field in field_names(config):
+        if field.split(".")[0] not in _WITHOUT_INFLUENCE:
+            value: Any = config
+            for part in field.split("."):
+                value = value[part]
+            found[f"config.{field}"] = value
+    return found

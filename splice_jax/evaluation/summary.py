@@ -1,0 +1,172 @@
+"""Mean and spread over runs that differ in their seeds alone, beside the published figures."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+from splice_jax.errors import UserError, listed, one_line
+from splice_jax.evaluation import published, results
+from splice_jax.evaluation.protocol import HALF, HEADLINE, Convention, find
+from splice_jax.evaluation.rows import names
+from splice_jax.evaluation.tables import NOTHING, decimal, markdown, published_scores
+
+SEEDS = ("seed", "split_seed")
+_MAY_DIFFER = (*SEEDS, "evaluation_name", "rescore", "degradations", "cpu_devices", "log_every")
+
+
+def summarize(runs: Sequence[Path], *, evaluation: str = "") -> dict[str, Any]:
+    """Mean and sample standard deviation over runs of every number of their scores.json.
+
+    Args:
+      runs: folders of runs, or scores.json files.
+      evaluation: the folder below RUN/evaluation to take, where a run has several.
+
+    Raises:
+      UserError: a run without scores or with several, a run given twice, or runs that differ in data set, split, rows
+        or in a field of their configuration other than the seeds.
+    """
+    paths = [_scores_path(run, evaluation) for run in runs]
+    twice = [str(run) for run, path in zip(runs, paths, strict=True) if paths.count(path) > 1]
+    if twice:
+        raise UserError(f"{twice[0]}: given twice; give each run once")
+    contents = [_read(path) for path in paths]
+    for run, content in zip(runs[1:], contents[1:], strict=True):
+        _check_alike(runs[0], contents[0], run, content)
+    return {
+        "dataset": contents[0]["dataset"],
+        "split": contents[0]["split"],
+        "runs": [
+            {"scores": str(path), "commit": content["commit"]} | {seed: content["config"].get(seed) for seed in SEEDS}
+            for path, content in zip(paths, contents, strict=True)
+        ],
+        "rows": [_row([content["rows"][index] for content in contents]) for index in range(len(contents[0]["rows"]))],
+    }
+
+
+def text(summary: Mapping[str, Any]) -> str:
+    """The summary as a table, measured and published figures in columns of their own."""
+    runs = summary["runs"]
+    seeds = ", ".join("/".join(str(run[seed]) for seed in SEEDS if run[seed] is not None) for run in runs)
+    spread = f"mean ± standard deviation over {len(runs)} runs" if len(runs) > 1 else "one run, so no spread"
+    figures = {each.row: each for each in published.SCORES if summary["dataset"] in each.scores}
+    lines = [
+        {"row": name} | _cells(row) | published_scores(figures.get(name), summary["dataset"])
+        for name, row in zip(names(summary), summary["rows"], strict=True)
+    ]
+    return (
+        f"{summary['dataset']}, {summary['split']} split, seeds {seeds}: {spread}\n"
+        f"headline (best): {HEADLINE}; beside it {HALF}\n\n{markdown(lines)}"
+    )
+
+
+def same_seeds(summary: Mapping[str, Any]) -> str:
+    """A warning where two runs have the same seeds, whose spread then says little; else an empty text."""
+    seen: dict[tuple[Any, ...], str] = {}
+    for run in summary["runs"]:
+        seeds = tuple(run[seed] for seed in SEEDS)
+        if seeds in seen:
+            return f"{seen[seeds]} and {run['scores']} have the same seeds"
+        seen[seeds] = run["scores"]
+    return ""
+
+
+def write(path: Path, summary: Mapping[str, Any]) -> None:
+    """Writes the summary as JSON."""
+    results.write_json(path, summary)
+
+
+def _scores_path(run: Path, evaluation: str) -> Path:
+    if run.is_file():
+        return run.resolve()
+    if not run.is_dir():
+        raise UserError(f"{run}: no such run; give the folder of a run, or a scores.json")
+    pattern = f"evaluation/{evaluation or '*'}/scores.json"
+    found = sorted([*run.glob(pattern), *run.glob("scores.json")])
+    if not found:
+        hint = f"run evaluate.py --workdir={run} first"
+        raise UserError(f"{run}: holds no {pattern}; {hint}")
+    if len(found) > 1:
+        several = listed(path.parent.name for path in found)
+        raise UserError(f"{run}: holds several evaluations ({several}); choose one by --evaluation=NAME")
+    return found[0].resolve()
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        for row in content["rows"]:
+            find(row["scores"], HEADLINE)
+        names(content)
+        return {**content, "dataset": content["dataset"], "split": content["split"], "config": content["config"]}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: cannot be read as scores ({one_line(error)}); evaluate the run again") from error
+
+
+def _check_alike(first: Path, one: Mapping[str, Any], second: Path, other: Mapping[str, Any]) -> None:
+    """Raises a `UserError` that names what differs."""
+    sides = [
+        {
+            "dataset": content["dataset"],
+            "split": content["split"],
+            "images": content["images"],
+            "rows": ", ".join(names(content)),
+            "conventions": len(content["rows"][0]["scores"]),
+            **_flat(content["config"]),
+        }
+        for content in (one, other)
+    ]
+    for field in dict.fromkeys([*sides[0], *sides[1]]):
+        values = [side.get(field) for side in sides]
+        if field not in _MAY_DIFFER and values[0] != values[1]:
+            raise UserError(
+                f"{first} and {second}: differ in {field} ({values[0]!r} and {values[1]!r}), so they have no common "
+                "mean; summarize them apart"
+            )
+
+
+def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in config.items():
+        found |= _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {prefix + name: value}
+    return found
+
+
+def _row(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """One row over all runs."""
+    scores = []
+    for entry in rows[0]["scores"]:
+        convention = Convention(entry["threshold"], entry["average"], entry["polarity"])
+        entries = [find(row["scores"], convention) for row in rows]
+        spread = {score: _spread([each[score] for each in entries]) for score in ("f1", "mcc", "iou", "auc")}
+        scores.append(dict(convention.__dict__) | spread)
+    heads = [row["patch_accuracy"] for row in rows]
+    accuracy = None
+    if all(head is not None for head in heads):
+        accuracy = {name: _spread([head[name] for head in heads]) for name in ("classification", "segmentation")}
+    return {"method": rows[0]["method"], "crf": rows[0]["crf"], "scores": scores, "patch_accuracy": accuracy}
+
+
+def _spread(values: Sequence[float | None]) -> dict[str, Any]:
+    """Mean and standard deviation; null where a run has no value, and no deviation of a single run."""
+    defined = [value for value in values if value is not None]
+    if len(defined) < len(values):
+        return {"mean": None, "std": None, "values": list(values)}
+    return {"mean": fmean(defined), "std": stdev(defined) if len(defined) > 1 else None, "values": defined}
+
+
+def _cells(row: Mapping[str, Any]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for title, convention in (("best", HEADLINE), ("at 0.5", HALF)):
+        entry = find(row["scores"], convention)
+        found |= {f"measured {score.upper()} {title}": _plus_minus(entry[score]) for score in ("f1", "mcc")}
+    accuracy = row["patch_accuracy"] or dict.fromkeys(("classification", "segmentation"))
+    titles = {"classification": "measured patch labels", "segmentation": "measured pixels"}
+    return found | {titles[head]: _plus_minus(value) for head, value in accuracy.items()}
+
+
+def _plus_minus(spread: Mapping[str, Any] | None) -> str:
+    if spread is None or spread["mean"] is None:
+        return NOTHING
+    return decimal(spread["mean"]) + (f" ± {decimal(spread['std'])}" if spread["std"] is not None else "")

@@ -1,0 +1,228 @@
+"""CRF parameters by the score on validation images: from cached maps, over all cores, no test image looked at."""
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float64, UInt8
+from ml_collections import ConfigDict
+from tqdm import tqdm
+
+from splice_jax import crf, data, metrics
+from splice_jax.configuration import load_config, save_config
+from splice_jax.crf import CrfParameters
+from splice_jax.data import Example
+from splice_jax.errors import UserError
+from splice_jax.evaluation import maps, processes, results
+from splice_jax.evaluation.mapping import Row, Stage, make_maps, probability_of
+from splice_jax.evaluation.origins import origin
+from splice_jax.evaluation.protocol import Convention
+from splice_jax.evaluation.truth import Truth, read_truths
+from splice_jax.files import writable_folder
+from splice_jax.images import read_mask
+
+FILE_NAME = "tune_crf.json"
+SPLIT = "val"
+SEARCHES = ("random", "grid")
+CHOSEN_BY = ("best-per-image", "0.5")
+"""Thresholds under which the score may be taken, the headline's first."""
+
+_GRID = {
+    "bilateral_weight": (1.0, 3.0, 10.0),
+    "bilateral_position_std": (40.0, 80.0),
+    "bilateral_colour_std": (3.0, 5.0, 13.0),
+    "smoothness_weight": (1.0, 3.0),
+    "smoothness_position_std": (1.0, 3.0),
+}
+_RANGES = {
+    "bilateral_weight": (0.3, 30.0),
+    "bilateral_position_std": (10.0, 160.0),
+    "bilateral_colour_std": (2.0, 30.0),
+    "smoothness_weight": (0.3, 10.0),
+    "smoothness_position_std": (1.0, 10.0),
+}
+"""Drawn evenly in their logarithm."""
+
+_PORTION = 4
+
+
+class Task(NamedTuple):
+    """One image and the parameters to try on it."""
+
+    image: UInt8[np.ndarray, "height width 3"]
+    mask: bytes
+    path: Path
+    sha256: str
+    backend: str
+    trials: Sequence[CrfParameters | None]
+    """None: the map as it is."""
+
+
+def tune(
+    workdir: Path,
+    *,
+    search: str = "random",
+    trials: int = 40,
+    seed: int = 0,
+    threshold: str = "best-per-image",
+    score: str = "f1",
+    images: int | None = None,
+    workers: int | None = None,
+) -> dict[str, Any]:
+    """Tries CRF parameters on the run's validation split and writes the best into its config.json.
+
+    What was tried is recorded in WORKDIR/tune_crf.json, whose content is returned. The run's present parameters are
+    among what is tried, so the score never falls.
+
+    Args:
+      workdir: a trained run.
+      search: `random`, or `grid`.
+      trials: how many parameters are drawn at random; a grid has its own number.
+      seed: of the drawing.
+      threshold: `best-per-image` or `0.5`, see `protocol.Convention`; always given polarity, mean over images.
+      score: `f1` or `mcc`.
+      images: validation images to use, evenly taken from all; None for all.
+      workers: processes; None for one per core, 0 for none.
+
+    Raises:
+      UserError: no CRF in the configuration or none installed, no validation split, an unfinished run.
+    """
+    config = load_config(workdir)
+    if config.crf.backend == "none":
+        raise UserError(f"{workdir}: its crf.backend is none; set it in config.json, for example to pydensecrf")
+    crf.backend_module(config.crf.backend)
+    examples = data.open_split(config.dataset, config.data_dir, SPLIT, split_seed=config.get("split_seed", 0))
+    truths = [truth for truth in read_truths(examples) if truth.spliced]
+    if not truths:
+        raise UserError(f"{config.dataset}: its split {SPLIT} holds no spliced image to tune on")
+    stage = Stage("validation", examples, truths, workdir)
+    stage, record = _maps(stage, config, workdir)
+    chosen = _evenly(truths, images)
+    parameters = _parameters(config, search, trials, seed)
+    found = _try(_tasks(stage, record, chosen, config, parameters), (len(chosen), 1 + len(parameters)), workers)
+    means = found.mean(axis=0)
+    scored = [{"f1_best": a, "mcc_best": b, "f1_at_0.5": c, "mcc_at_0.5": d} for a, b, c, d in means.tolist()]
+    by = f"{score}_best" if threshold == "best-per-image" else f"{score}_at_0.5"
+    best = int(np.argmax([each[by] for each in scored[1:]]))
+    content = {
+        "dataset": config.dataset,
+        "split": SPLIT,
+        "images": [truth.name for truth in chosen],
+        "chosen_by": {"score": score, **Convention(threshold).__dict__, "words": f"{score} {Convention(threshold)}"},
+        "search": search,
+        "seed": seed,
+        "made_from": record.made_from,
+        "without_crf": scored[0],
+        "trials": [{"parameters": asdict(tried), **each} for tried, each in zip(parameters, scored[1:], strict=True)],
+        "before": 0,
+        "best": best,
+    }
+    results.write_json(writable_folder(workdir) / FILE_NAME, content)
+    _write_into_run(workdir, parameters[best])
+    return content
+
+
+def text(content: dict[str, Any]) -> str:
+    """What was found, for a terminal."""
+    by = content["chosen_by"]
+    column = f"{by['score']}_best" if by["threshold"] == "best-per-image" else f"{by['score']}_at_0.5"
+    before, best = (content["trials"][content[which]] for which in ("before", "best"))
+    lines = [
+        f"{by['words']}, over {len(content['images'])} spliced validation images, {len(content['trials'])} trials",
+        f"without CRF  {content['without_crf'][column]:.4f}",
+        f"before       {before[column]:.4f}",
+        f"best         {best[column]:.4f}  "
+        + ", ".join(f"{key} {value:g}" for key, value in best["parameters"].items()),
+    ]
+    if content["without_crf"][column] >= best[column]:
+        lines.append("no CRF that was tried is better than none")
+    return "\n".join(lines)
+
+
+def _write_into_run(workdir: Path, parameters: CrfParameters) -> None:
+    config = load_config(workdir)
+    for name, value in asdict(parameters).items():
+        config.crf[name] = value
+    save_config(config, workdir)
+
+
+def _parameters(config: ConfigDict, search: str, trials: int, seed: int) -> list[CrfParameters]:
+    """The run's own first, then those to try."""
+    present = CrfParameters.from_config(config.crf)
+    if search == "grid":
+        tried = [dict(zip(_GRID, values, strict=True)) for values in itertools.product(*_GRID.values())]
+    else:
+        random = np.random.default_rng(seed)
+        low, high = np.log(np.array(list(_RANGES.values()))).T
+        drawn = np.exp(random.uniform(low, high, (trials, len(_RANGES))))
+        tried = [dict(zip(_RANGES, (float(f"{value:.3g}") for value in line), strict=True)) for line in drawn]
+    return [present, *(CrfParameters.from_config(asdict(present) | values) for values in tried)]
+
+
+def _evenly(truths: Sequence[Truth], images: int | None) -> list[Truth]:
+    if images is None or images >= len(truths):
+        return list(truths)
+    return [truths[round(position)] for position in np.linspace(0, len(truths) - 1, images).tolist()]
+
+
+def _maps(stage: Stage, config: ConfigDict, workdir: Path) -> tuple[Stage, maps.RowRecord]:
+    """The network's maps of the validation images: those of an evaluation where they are fresh, else made now."""
+    made_from = origin(config.method, "none", config, workdir)
+    own = workdir / "evaluation" / "tune-crf" / "maps"
+    for folder in (*sorted(workdir.glob("evaluation/*/validation/maps")), own):
+        try:
+            return stage._replace(folder=folder), maps.require(folder, config.method, stage.made_from(made_from))
+        except UserError:
+            continue
+    import splice_jax
+
+    rows = [Row(splice_jax.load(workdir, crf="none", config=config))]
+    stage = stage._replace(folder=own)
+    with processes.executor(0) as workers:
+        make_maps(rows, stage, {config.method: made_from}, parameters=CrfParameters(), workers=workers)
+    return stage, maps.read_record(own, config.method)
+
+
+def _tasks(
+    stage: Stage, record: maps.RowRecord, chosen: Sequence[Truth], config: ConfigDict, parameters: list[CrfParameters]
+) -> Iterator[Task]:
+    checksums = {each.image: each.sha256 for each in record.maps}
+    trials: list[CrfParameters | None] = [None, *parameters]
+    for truth in chosen:
+        example: Example = stage.examples[truth.position]
+        path = maps.map_path(stage.folder, config.method, truth.name)
+        for start in range(0, len(trials), _PORTION):
+            portion = trials[start : start + _PORTION]
+            yield Task(example.image, truth.mask, path, checksums[truth.name], config.crf.backend, portion)
+
+
+def _try(tasks: Iterator[Task], size: tuple[int, int], workers: int | None) -> Float64[np.ndarray, "images trials 4"]:
+    images, trials = size
+    found = []
+    with (
+        processes.executor(workers) as pool,
+        tqdm(total=images * trials, desc="tuning", unit="trial", disable=None) as bar,
+    ):
+        for scored in processes.in_order(pool, _score, tasks):
+            found.append(scored)
+            bar.update(len(scored))
+    return np.concatenate(found).reshape(images, trials, 4)
+
+
+def _score(task: Task) -> Float64[np.ndarray, "trials 4"]:
+    """F1 and MCC, at the best threshold and at 0.5, of one map after each CRF. Runs in any process."""
+    mask = read_mask(task.mask)
+    levels = maps.read_map(task.path, task.sha256)
+    found = []
+    for parameters in task.trials:
+        refined = levels
+        if parameters is not None:
+            refined = metrics.quantize(crf.refine(task.backend, task.image, probability_of(levels), parameters))
+        curve = metrics.curve(refined, mask)
+        half = curve.at(0.5)
+        best = [curve.best(score).value for score in (metrics.f1, metrics.mcc)]
+        found.append([*best, float(metrics.f1(half)), float(metrics.mcc(half))])
+    return np.array(found)
