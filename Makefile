@@ -1,7 +1,8 @@
 # make demo | test | bench | lint | format. Each sets up .venv first where it is missing or out of date.
+# make torch adds PyTorch (gigabytes, where it comes with CUDA): without it, tests against PyTorch are skipped.
 # Needs Python >= 3.11 with its headers and a C++ compiler (for pydensecrf2). PYTHON=... chooses the Python.
 
-.PHONY: demo test bench lint types format
+.PHONY: demo torch test bench lint types format
 .DEFAULT_GOAL := test
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -28,8 +29,11 @@ demo: $(STAMP)
 	.venv/bin/python train.py --config=configs/demo.py --workdir=runs/demo
 	.venv/bin/python evaluate.py --workdir=runs/demo
 
+torch: $(STAMP)
+	.venv/bin/pip install --quiet --constraint constraints.txt --editable '.[torch]'
+
 test: lint types
-	.venv/bin/pytest --numprocesses=2 --quiet
+	.venv/bin/pytest --numprocesses=2 --quiet -rs
 
 lint: $(STAMP)
 	.venv/bin/ruff check --quiet

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-from splice_jax.errors import UserError, one_line
+from splice_jax.errors import UserError, listed, one_line
 from splice_jax.files import replacing
 
 
@@ -32,5 +32,5 @@ def load_variables(path: Path, like: dict[str, Any]) -> dict[str, Any]:
     wrong = sorted(set(wanted) ^ set(arrays))
     wrong += [name for name, shape in wanted.items() if name in arrays and np.shape(arrays[name]) != shape]
     if wrong:
-        raise UserError(f"{path}: does not hold this network; missing, left over or misshapen: {', '.join(wrong)}")
+        raise UserError(f"{path}: does not hold this network; missing, left over or misshapen: {listed(wrong)}")
     return unflatten_dict(arrays, sep="/")

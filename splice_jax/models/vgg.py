@@ -1,0 +1,74 @@
+"""VGG-16 without its last layer (Simonyan & Zisserman, ICLR 2015), fully convolutional."""
+
+from typing import NamedTuple
+
+import flax.linen as nn
+from jaxtyping import Array, Float
+
+from splice_jax.models.batch_norm import BatchNorm
+from splice_jax.models.initializers import kaiming_normal
+
+CONVOLUTIONS = (2, 2, 3, 3, 3)
+"""How many stand ahead of each max-pooling."""
+MULTIPLES = (1, 2, 4, 8, 8)
+"""The stages' channels, in widths."""
+FULLY_CONNECTED_MULTIPLE = 64
+
+
+class Features(NamedTuple):
+    """Feature maps; sides are those of the image over 8, 16, 32 and 32, rounded down. Channels for width 64."""
+
+    pool3: Float[Array, "n height8 width8 256"]
+    pool4: Float[Array, "n height16 width16 512"]
+    pool5: Float[Array, "n height32 width32 512"]
+    fc7: Float[Array, "n height32 width32 4096"] | None  # None without the fully connected layers
+
+
+class VGG16(nn.Module):
+    """RGB to feature maps. ImageNet weights of torchvision expect ImageNet-normalised RGB.
+
+    The two fully connected layers that stay are convolutions, 7x7 with zeros around the map and 1x1: for an image of
+    224 x 224 the middle of `fc7` is what the classifier's last layer would see. 134,260,544 parameters, 119,545,856 of
+    them in those two layers; BatchNorm adds 8,448.
+
+    Attributes:
+        width: channels of the first stage, which all others follow; 64 is the published network.
+        batch_norm: a BatchNorm after every 3x3 convolution.
+        fully_connected: whether `fc7` is computed.
+    """
+
+    width: int = 64
+    batch_norm: bool = True
+    fully_connected: bool = True
+
+    @nn.compact
+    def __call__(
+        self, image: Float[Array, "n height width 3"], *, train: bool = False, axis_name: str | None = None
+    ) -> Features:
+        """In training BatchNorm uses the batch's statistics; dropout, half of fc6 and of fc7, wants a key `dropout`.
+
+        Args:
+            image: sides of at least 32.
+            train: training or inference.
+            axis_name: the mapped axis that BatchNorm averages over in training.
+        """
+        pools = []
+        for stage, (convolutions, multiple) in enumerate(zip(CONVOLUTIONS, MULTIPLES, strict=True), 1):
+            for layer in range(1, convolutions + 1):
+                name = f"{stage}_{layer}"
+                image = _conv(multiple * self.width, 3, f"conv{name}")(image)
+                image = nn.relu(BatchNorm(not train, axis_name, name=f"bn{name}")(image) if self.batch_norm else image)
+            image = nn.max_pool(image, (2, 2), (2, 2))
+            pools.append(image)
+        fc7 = self._fully_connected(image, train) if self.fully_connected else None
+        return Features(pools[2], pools[3], pools[4], fc7)
+
+    def _fully_connected(self, image: Array, train: bool) -> Array:
+        for name, size in (("fc6", 7), ("fc7", 1)):
+            image = nn.relu(_conv(FULLY_CONNECTED_MULTIPLE * self.width, size, name)(image))
+            image = nn.Dropout(0.5, deterministic=not train)(image)
+        return image
+
+
+def _conv(features: int, size: int, name: str) -> nn.Conv:
+    return nn.Conv(features, (size, size), kernel_init=kaiming_normal, name=name)
