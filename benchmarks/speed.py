@@ -61,6 +61,7 @@ def random_table(config: ConfigDict) -> PatchTable:
         labels=labels(masks.astype(bool)).astype(np.uint8),
         image_of_patch=np.repeat(np.arange(images, dtype=np.int32), config.patches_per_image),
         thumbnails=random.integers(0, 256, (images, 224, 224, 3), np.uint8),
+        residual_levels=np.full(images, 0.01, np.float32),
     )
 
 

@@ -13,10 +13,12 @@ def get_config() -> ConfigDict:
     config = ConfigDict()
 
     # Data
-    config.dataset = "synthetic"  # synthetic, folder
-    config.data_dir = ""  # of `folder`: DIR/{images,masks} or DIR/{train,val,test}/{images,masks}
+    config.dataset = "synthetic"  # synthetic, folder, columbia, carvalho, nc2016
+    config.data_dir = ""  # `folder`: DIR/{images,masks} or DIR/{train,val,test}/{images,masks}; others: where prepared
     config.split = "test"  # what evaluate.py scores
+    config.split_seed = 0  # by which columbia, carvalho and nc2016 are split 65 : 10 : 25
     config.patch_stride = 64  # pixels between neighbouring patches, in training and evaluation; below 64 they overlap
+    config.orientations = 1  # 1, 2, 4, 8: mirrored and transposed forms of an image whose maps are averaged
     config.border = "inward"  # what happens to a remainder: inward, crop (the baseline: never scored)
     config.patches_per_image = 4  # patches of one image that stand in a batch together
     config.augment = True  # random flips and transpositions of patches
@@ -30,6 +32,10 @@ def get_config() -> ConfigDict:
     config.block_order = "row"  # row, column (the baseline)
     config.global_network = "cnn"  # cnn (trained), resnet18 (frozen, see global_weights), none
     config.global_weights = ""  # of resnet18: a .npz of Flax variables
+    config.global_normalization = "imagenet"  # of the global network's thumbnails: imagenet, unit (the baseline)
+    config.cnn_output = "linear"  # of the cnn's last convolution: linear, relu (the baseline)
+    config.resnet_batch_norm = "frozen"  # frozen, training (the baseline: batch statistics, running averages drift)
+    config.initialization = "looks_linear"  # of everything that is trained: looks_linear, baseline
     config.compute_dtype = "float32"  # of the LSTM's products: float32, bfloat16; sums and parameters are float32
 
     # Loss: classification + beta * segmentation + smooth * |mean mask - label|
@@ -61,6 +67,9 @@ def get_config() -> ConfigDict:
     # Evaluation
     config.methods = ""  # rows, separated by commas; empty: the run's own, without and with CRF
     config.evaluation_name = ""  # folder below WORKDIR/evaluation; empty: DATASET-SPLIT
+    config.degradations = ""  # every row under each as well, for example jpeg:90,70;blur:1,2;noise:4;resize:0.5
+    config.ignore_border = 0  # pixels this near to the boundary of a mask do not count
+    config.rescore = False  # score the cached maps again; no network runs
 
     config.crf = ConfigDict()
     config.crf.backend = "pydensecrf"  # pydensecrf, none

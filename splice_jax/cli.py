@@ -6,6 +6,7 @@ it in `COMMANDS` is all it takes. What a command needs is imported when it is ca
 
 import argparse
 import os
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -91,6 +92,149 @@ def _compose(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _add_prepare(commands: Commands) -> None:
+    text = "Prepare one of the paper's data sets from its owners' folder, then verify it. Without one: where to get it."
+    command = commands.add_parser("prepare", help="make a data set of the owners' files", description=text)
+    command.add_argument("dataset", metavar="DATASET", help="columbia, carvalho or nc2016")
+    command.add_argument("--manual-dir", type=Path, metavar="DIR", help="the folder as its owners hand it out")
+    command.add_argument("--data-dir", default="", metavar="DIR", help="where it goes (default: the user's cache)")
+    command.set_defaults(run=_prepare)
+
+
+def _prepare(arguments: argparse.Namespace) -> int:
+    from splice_jax.data import verify
+    from splice_jax.data.preparation import prepare_manual
+
+    dataset, data_dir = arguments.dataset, arguments.data_dir
+    findings = prepare_manual(dataset, arguments.manual_dir, data_dir)
+    print(verify.table(findings))
+    verify.require_nothing_wrong(findings, dataset)
+    place = f" --config.data_dir={data_dir}" if data_dir else ""
+    print(f"use it by --config.dataset={dataset}{place}")
+    return 0
+
+
+def _add_verify(commands: Commands) -> None:
+    text = "Look at every image of a data set: counts, sizes, polarity, damage, and what its splits have in common."
+    command = commands.add_parser("verify", help="is a data set what it should be?", description=text)
+    command.add_argument("dataset", metavar="DATASET", help="a data set's name in a configuration")
+    command.add_argument("--data-dir", default="", metavar="DIR", help="as in a configuration's data_dir")
+    command.set_defaults(run=_verify)
+
+
+def _verify(arguments: argparse.Namespace) -> int:
+    from splice_jax.data import verify
+
+    findings = verify.verify(arguments.dataset, arguments.data_dir)
+    print(verify.table(findings))
+    verify.require_nothing_wrong(findings, arguments.dataset)
+    return 0
+
+
+def _add_weights(commands: Commands) -> None:
+    text = "Convert torchvision's ResNet-18 or VGG-16 to Flax variables, which --config.global_weights names."
+    command = commands.add_parser("weights", help="convert torchvision's ImageNet weights", description=text)
+    kinds = "a .pth (needs PyTorch), .safetensors or .npz file, or its https address"
+    command.add_argument("source", metavar="FILE_OR_URL", help=kinds)
+    command.add_argument("--output", type=Path, required=True, metavar="FILE", help="the .npz file to write")
+    command.set_defaults(run=_weights)
+
+
+def _weights(arguments: argparse.Namespace) -> int:
+    from splice_jax.weights.torchvision import convert
+
+    network, parameters = convert(arguments.source, arguments.output)
+    usage = network.usage.format(arguments.output)
+    print(f"{arguments.output}: {network.title}, {parameters:,} parameters; use them by {usage}")
+    return 0
+
+
+def _add_import_pytorch(commands: Commands) -> None:
+    text = "Make a run to evaluate of a checkpoint of the released PyTorch program. Needs the extra [torch]."
+    command = commands.add_parser("import-pytorch", help="the PyTorch baseline's checkpoint to a run", description=text)
+    command.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="a file that the program saved")
+    command.add_argument("--arch", choices=("res_sgn", "sgn", "jcs"), required=True, help="what it was trained as")
+    command.add_argument("--workdir", type=Path, required=True, metavar="DIR", help="where the run goes")
+    command.set_defaults(run=_import_pytorch)
+
+
+def _import_pytorch(arguments: argparse.Namespace) -> int:
+    from configs import baseline
+    from splice_jax.localizers.pytorch_runs import import_run
+
+    record = import_run(arguments.checkpoint, arguments.arch, arguments.workdir, baseline.get_config())
+    workdir, epoch = arguments.workdir, record["epoch"]
+    print(f"{workdir}: {arguments.arch} after epoch {epoch}; score it with evaluate.py --workdir={workdir}")
+    return 0
+
+
+def _add_export_pytorch(commands: Commands) -> None:
+    text = "Write a run's best checkpoint for the released PyTorch program. Needs the extra [torch]."
+    command = commands.add_parser("export-pytorch", help="a run to the PyTorch baseline's checkpoint", description=text)
+    command.add_argument("--workdir", type=Path, required=True, metavar="DIR", help="a trained run")
+    command.add_argument("--output", type=Path, required=True, metavar="FILE", help="where the checkpoint goes")
+    command.add_argument("--data-parallel", action="store_true", help="for the program when it is started with --gpu")
+    command.set_defaults(run=_export_pytorch)
+
+
+def _export_pytorch(arguments: argparse.Namespace) -> int:
+    from configs import baseline
+    from splice_jax.localizers.pytorch_runs import export_run
+
+    faithful, parallel = baseline.get_config(), arguments.data_parallel
+    different = export_run(arguments.workdir, arguments.output, faithful, data_parallel=parallel)
+    if different:
+        print(f"warning: the baseline computes something else, without {', '.join(different)}", file=sys.stderr)
+    print(f"{arguments.output}: written")
+    return 0
+
+
+def _add_tune_crf(commands: Commands) -> None:
+    text = "Choose the CRF's parameters by the score on the run's validation split and write the best into the run."
+    command = commands.add_parser("tune-crf", help="CRF parameters by validation F1", description=text)
+    command.add_argument("--workdir", type=Path, required=True, metavar="DIR", help="a trained run")
+    command.add_argument("--search", choices=("random", "grid"), default="random", help="(default random)")
+    command.add_argument("--trials", type=_positive, default=40, metavar="N", help="of a random search (default 40)")
+    command.add_argument("--seed", type=int, default=0, metavar="S", help="of a random search (default 0)")
+    thresholds = "the headline's best-per-image (default), or 0.5"
+    command.add_argument("--threshold", choices=("best-per-image", "0.5"), default="best-per-image", help=thresholds)
+    command.add_argument("--score", choices=("f1", "mcc"), default="f1", help="(default f1)")
+    command.add_argument("--images", type=_positive, metavar="N", help="validation images, evenly taken (default all)")
+    command.add_argument("--workers", type=_positive, metavar="N", help="processes (default one per core)")
+    command.set_defaults(run=_tune_crf)
+
+
+def _tune_crf(arguments: argparse.Namespace) -> int:
+    from splice_jax.evaluation import tune_crf
+
+    options = {name: value for name, value in vars(arguments).items() if name != "run"}
+    workdir = options.pop("workdir")
+    print(tune_crf.text(tune_crf.tune(workdir, **options)))
+    print(f"written into {workdir / 'config.json'}; all trials are in {workdir / tune_crf.FILE_NAME}")
+    return 0
+
+
+def _add_summarize(commands: Commands) -> None:
+    text = "Mean and standard deviation over runs that differ in their seeds, beside the published figures."
+    command = commands.add_parser("summarize", help="mean ± std over runs", description=text)
+    command.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="an evaluated run, or a scores.json")
+    command.add_argument("--evaluation", default="", metavar="NAME", help="which, where a run has several")
+    command.add_argument("--output", type=Path, metavar="FILE", help="write all conventions as JSON as well")
+    command.set_defaults(run=_summarize)
+
+
+def _summarize(arguments: argparse.Namespace) -> int:
+    from splice_jax.evaluation import summary
+
+    found = summary.summarize(arguments.runs, evaluation=arguments.evaluation)
+    if arguments.output:
+        summary.write(arguments.output, found)
+    if warning := summary.same_seeds(found):
+        print(f"warning: {warning}", file=sys.stderr)
+    print(summary.text(found))
+    return 0
+
+
 def _backend(text: str) -> str:
     from splice_jax.crf import BACKENDS
 
@@ -105,4 +249,14 @@ def _positive(text: str) -> int:
     return int(text)
 
 
-COMMANDS: tuple[Callable[[Commands], None], ...] = (_add_localize, _add_compose)
+COMMANDS: tuple[Callable[[Commands], None], ...] = (
+    _add_localize,
+    _add_compose,
+    _add_prepare,
+    _add_verify,
+    _add_weights,
+    _add_import_pytorch,
+    _add_export_pytorch,
+    _add_tune_crf,
+    _add_summarize,
+)

@@ -1,7 +1,7 @@
 """The one exception for mistakes that a user can make and mend, and how an entry point reports it."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NoReturn
 
 
@@ -25,3 +25,20 @@ def run(main: Callable[[], int | None]) -> NoReturn:
 def one_line(error: BaseException) -> str:
     """The error's message with every run of white space, line breaks included, as one space."""
     return " ".join(str(error).split()) or type(error).__name__
+
+
+def listed(names: Iterable[str], most: int = 6) -> str:
+    """The first names and how many more there are.
+
+    >>> listed(["conv1", "conv2", "conv3"], most=2)
+    'conv1, conv2 and 1 more'
+    """
+    shown = list(names)
+    more = f" and {len(shown) - most} more" if len(shown) > most else ""
+    return ", ".join(printable(name) for name in shown[:most]) + more
+
+
+def printable(text: str, most: int = 100) -> str:
+    """What may be shown of a text from a file: no control characters, no more than `most` characters."""
+    shown = "".join(character if character.isprintable() else "?" for character in text[: most + 1])
+    return shown if len(shown) <= most else f"{shown[:most]}..."

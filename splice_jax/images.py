@@ -20,6 +20,8 @@ from splice_jax.errors import UserError, one_line
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".tif", ".tiff", ".bmp", ".webp"})
 """The suffixes, in lower case, of files taken for images when a folder is read."""
 
+RESIDUAL_SAMPLES = 2**18
+LEAST_RESIDUAL = 0.001
 THUMBNAIL_SIZE = 224
 MAX_PIXELS = 100_000_000
 
@@ -177,6 +179,21 @@ def _upright(pixels: Pixels, orientation: int) -> Pixels:
     if orientation in (2, 3, 6, 7):
         pixels = pixels[:, ::-1]
     return np.ascontiguousarray(pixels)
+
+
+def residual_level(image: UInt8[np.ndarray, "height width 3"]) -> np.float32:
+    """How much of an image its 3x3 means do not explain: the median over pixels of the mean absolute difference.
+
+    In units of 255, at least `LEAST_RESIDUAL`. Of a large image about `RESIDUAL_SAMPLES` pixels are looked at, in a
+    regular grid.
+    """
+    height, width = image.shape[:2]
+    step = max(1, round((height * width / RESIDUAL_SAMPLES) ** 0.5))
+    padded = np.pad(image, ((1, 1), (1, 1), (0, 0)), mode="edge")
+    shifted = [padded[y : y + height : step, x : x + width : step] for y in range(3) for x in range(3)]
+    mean = np.sum(shifted, axis=0, dtype=np.uint16) / np.float32(9)
+    difference = np.abs(shifted[4] - mean).mean(axis=2)
+    return np.float32(max(np.median(difference) / 255, LEAST_RESIDUAL))
 
 
 def thumbnail(image: UInt8[np.ndarray, "height width 3"]) -> UInt8[np.ndarray, "224 224 3"]:

@@ -20,6 +20,7 @@ def test_the_batch_is_one_that_training_would_see():
         "labels": (24,),
         "image": (24,),
         "backbone": (6, 512),
+        "residual_levels": (6,),
     }
     assert 0.45 < batch["masks"].mean() < 0.55
     assert batch["image"].tolist() == np.repeat(np.arange(6), 4).tolist()

@@ -117,9 +117,16 @@ def test_compose_passes_everything_on(capsys, monkeypatch):
         (["localize"], "IMAGE, --workdir, --output; see splice-jax localize --help"),
         (["localize", "a.png", "--workdir=r", "--output=o", "--crf=magic"], "'magic' is none of none, pydensecrf"),
         (["localize", "a.png", "--workdir=r", "--output=o", "--workers=2"], "unrecognized arguments: --workers=2"),
+        (["weights", "a.pth"], "required: --output; see splice-jax weights --help"),
         (["compose", "p", "--output=o", "--count=0"], "--count: '0' is not a positive whole number"),
         (["compose", "p", "--output=o", "--seed=x"], "--seed: invalid int value: 'x'"),
         (["compose", "absent", "--output=o"], "absent: no such folder"),
+        (["tune-crf", "--workdir=absent"], "absent: no such folder"),
+        (["tune-crf", "--workdir=absent", "--threshold=0.4"], "invalid choice: '0.4'"),
+        (["summarize", "absent"], "absent: no such run"),
+        (["import-pytorch", "a.pth", "--workdir=w"], "are required: --arch; see splice-jax import-pytorch --help"),
+        (["import-pytorch", "a.pth", "--arch=sgn2", "--workdir=w"], "--arch: invalid choice: 'sgn2'"),
+        (["export-pytorch", "--workdir=w"], "are required: --output; see splice-jax export-pytorch --help"),
     ],
 )
 def test_a_wrong_command_line_ends_in_one_line(capsys, argv, words):
@@ -128,6 +135,29 @@ def test_a_wrong_command_line_ends_in_one_line(capsys, argv, words):
     assert complaints.startswith("error: ")
     assert complaints.count("\n") == 1
     assert words in complaints
+
+
+def test_tune_crf_passes_everything_on(capsys, monkeypatch):
+    calls = []
+    monkeypatch.setattr(
+        "splice_jax.evaluation.tune_crf.tune", lambda workdir, **options: calls.append((workdir, options))
+    )
+    monkeypatch.setattr("splice_jax.evaluation.tune_crf.text", lambda content: "tuned")
+    code, said, _ = outcome(
+        capsys, "tune-crf", "--workdir=r", "--search=grid", "--score=mcc", "--images=3", "--workers=1"
+    )
+    assert (code, said) == (0, "tuned\nwritten into r/config.json; all trials are in r/tune_crf.json\n")
+    options = {"search": "grid", "trials": 40, "seed": 0, "threshold": "best-per-image", "score": "mcc", "images": 3}
+    assert calls == [(Path("r"), {**options, "workers": 1})]
+
+
+def test_summarize_prints_writes_and_warns(capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr("splice_jax.evaluation.summary.summarize", lambda runs, evaluation: {"of": str(runs)})
+    monkeypatch.setattr("splice_jax.evaluation.summary.text", lambda summary: summary["of"])
+    monkeypatch.setattr("splice_jax.evaluation.summary.same_seeds", lambda summary: "alike")
+    code, said, complaints = outcome(capsys, "summarize", "a", "b", f"--output={tmp_path / 'x.json'}")
+    assert (code, said, complaints) == (0, f"{[Path('a'), Path('b')]}\n", "warning: alike\n")
+    assert (tmp_path / "x.json").is_file()
 
 
 def test_help_names_every_crf_and_version_is_told(capsys):
@@ -144,3 +174,40 @@ def test_as_a_process_it_starts_fast_and_shows_no_traceback():
     assert (
         done.stderr == "error: the following arguments are required: PHOTOS, --output; see splice-jax compose --help\n"
     )
+
+
+def test_prepare_tells_what_to_do_and_ends_in_2(capsys, tmp_path):
+    code, said, complaints = outcome(capsys, "prepare", "columbia", "--data-dir", tmp_path)
+    assert code == 2
+    assert "4cam_splc" in said and "Terms:" in said
+    assert complaints == "error: --manual-dir: is missing; get the data set as described and name its folder\n"
+
+
+def test_prepare_and_verify_print_a_table_and_end_in_2_where_something_is_wrong(capsys, monkeypatch):
+    from splice_jax.data.verify import Finding
+
+    calls, findings = [], [Finding("sizes", "64x64")]
+
+    def verify(dataset, data_dir):
+        calls.append((dataset, data_dir))
+        return findings
+
+    monkeypatch.setattr("splice_jax.data.verify.verify", verify)
+    monkeypatch.setattr(
+        "splice_jax.data.preparation.prepare_manual", lambda dataset, manual, data: verify(manual.name, data)
+    )
+    code, said, complaints = outcome(capsys, "prepare", "carvalho", "--manual-dir=a/b", "--data-dir=d")
+    assert (code, complaints) == (0, "")
+    assert "sizes" in said and said.endswith("use it by --config.dataset=carvalho --config.data_dir=d\n")
+    findings.append(Finding("unreadable", "1: x", "none", "WRONG"))
+    for arguments in (("prepare", "carvalho", "--manual-dir=b"), ("verify", "carvalho")):
+        code, said, complaints = outcome(capsys, *arguments)
+        assert code == 2 and "unreadable" in said
+        assert complaints == "error: carvalho: wrong are unreadable; the table says what was found\n"
+    assert calls == [("b", "d"), ("b", ""), ("carvalho", "")]
+
+
+def test_verify_of_a_set_that_is_not_prepared_ends_in_one_line(capsys, tmp_path):
+    code, said, complaints = outcome(capsys, "verify", "nc2016", "--data-dir", tmp_path)
+    assert (code, said, complaints.count("\n")) == (2, "", 1)
+    assert "nc2016 is not prepared there" in complaints

@@ -2,7 +2,7 @@
 
 import pytest
 
-from splice_jax.errors import UserError, run
+from splice_jax.errors import UserError, listed, printable, run
 
 
 def raising(error: BaseException):
@@ -31,3 +31,9 @@ def test_exit_code_and_line(capsys, main, code, line):
 def test_a_mistake_of_ours_is_not_hidden():
     with pytest.raises(ZeroDivisionError):
         run(raising(ZeroDivisionError()))
+
+
+def test_names_from_a_file_are_shown_without_control_characters_and_cut():
+    assert listed(["a\x1b[31m", "b\nc", "d" * 200]) == f"a?[31m, b?c, {'d' * 100}..."
+    assert listed(map(str, range(9)), most=2) == "0, 1 and 7 more"
+    assert (listed([]), printable("Größe " * 16)) == ("", "Größe " * 16)

@@ -7,9 +7,10 @@ import zlib
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
+from scipy.ndimage import uniform_filter
 
 from splice_jax.errors import UserError
-from splice_jax.images import encode_png, read_image, read_mask, resize
+from splice_jax.images import encode_png, read_image, read_mask, residual_level, resize
 
 RGB = np.random.default_rng(0).integers(0, 256, (5, 7, 3), np.uint8)
 GREY = RGB[:, :, 0]
@@ -277,3 +278,15 @@ def test_resize_averages_and_keeps_orientation_of_size():
     small = resize(np.dstack([checks.astype(np.uint8)] * 3), (10, 20))
     assert small.shape == (10, 20, 3)
     assert np.abs(small[2:-2, 2:-2].astype(int) - 127).max() <= 2
+
+
+def test_the_residual_level_is_the_median_of_what_scipys_mean_filter_leaves() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (70, 90, 3), np.uint8)
+    residual = image - uniform_filter(image.astype(np.float64), (3, 3, 1), mode="nearest")
+    assert residual_level(image) == pytest.approx(np.median(np.abs(residual).mean(axis=2)) / 255, rel=1e-6)
+
+
+def test_the_residual_level_of_a_large_image_is_estimated_and_of_a_flat_one_is_not_zero() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (1200, 900, 3), np.uint8)
+    assert residual_level(image) == pytest.approx(residual_level(image[:500, :500]), rel=0.02)
+    assert residual_level(np.full((80, 90, 3), 200, np.uint8)) == np.float32(0.001)

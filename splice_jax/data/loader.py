@@ -12,7 +12,8 @@ from splice_jax.data.patch_table import PatchTable
 
 Batch = dict[str, np.ndarray]
 """patches uint8 [n, 64, 64, 3]; masks uint8 [n, 64, 64] and labels int32 [n], 1 = spliced; image int32 [n], the row of
-`backbone` each patch belongs to; backbone [k, ...], what the image's half is fed with."""
+`backbone` each patch belongs to; backbone [k, ...], what the image's half is fed with;
+residual_levels float32 [k]."""
 
 
 def patch_groups(image_of_patch: Int32[np.ndarray, " n"], size: int, seed: int) -> Int64[np.ndarray, "groups size"]:
@@ -46,6 +47,7 @@ class Gather(grain.transforms.Map):
             "masks": self._table.gather_masks(rows),
             "labels": self._table.labels[rows].astype(np.int32),
             "image": np.repeat(np.arange(len(groups), dtype=np.int32), groups.shape[1]),
+            "residual_levels": self._table.residual_levels[self._table.image_of_patch[groups[:, 0]]],
             "backbone": self._backbone[self._table.image_of_patch[groups[:, 0]]],
         }
 

@@ -12,16 +12,22 @@ AREA = (0.02, 0.6)
 TRIES = 6
 
 
-def region_object(regions: Regions, area: float, rng: np.random.Generator) -> Mask | None:
+def region_object(regions: Regions, area: float, rng: np.random.Generator, *, foreground: bool = False) -> Mask | None:
     """The union of adjacent regions that covers about the share `area` of the image, or None where no union does.
 
     A random region is grown by random neighbours; of a few tries the one closest to `area` counts, if it is within a
-    factor of 2 and within 2 to 60 % of the image.
+    factor of 2 and within 2 to 60 % of the image. With `foreground`, no region counts that touches the upper, left or
+    right border of the photograph: sky, walls and ground are what objects are cut out from.
     """
     numbered = _renumbered(regions)
     areas = np.bincount(numbered.ravel()) / regions.size
-    neighbours = _neighbours(numbered, len(areas))
-    grown = [_grow(areas, neighbours, area, rng) for _ in range(TRIES)]
+    allowed = np.full(len(areas), True)
+    if foreground:
+        allowed[np.concatenate([numbered[0], numbered[:, 0], numbered[:, -1]])] = False
+    if not allowed.any():
+        return None
+    neighbours = _neighbours(numbered, len(areas)) & allowed
+    grown = [_grow(areas, neighbours, area, int(rng.choice(np.flatnonzero(allowed))), rng) for _ in range(TRIES)]
     best = min(grown, key=lambda chosen: abs(np.log(areas[chosen].sum() / area)))
     covered = areas[best].sum()
     if not AREA[0] <= covered <= AREA[1] or not 0.5 <= covered / area <= 2:
@@ -43,9 +49,13 @@ def _neighbours(numbered: Regions, count: int) -> Bool[np.ndarray, "regions regi
 
 
 def _grow(
-    areas: np.ndarray, neighbours: Bool[np.ndarray, "regions regions"], area: float, rng: np.random.Generator
+    areas: np.ndarray,
+    neighbours: Bool[np.ndarray, "regions regions"],
+    area: float,
+    first: int,
+    rng: np.random.Generator,
 ) -> list[int]:
-    chosen = [int(rng.integers(len(areas)))]
+    chosen = [first]
     while areas[chosen].sum() < 0.8 * area:
         around = np.array(neighbours[chosen].any(axis=0))
         around[chosen] = False

@@ -1,4 +1,4 @@
-"""The training data as columns on disk: all patches of all images, and one thumbnail per image.
+"""The training data as columns on disk: all patches of all images; one thumbnail and residual level per image.
 
 The columns are memory-mapped, so a table may be larger than the memory, and a batch is gathered by index, never patch
 by patch. A table is built beside its place and renamed: a table that exists is whole.
@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Int32, UInt8
+from jaxtyping import Float32, Int32, UInt8
 from tqdm import tqdm
 
 from splice_jax import patches
 from splice_jax.data import Example
 from splice_jax.errors import UserError
 from splice_jax.files import replacing
-from splice_jax.images import THUMBNAIL_SIZE, thumbnail
+from splice_jax.images import THUMBNAIL_SIZE, residual_level, thumbnail
 
-COLUMNS = ("patches", "masks", "labels", "image_of_patch", "thumbnails")
+COLUMNS = ("patches", "masks", "labels", "image_of_patch", "thumbnails", "residual_levels")
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +31,7 @@ class PatchTable:
     labels: UInt8[np.ndarray, " n"]
     image_of_patch: Int32[np.ndarray, " n"]
     thumbnails: UInt8[np.ndarray, "k 224 224 3"]
+    residual_levels: Float32[np.ndarray, " k"]
 
     def gather_masks(self, rows: np.ndarray) -> UInt8[np.ndarray, "rows 64 64"]:
         """The masks of some patches, unpacked; 1 = spliced."""
@@ -68,7 +69,7 @@ def build_table(
 
 def _write(examples: Sequence[Example], directory: Path, stride: int, border: str) -> None:
     directory.mkdir(parents=True)
-    counts, labels = [], []
+    counts, labels, levels = [], [], []
     size = patches.PATCH_SIZE
     with (
         open(directory / "patches.raw", "wb") as pixels,
@@ -82,11 +83,13 @@ def _write(examples: Sequence[Example], directory: Path, stride: int, border: st
             masks.write(np.packbits(cut.reshape(len(cut), -1), axis=-1).tobytes())
             thumbnails.write(thumbnail(example.image).tobytes())
             labels.append(patches.labels(cut).astype(np.uint8))
+            levels.append(residual_level(example.image))
             counts.append(len(cut))
     n = sum(counts)
     _wrap(directory / "patches.raw", (n, size, size, 3))
     _wrap(directory / "masks.raw", (n, size * size // 8))
     _wrap(directory / "thumbnails.raw", (len(counts), THUMBNAIL_SIZE, THUMBNAIL_SIZE, 3))
+    np.save(directory / "residual_levels.npy", np.array(levels))
     np.save(directory / "labels.npy", np.concatenate(labels))
     np.save(directory / "image_of_patch.npy", np.repeat(np.arange(len(counts), dtype=np.int32), counts))
 

@@ -34,6 +34,8 @@ class Recipe:
     1), rotated by up to `angle` degrees, or mirrored.
     feather: probability that the border is softened by a Gaussian of `feather_sigma` pixels.
     free_shape: probability that the donor is cut out by a drawn shape although its segmentation is known.
+    foreground: probability that only regions off the upper, left and right border of the donor are cut out: people
+    paste objects, not skies.
     share: bounds of the spliced share of the image.
     jpeg: probability that the splice is stored as JPEG, of a quality from `jpeg_quality`; PNG otherwise.
     """
@@ -47,6 +49,7 @@ class Recipe:
     feather: float = 0.5
     feather_sigma: tuple[float, float] = (0.5, 2.0)
     free_shape: float = 0.2
+    foreground: float = 0.0
     share: tuple[float, float] = (0.03, 0.5)
     jpeg: float = 0.0
     jpeg_quality: tuple[int, int] = (70, 98)
@@ -110,34 +113,25 @@ OPERATIONS: dict[str, Callable[[Image, float, np.random.Generator], Image]] = {
 RECIPES: dict[str, Recipe] = {
     # The donor is rescaled, nothing else: the easiest trace to learn, and of little use on photographs from elsewhere.
     "rescale": Recipe(rescale=1.0, free_shape=0.0),
-    # Host and donor each with a past of their own.
+    # Host and donor each with a past of their own: a camera, and what was done to its pictures. The first resizing
+    # breaks up the block grid of photographs that come as JPEG, which would give away whatever was moved.
     "histories": Recipe(
         history=(
-            Step("resize", 0.35, (0.75, 1.35)),
-            Step("blur", 0.25, (0.4, 1.2)),
-            Step("noise", 0.3, (1.0, 6.0)),
-            Step("gain", 0.3, (0.02, 0.15)),
-            Step("jpeg", 0.35, (50, 95)),
-        ),
-        rescale=0.5,
-        jpeg=0.4,
-    ),
-    # The same, ahead of which most hosts and donors pass through a simulated camera at its native resolution.
-    "cameras": Recipe(
-        history=(
-            Step("resize", 0.35, (0.75, 1.6)),
-            Step("camera", 0.7, (0.1, 1.0)),
+            Step("resize", 0.6, (0.7, 1.5)),
+            Step("camera", 0.5, (0.1, 1.0)),
             Step("resize", 0.2, (0.75, 1.35)),
-            Step("blur", 0.15, (0.4, 1.2)),
+            Step("blur", 0.2, (0.4, 1.2)),
             Step("sharpen", 0.15, (0.2, 1.2)),
-            Step("noise", 0.15, (1.0, 6.0)),
-            Step("gain", 0.25, (0.02, 0.15)),
-            Step("tone", 0.25, (0.75, 1.35)),
+            Step("noise", 0.2, (1.0, 6.0)),
+            Step("gain", 0.3, (0.02, 0.15)),
+            Step("tone", 0.2, (0.75, 1.35)),
             Step("jpeg", 0.25, (50, 95)),
         ),
-        rescale=0.35,
+        rescale=0.4,
         rotate=0.1,
-        feather=0.35,
+        feather=0.4,
+        free_shape=0.1,
+        foreground=0.9,
         jpeg=0.3,
     ),
 }

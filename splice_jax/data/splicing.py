@@ -115,12 +115,13 @@ def _placed_object(
     """An object's mask in the donor, and the move that lets it cover a share of the host within bounds."""
     if rng.random() < recipe.free_shape:
         regions = None
+    foreground = recipe.foreground > 0 and rng.random() < recipe.foreground
     for attempt in range(ATTEMPTS):
         move = _draw_move(rng, recipe)
         share = rng.uniform(*recipe.share)
         area = min(float(share * np.prod(host_size) / np.prod(donor_size)) / move.scale**2, LARGEST_CUT)
         if regions is not None and attempt < ATTEMPTS // 2:
-            shape = region_object(regions, area, rng)
+            shape = region_object(regions, area, rng, foreground=foreground)
         else:
             shape = drawn_object(donor_size[0], donor_size[1], area, rng)
         if shape is None:

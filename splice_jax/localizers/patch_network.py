@@ -11,12 +11,15 @@ import numpy as np
 from jaxtyping import Array, Float32, UInt8
 
 from splice_jax import patches
-from splice_jax.images import thumbnail
+from splice_jax.images import residual_level, thumbnail
 from splice_jax.localizers.base import Found, Localizer
 from splice_jax.models.semi_global import SemiGlobalNetwork
 
 CHUNK = 64
 """Patches per call of the network: one compilation serves all image sizes, and bounds the memory."""
+
+ORIENTATIONS = (1, 2, 4, 8)
+"""How many of an image's mirrored and transposed forms may be looked at: as it is, upside down, sideways, turned."""
 
 Refine = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
@@ -31,11 +34,11 @@ def _global_feature(network: SemiGlobalNetwork, variables: Mapping[str, Any], th
 
 @functools.partial(jax.jit, static_argnames="network")
 def _probabilities(
-    network: SemiGlobalNetwork, variables: Mapping[str, Any], batch: Array, feature: Array | None
+    network: SemiGlobalNetwork, variables: Mapping[str, Any], batch: Array, feature: Array | None, level: Array
 ) -> tuple[Array, Array]:
     if feature is not None:
         feature = jnp.broadcast_to(feature, (len(batch), feature.shape[1]))
-    outputs = nn.apply(SemiGlobalNetwork.heads, network)(variables, batch, feature)
+    outputs = nn.apply(SemiGlobalNetwork.heads, network)(variables, batch, feature, jnp.full(len(batch), level))
     return jnp.exp(outputs.label[:, 1]), jnp.exp(outputs.mask[..., 1])
 
 
@@ -50,6 +53,7 @@ class PatchNetworkLocalizer(Localizer):
         *,
         stride: int = patches.PATCH_SIZE,
         border: str = "inward",
+        orientations: int = 1,
         refine: Refine | None = None,
     ) -> None:
         """Puts the variables on the first device.
@@ -60,27 +64,39 @@ class PatchNetworkLocalizer(Localizer):
             variables: its Flax variables.
             stride: pixels between neighbouring patches.
             border: what happens to a remainder, see `patches.grid`.
+            orientations: how many of `ORIENTATIONS` are localized, of which the maps are averaged (test-time
+                augmentation); that takes as many times as long.
             refine: the CRF: (image, probability) to a refined probability; None for none.
         """
         self.name, self.network, self.stride, self.border, self.refine = name, network, stride, border, refine
+        self.orientations = orientations
         self.variables = jax.device_put(variables, jax.local_devices()[0])
 
     def __call__(self, image: UInt8[np.ndarray, "height width 3"]) -> Found:
         """Localizes the spliced region of one RGB image of any size."""
+        probability, label_probability = self._localize(image)
+        for number in range(1, self.orientations):
+            turned, _ = self._localize(np.ascontiguousarray(_turned(image, number)))
+            probability += _turned_back(turned, number)
+        probability /= self.orientations
+        if self.refine is not None:
+            probability = self.refine(image, probability)
+        return Found(probability, probability >= 0.5, label_probability)
+
+    def _localize(
+        self, image: UInt8[np.ndarray, "height width 3"]
+    ) -> tuple[Float32[np.ndarray, "height width"], Float32[np.ndarray, "rows columns"]]:
         height, width = image.shape[:2]
         origins = patches.grid(height, width, stride=self.stride, border=self.border)
         stitcher = patches.Stitcher(height, width)
-        feature = self._feature(image)
+        feature, level = self._feature(image), residual_level(image)
         flat = origins.reshape(-1, 2)
         label_probability = np.empty(len(flat), np.float32)
         for start in range(0, len(flat), CHUNK):
             chunk = slice(start, start + CHUNK)
-            label_probability[chunk], maps = self._patches(patches.extract(image, flat[chunk]), feature)
+            label_probability[chunk], maps = self._patches(patches.extract(image, flat[chunk]), feature, level)
             stitcher.add(flat[chunk], maps)
-        probability = stitcher.result()
-        if self.refine is not None:
-            probability = self.refine(image, probability)
-        return Found(probability, probability >= 0.5, label_probability.reshape(origins.shape[:2]))
+        return stitcher.result(), label_probability.reshape(origins.shape[:2])
 
     def _feature(self, image: UInt8[np.ndarray, "height width 3"]) -> Array | None:
         if self.network.global_network == "none":
@@ -88,10 +104,21 @@ class PatchNetworkLocalizer(Localizer):
         return _global_feature(self.network, self.variables, thumbnail(image))
 
     def _patches(
-        self, batch: UInt8[np.ndarray, "n 64 64 3"], feature: Array | None
+        self, batch: UInt8[np.ndarray, "n 64 64 3"], feature: Array | None, level: np.float32
     ) -> tuple[Float32[np.ndarray, " n"], Float32[np.ndarray, "n 64 64"]]:
         """Label and mask probabilities of at most `CHUNK` patches."""
         filled = np.zeros((CHUNK, *batch.shape[1:]), np.uint8)
         filled[: len(batch)] = batch
-        labels, masks = _probabilities(self.network, self.variables, filled, feature)
+        labels, masks = _probabilities(self.network, self.variables, filled, feature, level)
         return np.asarray(labels)[: len(batch)], np.asarray(masks)[: len(batch)]
+
+
+def _turned(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    """One of the eight orientations: bit 0 mirrors the rows, bit 1 the columns, then bit 2 transposes."""
+    pixels = pixels[:: -1 if orientation & 1 else 1, :: -1 if orientation & 2 else 1]
+    return pixels.swapaxes(0, 1) if orientation & 4 else pixels
+
+
+def _turned_back(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    pixels = pixels.swapaxes(0, 1) if orientation & 4 else pixels
+    return pixels[:: -1 if orientation & 1 else 1, :: -1 if orientation & 2 else 1]

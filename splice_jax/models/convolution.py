@@ -6,6 +6,7 @@ the cache. On accelerators the same functions are plain convolutions, batched by
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -21,8 +22,8 @@ def on_cpu() -> bool:
     return jax.default_backend() == "cpu"
 
 
-def each(function: Callable, images: Array) -> Array:
-    """Applies `function` to every image of a batch: one after the other on a CPU, all at once elsewhere."""
+def each(function: Callable, images: Any) -> Array:
+    """Applies `function` to every image of a batch (or tuple of batches): in turn on a CPU, all at once elsewhere."""
     return lax.map(function, images) if on_cpu() else jax.vmap(function)(images)
 
 

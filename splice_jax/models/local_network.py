@@ -1,9 +1,7 @@
 """The local network: a 64x64 patch to 64 LSTM steps, those to a mask (Cun & Pun 2018; Bappy et al. 2017)."""
 
-import functools
 import math
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import flax.linen as nn
 import jax
@@ -11,32 +9,20 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, UInt8
 
 from splice_jax.models.convolution import KERNEL, convolve, convolve_relu_pool, each
+from splice_jax.models.initializers import kernels, paired_kernels
 from splice_jax.models.lstm import LSTM
 from splice_jax.patches import PATCH_SIZE
 
 BLOCKS = 8  # a patch is cut into 8 x 8 blocks of 8 x 8 pixels
 BLOCK_SIZE = PATCH_SIZE // BLOCKS
 RESIDUAL_GAIN = 16.0
+RELATIVE_GAIN = 0.5
 LEAK = 0.1
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-INPUT_NORMALIZATIONS = ("unit", "imagenet", "patch", "residual")
+INPUT_NORMALIZATIONS = ("unit", "imagenet", "patch", "residual", "relative")
 ACTIVATIONS = ("relu", "leaky_relu")
 BLOCK_ORDERS = ("row", "column")
-
-kaiming_normal = nn.initializers.variance_scaling(2.0, "fan_in", "truncated_normal")
-
-
-def mirrored(key: Array, shape: Sequence[int], dtype: Any = jnp.float32, *, axes: Sequence[int] = (3,)) -> Array:
-    """Kaiming normal kernels, the second half of whose channels is the first half negated, along each of `axes`.
-
-    Two such layers with a ReLU between start as one linear map ("looks linear", Balduzzi et al., ICML 2017).
-    """
-    half = [size // 2 if axis in axes else size for axis, size in enumerate(shape)]
-    kernel = kaiming_normal(key, half, dtype)
-    for axis in axes:
-        kernel = jnp.concatenate([kernel, -kernel], axis)
-    return kernel
 
 
 def imagenet_normalized(image: Float[Array, "... 3"]) -> Float[Array, "... 3"]:
@@ -44,12 +30,19 @@ def imagenet_normalized(image: Float[Array, "... 3"]) -> Float[Array, "... 3"]:
     return (image - jnp.array(IMAGENET_MEAN)) / jnp.array(IMAGENET_STD)
 
 
-def normalize(patch: UInt8[Array, "height width 3"], how: str) -> Float[Array, "height width 3"]:
-    """The network's input. `residual` keeps what the 3x3 mean does not explain: noise, sharpness, resampling, JPEG.
+def normalize(
+    patch: UInt8[Array, "height width 3"], how: str, residual_level: Float[Array, ""] | float | None = None
+) -> Float[Array, "height width 3"]:
+    """The network's input. A residual is what the 3x3 mean does not explain: noise, sharpness, resampling, JPEG.
 
     Args:
         patch: RGB in 0..255.
-        how: `unit` ([0, 1], the baseline), `imagenet`, `patch` (its mean removed) or `residual`.
+        how: `unit` ([0, 1], the baseline), `imagenet`, `patch` (its mean removed), `residual`, or `relative`: the
+            residual in units of the whole image's, so that a patch shows whether it is like the rest.
+        residual_level: `images.residual_level` of the whole image; only `relative` needs it.
+
+    Raises:
+        ValueError: it is needed and not given.
     """
     pixels = patch.astype(jnp.float32) / 255
     if how == "imagenet":
@@ -58,6 +51,10 @@ def normalize(patch: UInt8[Array, "height width 3"], how: str) -> Float[Array, "
         return pixels - pixels.mean((0, 1))
     if how == "residual":
         return RESIDUAL_GAIN * (pixels - _mean3x3(pixels))
+    if how == "relative":
+        if residual_level is None:
+            raise ValueError("the input `relative` needs the images' residual levels")
+        return RELATIVE_GAIN / residual_level * (pixels - _mean3x3(pixels))
     return pixels
 
 
@@ -104,19 +101,23 @@ class LocalNetwork(nn.Module):
     activation: str = "leaky_relu"
     block_order: str = "row"
     compute_dtype: str = "float32"
+    initialization: str = "looks_linear"
 
     @nn.compact
-    def __call__(self, patches: UInt8[Array, "n 64 64 3"]) -> LocalFeatures:
-        first = self.param("conv1", kaiming_normal, (KERNEL, KERNEL, 3, 16))
-        second = self.param("conv2", kaiming_normal, (KERNEL, KERNEL, 16, 1))
+    def __call__(
+        self, patches: UInt8[Array, "n 64 64 3"], residual_levels: Float[Array, " n"] | None = None
+    ) -> LocalFeatures:
+        first = self.param("conv1", kernels(self.initialization), (KERNEL, KERNEL, 3, 16))
+        second = self.param("conv2", kernels(self.initialization), (KERNEL, KERNEL, 16, 1))
 
-        def encode(patch: Array) -> Array:
-            image = normalize(patch, self.input_normalization).transpose(2, 0, 1)
+        def encode(patch_and_level: tuple[Array, Array | None]) -> Array:
+            patch, level = patch_and_level
+            image = normalize(patch, self.input_normalization, level).transpose(2, 0, 1)
             features = activate(convolve(image, first), self.activation)
             return activate(convolve(features, second), self.activation)[0]
 
-        bottleneck = each(encode, patches)
-        lstm = LSTM(self.hidden_size, self.num_layers, self.compute_dtype, name="lstm")
+        bottleneck = each(encode, (patches, residual_levels))
+        lstm = LSTM(self.hidden_size, self.num_layers, self.compute_dtype, self.initialization, name="lstm")
         sequence = lstm(to_blocks(bottleneck, self.block_order))
         return LocalFeatures(sequence, (bottleneck > 0).mean((1, 2)))
 
@@ -128,14 +129,15 @@ class MaskHead(nn.Module):
     """
 
     activation: str = "leaky_relu"
+    initialization: str = "looks_linear"
 
     @nn.compact
     def __call__(self, sequence: Float[Array, "64 n hidden"]) -> Float[Array, "n 64 64 2"]:
         # Without biases and mirrored kernels, all that training finds at first is how much of a tile differs from zero:
         # zero is a probability of 0.5, everything else is authentic, and hardly anything exceeds 0.5.
-        first = self.param("conv1", mirrored, (KERNEL, KERNEL, 1, 32))
-        second = self.param("conv2", functools.partial(mirrored, axes=(2, 3)), (KERNEL, KERNEL, 32, 2))
-        third = self.param("conv3", functools.partial(mirrored, axes=(2, 3)), (KERNEL, KERNEL, 2, 2))
+        first = self.param("conv1", paired_kernels(self.initialization, 3), (KERNEL, KERNEL, 1, 32))
+        second = self.param("conv2", paired_kernels(self.initialization, 2, 3), (KERNEL, KERNEL, 32, 2))
+        third = self.param("conv3", paired_kernels(self.initialization, 2, 3), (KERNEL, KERNEL, 2, 2))
 
         def decode(tiles: Array) -> Array:
             features = convolve(convolve_relu_pool(tiles, first), second)

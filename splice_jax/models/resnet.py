@@ -1,15 +1,14 @@
-"""ResNet-18 without its classifier (He et al., CVPR 2016), in inference mode: it is frozen here."""
+"""ResNet-18 without its classifier (He et al., CVPR 2016). Its parameters are never trained here."""
+
+import functools
 
 import flax.linen as nn
 from jaxtyping import Array, Float
 
-from splice_jax.models.local_network import kaiming_normal
+from splice_jax.models.batch_norm import BatchNorm
+from splice_jax.models.initializers import kaiming_normal
 
 STAGE_WIDTHS = (64, 128, 256, 512)
-
-
-def _norm(name: str) -> nn.BatchNorm:
-    return nn.BatchNorm(use_running_average=True, epsilon=1e-5, name=name)
 
 
 def _conv(features: int, size: int, stride: int, name: str) -> nn.Conv:
@@ -23,26 +22,35 @@ class BasicBlock(nn.Module):
 
     features: int
     stride: int
+    train: bool = False
+    axis_name: str | None = None
 
     @nn.compact
     def __call__(self, image: Float[Array, "n height width inputs"]) -> Float[Array, "n height2 width2 features"]:
-        residual = nn.relu(_norm("bn1")(_conv(self.features, 3, self.stride, "conv1")(image)))
-        residual = _norm("bn2")(_conv(self.features, 3, 1, "conv2")(residual))
+        norm = functools.partial(BatchNorm, not self.train, self.axis_name)
+        residual = nn.relu(norm(name="bn1")(_conv(self.features, 3, self.stride, "conv1")(image)))
+        residual = norm(name="bn2")(_conv(self.features, 3, 1, "conv2")(residual))
         if residual.shape != image.shape:
             shortcut = _conv(self.features, 1, self.stride, "downsample_conv")(image)
-            image = _norm("downsample_bn")(shortcut)
+            image = norm(name="downsample_bn")(shortcut)
         return nn.relu(image + residual)
 
 
 class ResNet18(nn.Module):
-    """ImageNet-normalised RGB to 512 pooled features; 11,176,512 parameters."""
+    """ImageNet-normalised RGB to 512 pooled features; 11,176,512 parameters.
+
+    With `train`, BatchNorm uses the batch's statistics, and moves its running averages where they are mutable.
+    """
 
     @nn.compact
-    def __call__(self, image: Float[Array, "n height width 3"]) -> Float[Array, "n 512"]:
-        image = nn.relu(_norm("bn1")(_conv(STAGE_WIDTHS[0], 7, 2, "conv1")(image)))
+    def __call__(
+        self, image: Float[Array, "n height width 3"], *, train: bool = False, axis_name: str | None = None
+    ) -> Float[Array, "n 512"]:
+        norm = BatchNorm(not train, axis_name, name="bn1")
+        image = nn.relu(norm(_conv(STAGE_WIDTHS[0], 7, 2, "conv1")(image)))
         image = nn.max_pool(image, (3, 3), (2, 2), padding=((1, 1), (1, 1)))
         for stage, width in enumerate(STAGE_WIDTHS):
             for block in range(2):
                 stride = 2 if stage > 0 and block == 0 else 1
-                image = BasicBlock(width, stride, name=f"layer{stage + 1}_{block}")(image)
+                image = BasicBlock(width, stride, train, axis_name, name=f"layer{stage + 1}_{block}")(image)
         return image.mean((1, 2))

@@ -13,12 +13,18 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, UInt8
 
 from splice_jax.images import THUMBNAIL_SIZE
-from splice_jax.models.local_network import LocalNetwork, MaskHead, imagenet_normalized, kaiming_normal
+from splice_jax.models.batch_norm import BatchNorm
+from splice_jax.models.initializers import biases, kernels, scales
+from splice_jax.models.local_network import LocalNetwork, MaskHead, imagenet_normalized
 from splice_jax.models.resnet import ResNet18
 from splice_jax.patches import PATCH_SIZE
 
 GLOBAL_FEATURES = 256
 GLOBAL_NETWORKS = ("none", "cnn", "resnet18")
+GLOBAL_NORMALIZATIONS = ("imagenet", "unit")
+CNN_OUTPUTS = ("linear", "relu")
+RESNET_BATCH_NORMS = ("frozen", "training")
+BACKBONE_FEATURES = {"cnn": 64 * 7 * 7, "resnet18": 512}
 CNN_WIDTHS = (16, 16, 32, 32, 64)
 
 
@@ -33,17 +39,27 @@ class Outputs(NamedTuple):
 class GlobalCNN(nn.Module):
     """Five strided 3x3 convolutions over the thumbnail, for training without ImageNet weights."""
 
+    output: str = "linear"
+    initialization: str = "looks_linear"
+
     @nn.compact
     def __call__(
         self, image: Float[Array, "k 224 224 3"], *, train: bool = False, axis_name: str | None = None
     ) -> Float[Array, "k 3136"]:
         for layer, width in enumerate(CNN_WIDTHS):
-            image = nn.Conv(width, (3, 3), 2, padding=1, kernel_init=kaiming_normal, name=f"conv{layer + 1}")(image)
+            image = nn.Conv(
+                width,
+                (3, 3),
+                2,
+                padding=1,
+                kernel_init=kernels(self.initialization),
+                bias_init=biases(self.initialization, 9 * image.shape[-1]),
+                name=f"conv{layer + 1}",
+            )(image)
             if width != CNN_WIDTHS[-1]:
-                image = nn.BatchNorm(
-                    use_running_average=not train, momentum=0.9, axis_name=axis_name, name=f"bn{layer + 1}"
-                )(nn.relu(image))
-        return image.reshape(image.shape[0], -1)
+                norm = BatchNorm(not train, axis_name, scales(self.initialization), name=f"bn{layer + 1}")
+                image = norm(nn.relu(image))
+        return (nn.relu(image) if self.output == "relu" else image).reshape(image.shape[0], -1)
 
 
 class SemiGlobalNetwork(nn.Module):
@@ -55,6 +71,10 @@ class SemiGlobalNetwork(nn.Module):
     activation: str = "leaky_relu"
     block_order: str = "row"
     global_network: str = "resnet18"
+    global_normalization: str = "imagenet"
+    cnn_output: str = "linear"
+    resnet_batch_norm: str = "frozen"
+    initialization: str = "looks_linear"
     compute_dtype: str = "float32"
     axis_name: str | None = None  # the mapped axis that BatchNorm averages over in training
 
@@ -66,32 +86,57 @@ class SemiGlobalNetwork(nn.Module):
             self.activation,
             self.block_order,
             self.compute_dtype,
+            self.initialization,
         )
-        self.mask_head = MaskHead(self.activation)
-        self.label_head = nn.Dense(2, kernel_init=kaiming_normal)
+        self.mask_head = MaskHead(self.activation, self.initialization)
+        self.label_head = self._dense(2, self.hidden_size + GLOBAL_FEATURES * (self.global_network != "none"))
         if self.global_network == "resnet18":
             self.resnet = ResNet18()
         elif self.global_network == "cnn":
-            self.global_cnn = GlobalCNN()
+            self.global_cnn = GlobalCNN(self.cnn_output, self.initialization)
         if self.global_network != "none":
-            self.global_dense = nn.Dense(GLOBAL_FEATURES, kernel_init=kaiming_normal)
+            self.global_dense = self._dense(GLOBAL_FEATURES, BACKBONE_FEATURES[self.global_network])
+
+    def _dense(self, features: int, inputs: int) -> nn.Dense:
+        start = self.initialization
+        return nn.Dense(features, kernel_init=kernels(start), bias_init=biases(start, inputs))
+
+    @property
+    def has_constant_features(self) -> bool:
+        """Whether training changes nothing in the backbone: then it has to see each image only once."""
+        return self.global_network == "resnet18" and self.resnet_batch_norm == "frozen"
 
     def backbone(self, thumbnails: UInt8[Array, "k 224 224 3"]) -> Array:
         """What of the image's half never changes in training: ResNet-18's features [k, 512], or the thumbnails."""
-        if self.global_network == "resnet18":
-            return self.resnet(imagenet_normalized(thumbnails.astype(jnp.float32) / 255))
-        return thumbnails
+        return self.resnet(self._pixels(thumbnails)) if self.has_constant_features else thumbnails
 
     def global_feature(self, backbone: Array, *, train: bool = False) -> Float[Array, "k 256"]:
         """The trained rest of the image's half, from `backbone`'s result."""
         if self.global_network == "cnn":
-            pixels = imagenet_normalized(backbone.astype(jnp.float32) / 255)
-            backbone = self.global_cnn(pixels, train=train, axis_name=self.axis_name)
+            backbone = self.global_cnn(self._pixels(backbone), train=train, axis_name=self.axis_name)
+        elif not self.has_constant_features:
+            features = self.resnet(self._pixels(backbone), train=train, axis_name=self.axis_name)
+            backbone = jax.lax.stop_gradient(features)  # only its running averages move
         return self.global_dense(backbone)
 
-    def heads(self, patches: UInt8[Array, "n 64 64 3"], feature: Float[Array, "n 256"] | None) -> Outputs:
-        """Patches, each with its image's global feature (None without a global network), to log-probabilities."""
-        sequence, active = self.local_network(patches)
+    def _pixels(self, thumbnails: UInt8[Array, "k 224 224 3"]) -> Float[Array, "k 224 224 3"]:
+        pixels = thumbnails.astype(jnp.float32) / 255
+        return imagenet_normalized(pixels) if self.global_normalization == "imagenet" else pixels
+
+    def heads(
+        self,
+        patches: UInt8[Array, "n 64 64 3"],
+        feature: Float[Array, "n 256"] | None,
+        residual_levels: Float[Array, " n"] | None = None,
+    ) -> Outputs:
+        """Patches to log-probabilities, each with what is known of its whole image.
+
+        Args:
+            patches: RGB.
+            feature: the global feature; None without a global network.
+            residual_levels: `images.residual_level`, for the input `relative`.
+        """
+        sequence, active = self.local_network(patches, residual_levels)
         summary = sequence[-1]
         if feature is not None:
             summary = jnp.concatenate([summary, feature], axis=-1)
@@ -102,17 +147,19 @@ class SemiGlobalNetwork(nn.Module):
         patches: UInt8[Array, "n 64 64 3"],
         backbone: Array,
         image_of_patch: Int[Array, " n"],
+        residual_levels: Float[Array, " k"] | None = None,
         *,
         train: bool = False,
     ) -> Outputs:
-        """Patches of k images; `backbone` holds one row per image, `image_of_patch` says which is whose."""
+        """Patches of k images; `backbone` and levels hold one row per image, `image_of_patch` says which is whose."""
+        levels = None if residual_levels is None else residual_levels[image_of_patch]
         if self.global_network == "none":
-            return self.heads(patches, None)
-        return self.heads(patches, self.global_feature(backbone, train=train)[image_of_patch])
+            return self.heads(patches, None, levels)
+        return self.heads(patches, self.global_feature(backbone, train=train)[image_of_patch], levels)
 
     def everything(self, patches: Array, thumbnails: Array) -> Outputs:
         """Both halves, for initialisation: one patch per thumbnail."""
-        return self(patches, self.backbone(thumbnails), jnp.arange(len(patches)))
+        return self(patches, self.backbone(thumbnails), jnp.arange(len(patches)), jnp.ones(len(patches)))
 
 
 @functools.partial(jax.jit, static_argnames="network")

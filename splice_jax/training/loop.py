@@ -14,8 +14,8 @@ from ml_collections import ConfigDict
 from splice_jax.checkpoints import BEST, LAST, Checkpoints
 from splice_jax.configuration import FILE_NAME, field_names, load_config, save_config
 from splice_jax.data import Example, loader, open_split
-from splice_jax.data.builders import cache, prepared
-from splice_jax.data.patch_table import PatchTable, build_table
+from splice_jax.data.builders import cache
+from splice_jax.data.patch_table import COLUMNS, PatchTable, build_table
 from splice_jax.errors import UserError
 from splice_jax.files import writable_folder
 from splice_jax.localizers.runs import localizer_from_config, network_from_config
@@ -28,7 +28,16 @@ from splice_jax.training.validation import validate
 from splice_jax.weights.archive import load_variables
 
 SCHEDULES = ("step", "cosine")
-EVALUATION_FIELDS = ("methods", "evaluation_name", "split", "crf.")
+EVALUATION_FIELDS = (
+    "methods",
+    "evaluation_name",
+    "degradations",
+    "ignore_border",
+    "rescore",
+    "split",
+    "crf",
+    "orientations",
+)
 """Fields in which a run's configuration may change from one start to the next: training does not look at them."""
 
 _COUNTS = ("batch_size", "patches_per_image", "num_epochs", "log_every", "validate_every", "checkpoint_every")
@@ -131,7 +140,7 @@ def check_workdir(config: ConfigDict, workdir: Path) -> None:
         changed = [
             field
             for field in sorted({*field_names(config), *field_names(old)})
-            if not field.startswith(EVALUATION_FIELDS) and _value(config, field) != _value(old, field)
+            if field.split(".")[0] not in EVALUATION_FIELDS and _value(config, field) != _value(old, field)
         ]
         if changed:
             differences = ", ".join(f"{field} was {_value(old, field)!r}" for field in changed)
@@ -150,11 +159,10 @@ def training_data(config: ConfigDict) -> tuple[PatchTable, Sequence[Example]]:
     Raises:
         UserError: missing or wrong data.
     """
-    examples = open_split(config.dataset, config.data_dir, "train")
-    validation = open_split(config.dataset, config.data_dir, "val")
+    examples = open_split(config.dataset, config.data_dir, "train", split_seed=config.split_seed)
+    validation = open_split(config.dataset, config.data_dir, "val", split_seed=config.split_seed)
     chosen = np.unique(np.linspace(0, len(validation) - 1, min(config.validation_images, len(validation)), dtype=int))
-    data_set = Path(prepared(config.dataset, config.data_dir).data_path).absolute()
-    source = f"{data_set} {config.patch_stride} {config.border}"
+    source = f"{examples.identity} {config.patch_stride} {config.border} {COLUMNS}"
     name = hashlib.sha256(source.encode()).hexdigest()[:16]
     table = build_table(
         examples, cache().parent / "patch_tables" / name, stride=config.patch_stride, border=config.border
@@ -183,8 +191,8 @@ def with_global_weights(variables: dict[str, Any], config: ConfigDict) -> dict[s
 def backbone_features(
     network: SemiGlobalNetwork, variables: dict[str, Any], table: PatchTable, config: ConfigDict
 ) -> np.ndarray:
-    """The frozen half of the image's half for every image, once: [k, 512] for `resnet18`, else the thumbnails."""
-    if network.global_network != "resnet18":
+    """What training changes nothing in, for every image once: a frozen ResNet's features [k, 512], or thumbnails."""
+    if not network.has_constant_features:
         return table.thumbnails
     apply = jax.jit(lambda images: network.apply(variables, images, method="backbone"))
     size, count = 32, len(table.thumbnails)

@@ -74,6 +74,7 @@ def train_step(state: State, batch: dict[str, Array], *, recipe: Recipe) -> tupl
             batch["patches"],
             batch["backbone"],
             batch["image"],
+            batch["residual_levels"],
             train=True,
             mutable=["batch_stats"],
         )
@@ -89,9 +90,8 @@ def train_step(state: State, batch: dict[str, Array], *, recipe: Recipe) -> tupl
     gradients, scalars = jax.lax.pmean((gradients, scalars), AXIS)
     updates, optimizer_state = recipe.optimizer.update(gradients, state.optimizer_state, state.params)
     params = optax.apply_updates(state.params, updates)
-    # Bit-identical, not merely unchanged up to adding zero; the same for the frozen BatchNorm statistics.
+    # Bit-identical, not merely unchanged up to adding zero.
     params = jax.tree.map(lambda keep, old, new: old if keep else new, frozen, state.params, params)
-    batch_stats = {name: state.batch_stats[name] if name == "resnet" else batch_stats[name] for name in batch_stats}
     scalars |= {
         "norm/gradient": optax.tree.norm(gradients),
         "norm/parameter": optax.tree.norm(params),

@@ -4,8 +4,8 @@ from typing import Any
 import pytest
 from ml_collections import ConfigDict
 
-from configs import default
-from splice_jax.configuration import load_config, read_config_file, save_config
+from configs import baseline, default
+from splice_jax.configuration import field_names, load_config, read_config_file, save_config
 from splice_jax.crf import CrfParameters
 from splice_jax.data.builders import BUILDERS
 from splice_jax.localizers.runs import network_from_config
@@ -44,6 +44,41 @@ def test_training_and_evaluation_accept_every_field(config: ConfigDict) -> None:
 def test_a_run_holds_its_configuration_unchanged(config: ConfigDict, tmp_path: Path) -> None:
     save_config(config, tmp_path)
     assert load_config(tmp_path).to_dict() == config.to_dict()
+
+
+def test_the_baseline_has_every_faithful_variant() -> None:
+    config = baseline.get_config()
+    changed = {
+        field: config_value
+        for field in field_names(config)
+        if (config_value := value(config, field)) != value(default.get_config(), field)
+    }
+    assert changed == {
+        "activation": "relu",
+        "augment": False,
+        "block_order": "column",
+        "border": "crop",
+        "cnn_output": "relu",
+        "crf.backend": "none",
+        "global_normalization": "unit",
+        "initialization": "baseline",
+        "input_normalization": "unit",
+        "learning_rate": 1e-4,
+        "loss.class_weights": (1.0, 5.0),
+        "loss.smooth": 0.0,
+        "patches_per_image": 1,
+        "resnet_batch_norm": "training",
+    }
+    kept = ("hidden_size", "num_layers", "compute_dtype", "batch_size", "loss.beta", "loss.normalization")
+    assert [value(config, field) for field in kept] == [256, 3, "float32", 64, 10.0, "weight"]
+    assert (config.schedule, config.drop_epochs, config.drop_factor) == ("step", (20, 40), 0.1)
+    assert (config.warmup_steps, config.clip_norm) == (0, 0.0)
+
+
+def value(config: ConfigDict, field: str) -> Any:
+    for part in field.split("."):
+        config = config[part]
+    return config
 
 
 def test_every_configuration_is_its_own_copy() -> None:

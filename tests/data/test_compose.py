@@ -151,7 +151,7 @@ def test_an_output_that_holds_anything_is_left_alone(photos, tmp_path):
 def test_splices_of_real_photographs(real_data, tmp_path):
     source = real_data / "bsds500" / "val"
     compose_folder(
-        source / "photos", tmp_path, regions=source / "regions", count=3, split="val", recipe="cameras", seed=1
+        source / "photos", tmp_path, regions=source / "regions", count=3, split="val", recipe="histories", seed=1
     )
     for mask in (tmp_path / "val" / "masks").iterdir():
         assert 0.03 <= (np.array(Image.open(mask)) == 255).mean() <= 0.5

@@ -25,6 +25,7 @@ def numbered_table() -> PatchTable:
         labels=numbers % 2,
         image_of_patch=IMAGE_OF_PATCH,
         thumbnails=np.broadcast_to(images[:, None, None, None], (len(COUNTS), 224, 224, 3)),
+        residual_levels=images.astype(np.float32),
     )
 
 
@@ -76,6 +77,7 @@ def test_a_batch_gathers_what_belongs_together() -> None:
             "labels": (np.int32, (6,)),
             "image": (np.int32, (6,)),
             "backbone": (np.uint8, (3, 224, 224, 3)),
+            "residual_levels": (np.float32, (3,)),
         }
 
 

@@ -32,6 +32,21 @@ def test_no_object_where_no_union_has_the_area():
     assert region_object(quarters(), 0.05, np.random.default_rng(0)) is None
 
 
+def test_foreground_touches_no_border_but_the_lower_one() -> None:
+    rows, columns = np.mgrid[:60, :80]
+    regions = rows // 10 * 8 + columns // 10
+    touched = np.zeros(4, bool)
+    for seed in range(20):
+        mask = region_object(regions, 0.2, np.random.default_rng(seed), foreground=True)
+        assert mask is not None and 0.1 <= mask.mean() <= 0.4
+        touched |= mask[0].any(), mask[:, 0].any(), mask[:, -1].any(), mask[-1].any()
+    assert touched.tolist() == [False, False, False, True]
+
+
+def test_no_foreground_where_every_region_touches_the_border() -> None:
+    assert region_object(quarters(), 0.25, np.random.default_rng(0), foreground=True) is None
+
+
 @pytest.mark.parametrize("area", [0.05, 0.2, 0.4])
 def test_drawn_objects_are_one_piece_of_about_the_area(area):
     areas = []

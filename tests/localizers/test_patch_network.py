@@ -31,7 +31,7 @@ def compilations() -> list[int]:
 def known_maps(monkeypatch: pytest.MonkeyPatch) -> None:
     """A network that finds of each patch its first pixel's red, everywhere in it."""
 
-    def found(_: Any, batch: np.ndarray, feature: Any) -> tuple[np.ndarray, np.ndarray]:
+    def found(_: Any, batch: np.ndarray, *of_image: Any) -> tuple[np.ndarray, np.ndarray]:
         red = batch[:, 0, 0, 0].astype(np.float32) / 255
         return red, np.broadcast_to(red[:, None, None], (len(batch), 64, 64))
 
@@ -130,3 +130,37 @@ def test_the_mask_is_that_of_the_refined_map(monkeypatch: pytest.MonkeyPatch) ->
     np.testing.assert_array_equal(found.mask[0], np.repeat([True, False], 64))
     assert found.label_probability is not None
     np.testing.assert_allclose(found.label_probability, np.array([[0.2, 0.8]]), rtol=1e-6)
+
+
+@pytest.mark.parametrize("orientation", range(8))
+def test_orientations_differ_and_are_turned_back(orientation: int) -> None:
+    pixels = np.arange(2 * 3).reshape(2, 3)
+    turned = patch_network._turned(pixels, orientation)
+    expected = [
+        [[0, 1, 2], [3, 4, 5]],
+        [[3, 4, 5], [0, 1, 2]],
+        [[2, 1, 0], [5, 4, 3]],
+        [[5, 4, 3], [2, 1, 0]],
+        [[0, 3], [1, 4], [2, 5]],
+        [[3, 0], [4, 1], [5, 2]],
+        [[2, 5], [1, 4], [0, 3]],
+        [[5, 2], [4, 1], [3, 0]],
+    ]
+    np.testing.assert_array_equal(turned, expected[orientation])
+    np.testing.assert_array_equal(patch_network._turned_back(turned, orientation), pixels)
+
+
+def test_maps_of_all_orientations_are_averaged() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (70, 130, 3), np.uint8)
+    network = SemiGlobalNetwork(64, 1, global_network="none")
+    variables = initial_variables(network, jax.random.key(0))
+    single = PatchNetworkLocalizer("bappy", network, variables)
+    turned = (patch_network._turned(image, number) for number in range(8))
+    maps = [
+        patch_network._turned_back(single(np.ascontiguousarray(picture)).probability, number)
+        for number, picture in enumerate(turned)
+    ]
+    found = PatchNetworkLocalizer("bappy", network, variables, orientations=8)(image)
+    np.testing.assert_allclose(found.probability, np.mean(maps, axis=0), atol=1e-6)
+    np.testing.assert_array_equal(found.label_probability, single(image).label_probability)
+    assert not np.allclose(found.probability, maps[0], atol=1e-4)

@@ -136,6 +136,10 @@ def test_a_checkpoint_of_another_network_is_named(tmp_path: Path, tiny_run: Any)
         ("input_normalization", "zero", "'zero' is none of unit, imagenet, patch, residual"),
         ("activation", "gelu", "config.activation: 'gelu' is none of relu, leaky_relu"),
         ("block_order", "spiral", "config.block_order: 'spiral' is none of row, column"),
+        ("global_normalization", "none", "config.global_normalization: 'none' is none of imagenet, unit"),
+        ("cnn_output", "tanh", "config.cnn_output: 'tanh' is none of linear, relu"),
+        ("resnet_batch_norm", "drift", "config.resnet_batch_norm: 'drift' is none of frozen, training"),
+        ("initialization", "zero", "config.initialization: 'zero' is none of looks_linear, baseline"),
         ("compute_dtype", "float16", "config.compute_dtype: 'float16' is none of float32, bfloat16"),
         ("border", "reflect", "config.border: 'reflect' is none of inward, crop"),
         ("hidden_size", 128, "config.hidden_size: 128 is neither 64 nor 256"),
@@ -157,5 +161,12 @@ def test_a_network_has_the_configuration_s_fields_and_bappy_no_global_branch() -
     network = network_from_config(config)
     for field in ("hidden_size", "num_layers", "activation", "block_order", "compute_dtype", "global_network"):
         assert getattr(network, field) == config[field]
+    newer = {"global_normalization": "unit", "cnn_output": "relu", "resnet_batch_norm": "training"}
+    newer["initialization"] = "baseline"
+    config.update(newer)
+    assert {field: getattr(network_from_config(config), field) for field in newer} == newer
+    for field in newer:
+        del config[field]
+    assert network_from_config(config) == network  # a run from before there were these
     config.method = "bappy"
     assert network_from_config(config).global_network == "none"

@@ -5,13 +5,13 @@ import pytest
 from scipy.ndimage import uniform_filter
 from scipy.signal import correlate2d
 
+from splice_jax.models.initializers import kaiming_normal
 from splice_jax.models.local_network import (
     INPUT_NORMALIZATIONS,
     LEAK,
     LocalNetwork,
     MaskHead,
     from_tiles,
-    kaiming_normal,
     normalize,
     to_blocks,
 )
@@ -43,18 +43,35 @@ def test_normalizations_of_one_pixel_by_hand() -> None:
         "imagenet": [(1 - 0.485) / 0.229, (0.2 - 0.456) / 0.224, (0.4 - 0.406) / 0.225],
         "patch": [0.75, 0.15, 0.3],
         "residual": [16 * (1 - 4 / 9), 16 * 0.2 * 5 / 9, 16 * 0.4 * 5 / 9],
+        "relative": [50 * (1 - 4 / 9), 50 * 0.2 * 5 / 9, 50 * 0.4 * 5 / 9],
     }
     assert set(corners) == set(INPUT_NORMALIZATIONS)
     for how, expected in corners.items():
-        np.testing.assert_allclose(normalize(jnp.asarray(patch), how)[0, 0], expected, rtol=1e-5)
+        np.testing.assert_allclose(normalize(jnp.asarray(patch), how, 0.01)[0, 0], expected, rtol=1e-5)
 
 
 def test_only_the_patch_normalization_depends_on_the_whole_patch() -> None:
     changed = PATCHES[0].copy()
     changed[63, 63] ^= 255
     for how in INPUT_NORMALIZATIONS:
-        before, after = (normalize(jnp.asarray(patch), how)[:32] for patch in (PATCHES[0], changed))
+        before, after = (normalize(jnp.asarray(patch), how, 0.01)[:32] for patch in (PATCHES[0], changed))
         assert np.array_equal(before, after) == (how != "patch")
+
+
+def test_the_relative_input_needs_the_images_level() -> None:
+    with pytest.raises(ValueError, match="residual levels"):
+        normalize(jnp.asarray(PATCHES[0]), "relative")
+
+
+def test_each_patch_is_divided_by_the_level_of_its_own_image() -> None:
+    network = LocalNetwork(64, 1, "relative")
+    levels = np.array([0.01, 0.02], np.float32)
+    variables = jax.jit(network.init)(jax.random.key(0), PATCHES[:2], levels)
+    both = jax.jit(network.apply)(variables, PATCHES[:2], levels).sequence
+    for number in (0, 1):
+        alone = jax.jit(network.apply)(variables, PATCHES[number : number + 1], levels[number : number + 1]).sequence
+        np.testing.assert_allclose(both[:, number], alone[:, 0], atol=1e-5)
+    assert not np.allclose(both, jax.jit(network.apply)(variables, PATCHES[:2], levels[::-1]).sequence, atol=1e-3)
 
 
 def test_the_residual_is_what_scipys_mean_filter_leaves() -> None:

@@ -81,3 +81,21 @@ def test_initial_gates_are_orthogonal_remembering_and_driven_by_inputs() -> None
         np.testing.assert_allclose(gate.T @ gate, np.eye(hidden), atol=1e-5)
     assert not np.array_equal(gates[0], gates[1])
     np.testing.assert_array_equal(first["bias"] + second["bias"], np.repeat([0, 1, 0, 0], hidden))
+
+
+def test_three_layers_start_as_one() -> None:
+    sequence = 0.1 * np.random.default_rng(0).standard_normal((8, 4, 64)).astype(np.float32)
+    network = LSTM(256, 3)
+    variables = jax.jit(network.init)(jax.random.key(0), sequence)
+    first = {name: layer for name, layer in variables["params"].items() if name.startswith("layer0")}
+    one = np.asarray(jax.jit(LSTM(256, 1).apply)({"params": first}, sequence))
+    three = np.asarray(jax.jit(network.apply)(variables, sequence))
+    assert np.corrcoef(one.ravel(), three.ravel())[0, 1] > 0.7
+    assert 0.7 < three.std() / one.std() < 2
+
+
+def test_the_baselines_weights_start_as_pytorchs() -> None:
+    network = LSTM(64, 2, initialization="baseline")
+    variables = jax.jit(network.init)(jax.random.key(0), np.zeros((1, 1, 64), np.float32))
+    for leaf in jax.tree.leaves(variables["params"]):
+        assert 0.95 / 8 < np.abs(leaf).max() <= 1 / 8

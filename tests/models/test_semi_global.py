@@ -148,6 +148,7 @@ def cnn_in_numpy(variables: dict, images: np.ndarray, train: bool) -> tuple[np.n
             affine, running = params[f"bn{layer}"], variables["batch_stats"][f"bn{layer}"]
             batch = {"mean": images.mean((0, 1, 2)), "var": images.var((0, 1, 2))}
             used, share = (batch, 0.1) if train else (running, 0)
+            batch = batch | {"var": images.var((0, 1, 2), ddof=1)}
             images = (images - used["mean"]) / np.sqrt(used["var"] + 1e-5) * affine["scale"] + affine["bias"]
             statistics[f"bn{layer}"] = {
                 moment: (1 - share) * running[moment] + share * batch[moment] for moment in batch
@@ -190,3 +191,42 @@ def test_the_feature_of_a_resnet_is_dense_and_training_moves_no_statistics() -> 
     dense = variables["params"]["global_dense"]
     np.testing.assert_allclose(feature, FEATURES @ dense["kernel"] + dense["bias"], atol=1e-4)
     jax.tree.map(np.testing.assert_array_equal, updates["batch_stats"], variables["batch_stats"])
+
+
+def test_the_baseline_s_cnn_ends_in_a_relu_and_sees_thumbnails_from_zero_to_one() -> None:
+    variables = drawn_variables("cnn")
+    cnn = {collection: variables[collection]["global_cnn"] for collection in variables}
+    dense = variables["params"]["global_dense"]
+    network = SMALL["cnn"].clone(cnn_output="relu", global_normalization="unit")
+    feature = jax.jit(functools.partial(network.apply, method="global_feature"))(variables, THUMBNAILS)
+    flat, _ = cnn_in_numpy(cnn, THUMBNAILS / 255, False)
+    assert 0.2 < (flat < 0).mean() < 0.8
+    np.testing.assert_allclose(feature, np.maximum(flat, 0) @ dense["kernel"] + dense["bias"], atol=1e-3)
+
+
+def test_a_resnet_in_training_mode_drifts_and_gets_no_gradient() -> None:
+    network, variables = SMALL["resnet18"].clone(resnet_batch_norm="training"), drawn_variables("resnet18")
+    assert SMALL["resnet18"].has_constant_features and not network.has_constant_features
+    assert not SMALL["cnn"].has_constant_features
+    images = THUMBNAILS[:, :64, :64]
+    np.testing.assert_array_equal(network.apply(variables, images, method="backbone"), images)
+
+    def feature(variables: dict, train: bool) -> Any:
+        apply = functools.partial(network.apply, train=train, mutable=["batch_stats"], method="global_feature")
+        return apply(variables, jnp.asarray(images))
+
+    found, kept = jax.jit(functools.partial(feature, train=False))(variables)
+    frozen = SMALL["resnet18"].apply(variables, images, method="backbone")
+    dense = variables["params"]["global_dense"]
+    np.testing.assert_allclose(found, frozen @ dense["kernel"] + dense["bias"], rtol=1e-3, atol=1e-2)
+    jax.tree.map(np.testing.assert_array_equal, kept["batch_stats"], variables["batch_stats"])
+
+    def total(params: dict) -> tuple[jax.Array, dict]:
+        found, updates = feature(variables | {"params": params}, True)
+        return found.sum(), updates
+
+    gradients, updates = jax.jit(jax.grad(total, has_aux=True))(variables["params"])
+    moved = jax.tree.map(np.array_equal, updates["batch_stats"], variables["batch_stats"])
+    assert not any(jax.tree.leaves(moved))
+    assert not any(leaf.any() for leaf in jax.tree.leaves(gradients["resnet"]))
+    assert gradients["global_dense"]["kernel"].any()

@@ -326,7 +326,7 @@ def test_patches_are_cut_once_for_each_grid(tiny: Configure) -> None:
 class Summing(nn.Module):
     """A backbone whose features are sums."""
 
-    global_network: str = "resnet18"
+    has_constant_features: bool = True
 
     @nn.compact
     def backbone(self, images: Any) -> Any:
@@ -336,7 +336,7 @@ class Summing(nn.Module):
 def thumbnails(count: int) -> PatchTable:
     images = np.random.default_rng(0).integers(0, 256, (count, 224, 224, 3), np.uint8)
     empty = np.empty(0, np.uint8)
-    return PatchTable(empty, empty, empty, empty.astype(np.int32), images)
+    return PatchTable(empty, empty, empty, empty.astype(np.int32), images, empty.astype(np.float32))
 
 
 @pytest.mark.parametrize("count", [3, 32, 40])
@@ -345,7 +345,7 @@ def test_frozen_features_are_computed_of_every_image_once(tiny: Configure, count
     network: Any = Summing()
     features = loop.backbone_features(network, {}, table, tiny())
     np.testing.assert_array_equal(features, table.thumbnails.astype(np.float32).sum((1, 2)))
-    network = Summing(global_network="cnn")
+    network = Summing(has_constant_features=False)
     assert loop.backbone_features(network, {}, table, tiny()) is table.thumbnails
 
 
@@ -368,3 +368,9 @@ def test_global_weights_take_the_place_of_the_resnet_s_only(
         loop.with_global_weights(variables(1.0), tiny(global_weights=str(tmp_path / "absent.npz")))
     without = {"params": {"label_head": variables(1.0)["params"]["label_head"]}}
     assert loop.with_global_weights(without, tiny(global_weights="unread.npz")) is without
+
+
+def test_another_split_seed_is_another_run_but_another_split_to_score_is_not(tiny_run: Any, tiny: Configure) -> None:
+    loop.check_workdir(tiny(split="val"), tiny_run.workdir)
+    with pytest.raises(UserError, match="another configuration .split_seed was 0."):
+        loop.check_workdir(tiny(split_seed=1), tiny_run.workdir)

@@ -46,6 +46,7 @@ def batch_of(images: int, backbone: np.ndarray) -> dict[str, np.ndarray]:
         "labels": masks[:, 0, 0].astype(np.int32),
         "image": np.repeat(np.arange(images, dtype=np.int32), 2),
         "backbone": backbone,
+        "residual_levels": np.full(images, 0.01, np.float32),
     }
 
 
@@ -190,7 +191,7 @@ class Corner(nn.Module):
     axis_name: str | None = None
 
     @nn.compact
-    def __call__(self, patches: Any, backbone: Any, image: Any, *, train: bool) -> Outputs:
+    def __call__(self, patches: Any, backbone: Any, image: Any, levels: Any, *, train: bool) -> Outputs:
         logits = self.param("bias", nn.initializers.zeros, (2,))
         label = jnp.broadcast_to(jax.nn.log_softmax(logits), (len(patches), 2))
         mask = jnp.broadcast_to(label[:, None, None], (len(patches), 64, 64, 2))
