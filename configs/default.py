@@ -80,4 +80,5 @@ def get_config() -> ConfigDict:
     config.crf.smoothness_position_std = 3.0  # pixels
     config.crf.iterations = 5
     config.crf.max_megapixels = 2.0  # larger images are refined at this size
+    config.crf.neutral = "half"  # the probability that speaks for neither label: half, otsu (the threshold of the map)
     return config

@@ -22,4 +22,5 @@ def get_config() -> ConfigDict:
     config.learning_rate = 2e-3
     config.num_steps = 4000
     config.crf.bilateral_weight = 1.0
+    config.crf.neutral = "half"
     return config

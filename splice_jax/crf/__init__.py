@@ -25,6 +25,8 @@ from splice_jax.images import resize
 BACKENDS = {"pydensecrf": "splice_jax.crf.pydensecrf"}
 """What can refine a map, and the module that does; "none" leaves the map as it is."""
 
+NEUTRALS = ("half", "otsu")
+
 CLIP = 1e-4
 """Probabilities are kept this far from 0 and 1, so that no pixel is beyond persuasion."""
 
@@ -47,9 +49,16 @@ class CrfParameters:
     """Mean-field steps."""
     max_megapixels: float = 2.0
     """A larger image is refined at this size and the result enlarged: what bounds memory and time."""
+    neutral: str = "half"
+    """The probability that speaks for neither label: `half`, or `otsu`, the map's own threshold (see `otsu`). A network
+    on photographs unlike its training's is seldom calibrated: the field would then wipe out what the map shows."""
 
     def __post_init__(self) -> None:
+        if self.neutral not in NEUTRALS:
+            raise UserError(f"crf.neutral: {self.neutral!r} is none of {', '.join(NEUTRALS)}")
         for field in dataclasses.fields(self):
+            if field.name == "neutral":
+                continue
             value, at_least_0 = getattr(self, field.name), field.name.endswith("weight") or field.name == "iterations"
             if not math.isfinite(value) or value < 0 or (value == 0 and not at_least_0):
                 raise UserError(f"crf.{field.name}: {value} must be {'at least' if at_least_0 else 'above'} 0")
@@ -98,6 +107,8 @@ def refine(
         raise ValueError(f"a map of shape {probability.shape} does not belong to an image of shape {image.shape}")
     if np.isnan(probability).any():
         raise ValueError("the probability map holds NaN")
+    if parameters.neutral == "otsu":
+        probability = _recentred(probability, otsu(probability))
     height, width = probability.shape
     ratio = math.sqrt(parameters.max_megapixels * 1e6 / (height * width))
     if ratio >= 1:
@@ -105,6 +116,29 @@ def refine(
     small = max(1, round(height * ratio)), max(1, round(width * ratio))
     refined = module.refine(resize(image, small), _resize_map(probability, small), _scaled(parameters, ratio))
     return np.clip(_resize_map(refined, (height, width)), 0, 1)
+
+
+def otsu(probability: Float32[np.ndarray, "height width"]) -> float:
+    """The threshold that parts a map's values into the two groups that differ most (Otsu 1979), to 1/256.
+
+    The threshold is in (0, 1); 0.5 for a map whose values are all alike.
+    """
+    shares, edges = np.histogram(probability, bins=256, range=(0, 1))
+    centres = (edges[:-1] + edges[1:]) / 2
+    below = np.cumsum(shares)
+    above = below[-1] - below
+    sums = np.cumsum(shares * centres)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        difference = sums / below - (sums[-1] - sums) / above
+    between = np.nan_to_num(below * above * difference**2, posinf=0)
+    return float(edges[1:][np.argmax(between)]) if between.any() else 0.5
+
+
+def _recentred(probability: np.ndarray, neutral: float) -> Float32[np.ndarray, "height width"]:
+    """The same odds, in units of the neutral value's."""
+    clipped = np.clip(probability.astype(np.float64), CLIP, 1 - CLIP)
+    odds = clipped / (1 - clipped) * (1 - neutral) / neutral
+    return (odds / (1 + odds)).astype(np.float32)
 
 
 def _scaled(parameters: CrfParameters, ratio: float) -> CrfParameters:

@@ -1,10 +1,11 @@
+import dataclasses
 import importlib.util
 
 import numpy as np
 import pytest
 
 from splice_jax import crf
-from splice_jax.crf import CLIP, CrfParameters, refine
+from splice_jax.crf import CLIP, CrfParameters, otsu, refine
 from splice_jax.errors import UserError
 
 NO_PAIRWISE = CrfParameters(bilateral_weight=0, smoothness_weight=0)
@@ -135,3 +136,30 @@ def test_what_cannot_be_refined_is_refused() -> None:
 def test_parameters_are_read_from_a_section() -> None:
     section = {"backend": "pydensecrf", "bilateral_weight": 4.0, "iterations": 7}
     assert CrfParameters.from_config(section) == CrfParameters(bilateral_weight=4.0, iterations=7)
+
+
+def test_otsus_threshold_parts_two_groups_and_is_half_for_one() -> None:
+    random = np.random.default_rng(0)
+    low, high = random.normal(0.1, 0.02, 700), random.normal(0.3, 0.02, 300)
+    probability = np.concatenate([low, high]).reshape(20, 50).astype(np.float32)
+    assert low.max() - 1 / 256 <= otsu(probability) <= high.min() + 1 / 256
+    assert otsu(np.full((3, 4), 0.2, np.float32)) == 0.5
+    values = np.array([[0.0, 0.0, 1.0]], np.float32)
+    assert 0 < otsu(values) < 1
+
+
+@installed
+def test_the_neutral_probability_becomes_a_half() -> None:
+    probability = np.array([[0.1] * 4 + [0.2] * 4] * 8, np.float32)
+    image = np.zeros((8, 8, 3), np.uint8)
+    threshold = otsu(probability)
+    assert 0.1 < threshold < 0.2
+    refined = refine("pydensecrf", image, probability, dataclasses.replace(NO_PAIRWISE, neutral="otsu"))
+    odds = probability / (1 - probability) * (1 - threshold) / threshold
+    np.testing.assert_allclose(refined, odds / (1 + odds), rtol=1e-3)
+    assert refined[0, 0] < 0.5 < refined[0, 7]
+
+
+def test_an_unknown_neutral_is_named() -> None:
+    with pytest.raises(UserError, match="crf.neutral: 'mean' is none of half, otsu"):
+        CrfParameters(neutral="mean")
