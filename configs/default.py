@@ -27,7 +27,7 @@ def get_config() -> ConfigDict:
     config.method = "sgn"  # sgn, bappy (the local network alone)
     config.hidden_size = 256  # of the LSTM: 256 (the paper), 64
     config.num_layers = 3  # of the LSTM
-    config.input_normalization = "residual"  # residual, patch, imagenet, unit (the baseline)
+    config.input_normalization = "residual"  # relative, residual, patch, imagenet, unit (the baseline)
     config.activation = "leaky_relu"  # of the narrow convolutions: leaky_relu, relu (the baseline)
     config.block_order = "row"  # row, column (the baseline)
     config.global_network = "cnn"  # cnn (trained), resnet18 (frozen, see global_weights), none
