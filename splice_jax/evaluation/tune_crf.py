@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from splice_jax import crf, data, metrics
 from splice_jax.configuration import load_config, save_config
-from splice_jax.crf import CrfParameters
+from splice_jax.crf import NEUTRALS, CrfParameters
 from splice_jax.data import Example
 from splice_jax.errors import UserError
 from splice_jax.evaluation import maps, processes, results
@@ -30,12 +30,13 @@ SEARCHES = ("random", "grid")
 CHOSEN_BY = ("best-per-image", "0.5")
 """Thresholds under which the score may be taken, the headline's first."""
 
-_GRID = {
+_GRID: dict[str, tuple[Any, ...]] = {
     "bilateral_weight": (1.0, 3.0, 10.0),
     "bilateral_position_std": (40.0, 80.0),
     "bilateral_colour_std": (3.0, 5.0, 13.0),
     "smoothness_weight": (1.0, 3.0),
     "smoothness_position_std": (1.0, 3.0),
+    "neutral": NEUTRALS,
 }
 _RANGES = {
     "bilateral_weight": (0.3, 30.0),
@@ -44,7 +45,7 @@ _RANGES = {
     "smoothness_weight": (0.3, 10.0),
     "smoothness_position_std": (1.0, 10.0),
 }
-"""Drawn evenly in their logarithm."""
+"""Drawn evenly in their logarithm; `neutral` is drawn too."""
 
 _PORTION = 4
 
@@ -134,8 +135,7 @@ def text(content: dict[str, Any]) -> str:
         f"{by['words']}, over {len(content['images'])} spliced validation images, {len(content['trials'])} trials",
         f"without CRF  {content['without_crf'][column]:.4f}",
         f"before       {before[column]:.4f}",
-        f"best         {best[column]:.4f}  "
-        + ", ".join(f"{key} {value:g}" for key, value in best["parameters"].items()),
+        f"best         {best[column]:.4f}  " + ", ".join(f"{key} {value}" for key, value in best["parameters"].items()),
     ]
     if content["without_crf"][column] >= best[column]:
         lines.append("no CRF that was tried is better than none")
@@ -158,7 +158,11 @@ def _parameters(config: ConfigDict, search: str, trials: int, seed: int) -> list
         random = np.random.default_rng(seed)
         low, high = np.log(np.array(list(_RANGES.values()))).T
         drawn = np.exp(random.uniform(low, high, (trials, len(_RANGES))))
-        tried = [dict(zip(_RANGES, (float(f"{value:.3g}") for value in line), strict=True)) for line in drawn]
+        neutrals = random.integers(len(NEUTRALS), size=trials)
+        tried = [
+            dict(zip(_RANGES, (float(f"{value:.3g}") for value in line), strict=True)) | {"neutral": NEUTRALS[neutral]}
+            for line, neutral in zip(drawn, neutrals, strict=True)
+        ]
     return [present, *(CrfParameters.from_config(asdict(present) | values) for values in tried)]
 
 
