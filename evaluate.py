@@ -14,9 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from absl import app, flags, logging
-from ml_collections import ConfigDict
 
-from configs import default
 from splice_jax import configuration, errors
 from splice_jax.errors import UserError
 
@@ -37,21 +35,12 @@ def main() -> None:
         if not flags.FLAGS["verbosity"].present:
             logging.set_verbosity(logging.WARNING)  # Orbax and TFDS tell of every file.
         workdir = Path(_WORKDIR.value)
-        config = configuration.apply_overrides(_with_newer_fields(configuration.load_config(workdir)), overrides)
+        config = configuration.apply_overrides(configuration.load_run_config(workdir), overrides)
         from splice_jax.evaluation import runner  # Only now, so that mistakes are told before JAX and TFDS are loaded.
 
         runner.evaluate(config, workdir)
 
     app.run(evaluate, argv=[sys.argv[0], *rest], flags_parser=_parse)
-
-
-def _with_newer_fields(config: ConfigDict) -> ConfigDict:
-    """The configuration of a run that was made before there were these fields of the evaluation."""
-    defaults = default.get_config()
-    for field in ("split_seed", "degradations", "ignore_border", "rescore"):
-        if field not in config:
-            config[field] = defaults[field]
-    return config
 
 
 def _parse(argv: Sequence[str]) -> list[str]:

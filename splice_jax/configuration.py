@@ -22,6 +22,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from configs import default
 from splice_jax.errors import UserError, one_line
 from splice_jax.files import replacing
 
@@ -125,6 +126,21 @@ def load_config(workdir: Path | str) -> ConfigDict:
     return ConfigDict(_lists_to_tuples(fields))
 
 
+def load_run_config(workdir: Path | str) -> ConfigDict:
+    """As `load_config`; fields that are newer than the run have their defaults, under which nothing is changed."""
+    config = load_config(workdir)
+    _fill(config, default.get_config())
+    return config
+
+
+def _fill(section: ConfigDict, defaults: ConfigDict) -> None:
+    for name, value in defaults.items():
+        if name not in section:
+            section[name] = value
+        elif isinstance(value, ConfigDict) and isinstance(section[name], ConfigDict):
+            _fill(section[name], value)
+
+
 def save_config(config: ConfigDict, workdir: Path | str) -> Path:
     """Writes the whole configuration as WORKDIR/config.json and returns its path."""
     path = Path(workdir) / FILE_NAME
@@ -162,6 +178,13 @@ def field_names(config: ConfigDict, prefix: str = "") -> list[str]:
     for name, value in config.items():
         names += field_names(value, f"{prefix}{name}.") if isinstance(value, ConfigDict) else [prefix + name]
     return sorted(names)
+
+
+def field_value(config: ConfigDict, field: str) -> Any:
+    """The value of a field as `field_names` calls it; None where there is no such field."""
+    for part in field.split("."):
+        config = config.get(part) if isinstance(config, ConfigDict) else None
+    return config
 
 
 def _locate(config: ConfigDict, field: str) -> tuple[ConfigDict, str]:

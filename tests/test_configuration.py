@@ -3,11 +3,13 @@ from pathlib import Path
 import pytest
 from ml_collections import ConfigDict
 
+from configs import default
 from splice_jax.configuration import (
     apply_overrides,
     config_from_flags,
     field_names,
     load_config,
+    load_run_config,
     read_config_file,
     save_config,
     split_flags,
@@ -159,3 +161,18 @@ def test_missing_runs_are_named(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("[1]")
     with pytest.raises(UserError, match="holds no configuration"):
         load_config(tmp_path)
+
+
+def test_fields_newer_than_a_run_have_their_defaults_and_its_own_stay(tmp_path: Path) -> None:
+    config = default.get_config()
+    config.seed, config.loss.smooth, config.crf.iterations = 3, 0.25, 2
+    for older in ("orientations", "cnn_output", "degradations"):
+        del config[older]
+    del config.crf["neutral"]
+    save_config(config, tmp_path)
+    loaded, defaults = load_run_config(tmp_path), default.get_config()
+    assert (loaded.seed, loaded.loss.smooth, loaded.crf.iterations) == (3, 0.25, 2)
+    assert field_names(loaded) == field_names(defaults)
+    for older in ("orientations", "cnn_output", "degradations"):
+        assert loaded[older] == defaults[older]
+    assert loaded.crf.neutral == defaults.crf.neutral

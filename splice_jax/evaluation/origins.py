@@ -6,7 +6,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from splice_jax.configuration import field_names
+from splice_jax.configuration import field_names, field_value
 
 CHECKPOINT = Path("checkpoints", "best")
 """As `splice_jax.checkpoints` names it; to ask it would load JAX, which a re-scoring has no use for."""
@@ -45,11 +45,5 @@ def checkpoint_digest(workdir: Path) -> str:
 
 
 def _influential(config: ConfigDict) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for field in field_names(config):
-        if field.split(".")[0] not in _WITHOUT_INFLUENCE:
-            value: Any = config
-            for part in field.split("."):
-                value = value[part]
-            found[f"config.{field}"] = value
-    return found
+    fields = [field for field in field_names(config) if field.split(".")[0] not in _WITHOUT_INFLUENCE]
+    return {f"config.{field}": field_value(config, field) for field in fields}

@@ -41,12 +41,11 @@ def evaluate(config: ConfigDict, workdir: Path) -> Path:
       UserError: an unknown row or data set, missing data, an unfinished run, a missing CRF, an unwritable folder, a
         field out of range; with `rescore`, maps that are missing or made from something else.
     """
-    named, degradations = row_names(config), parse(config.get("degradations", ""))
-    ignore_border = config.get("ignore_border", 0)
+    named, degradations = row_names(config), parse(config.degradations)
+    ignore_border = config.ignore_border
     if ignore_border < 0:
         raise UserError(f"config.ignore_border: {ignore_border} is less than 0 pixels")
-    rescore = config.get("rescore", False)
-    rows = [] if rescore else open_rows(named, config, workdir)  # First, for preparing a data set can take long.
+    rows = [] if config.rescore else open_rows(named, config, workdir)  # First, for preparing a data set can take long.
     validation, output = validation_images(config), output_folder(config, workdir)
     planned = plan(
         {key: origin(*key, config, workdir) for key in (_key(name, config) for name in named)},
@@ -58,7 +57,7 @@ def evaluate(config: ConfigDict, workdir: Path) -> Path:
         seed=config.seed,
         ignore_border=ignore_border,
     )
-    if rescore:
+    if config.rescore:
         planned.require()
     else:
         planned.make(rows, CrfParameters.from_config(config.crf))
@@ -86,8 +85,8 @@ def validation_images(config: ConfigDict) -> Validation:
 
 
 def _open(config: ConfigDict, split: str, *, include_authentic: bool = False) -> data.Split:
-    seed = config.get("split_seed", 0)
-    return data.open_split(config.dataset, config.data_dir, split, split_seed=seed, include_authentic=include_authentic)
+    where = config.dataset, config.data_dir, split
+    return data.open_split(*where, split_seed=config.split_seed, include_authentic=include_authentic)
 
 
 def _key(name: str, config: ConfigDict) -> Key:

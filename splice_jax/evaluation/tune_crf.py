@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 from tqdm import tqdm
 
 from splice_jax import crf, data, metrics
-from splice_jax.configuration import load_config, save_config
+from splice_jax.configuration import load_run_config, save_config
 from splice_jax.crf import NEUTRALS, CrfParameters
 from splice_jax.data import Example
 from splice_jax.errors import UserError
@@ -91,11 +91,11 @@ def tune(
     Raises:
       UserError: no CRF in the configuration or none installed, no validation split, an unfinished run.
     """
-    config = load_config(workdir)
+    config = load_run_config(workdir)
     if config.crf.backend == "none":
         raise UserError(f"{workdir}: its crf.backend is none; set it in config.json, for example to pydensecrf")
     crf.backend_module(config.crf.backend)
-    examples = data.open_split(config.dataset, config.data_dir, SPLIT, split_seed=config.get("split_seed", 0))
+    examples = data.open_split(config.dataset, config.data_dir, SPLIT, split_seed=config.split_seed)
     truths = [truth for truth in read_truths(examples) if truth.spliced]
     if not truths:
         raise UserError(f"{config.dataset}: its split {SPLIT} holds no spliced image to tune on")
@@ -143,7 +143,7 @@ def text(content: dict[str, Any]) -> str:
 
 
 def _write_into_run(workdir: Path, parameters: CrfParameters) -> None:
-    config = load_config(workdir)
+    config = load_run_config(workdir)
     for name, value in asdict(parameters).items():
         config.crf[name] = value
     save_config(config, workdir)

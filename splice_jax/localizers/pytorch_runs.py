@@ -13,7 +13,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from splice_jax.checkpoints import BEST, Checkpoints
-from splice_jax.configuration import load_config, save_config
+from splice_jax.configuration import load_run_config, save_config
 from splice_jax.errors import UserError, one_line, printable
 from splice_jax.files import replacing
 from splice_jax.localizers.runs import best_checkpoint, network_from_config, variable_shapes
@@ -87,7 +87,7 @@ def export_run(workdir: Path, output: Path, faithful: ConfigDict, *, data_parall
         UserError: no such run, a file that cannot be written, or PyTorch is not installed.
     """
     torch = import_torch()
-    config = load_config(workdir)
+    config = load_run_config(workdir)
     network = network_from_config(config)
     arch = {theirs: arch for arch, theirs in baseline.ARCHITECTURES.items()}[network.global_network]
     variables, record = best_checkpoint(workdir, network)

@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 from splice_jax import crf as crfs
 from splice_jax import patches
 from splice_jax.checkpoints import BEST, Checkpoints
-from splice_jax.configuration import load_config
+from splice_jax.configuration import load_run_config
 from splice_jax.errors import UserError
 from splice_jax.localizers.base import Localizer
 from splice_jax.localizers.patch_network import ORIENTATIONS, PatchNetworkLocalizer, Refine
@@ -33,8 +33,6 @@ _CHOICES = {
     "compute_dtype": COMPUTE_DTYPES,
     "border": ("inward", "crop"),
 }
-_NEWER_FIELDS = ("global_normalization", "cnn_output", "resnet_batch_norm", "initialization")
-"""Runs made before there were these have the network's defaults."""
 
 
 def load(workdir: str | Path, *, crf: str = "none", config: ConfigDict | None = None) -> Localizer:
@@ -49,7 +47,7 @@ def load(workdir: str | Path, *, crf: str = "none", config: ConfigDict | None = 
         UserError: no run there, no checkpoint in it yet, or the CRF is not installed.
     """
     workdir = Path(workdir)
-    config = config or load_config(workdir)
+    config = config or load_run_config(workdir)
     network = network_from_config(config)
     refine = crf_from_config(config, crf)
     variables, _ = best_checkpoint(workdir, network)
@@ -81,7 +79,7 @@ def network_from_config(config: ConfigDict) -> SemiGlobalNetwork:
         UserError: a field that has no such choice or is out of range.
     """
     for field, choices in _CHOICES.items():
-        if field in config and config[field] not in choices:
+        if config[field] not in choices:
             raise UserError(f"config.{field}: {config[field]!r} is none of {', '.join(choices)}")
     if config.hidden_size not in (64, 256):
         raise UserError(f"config.hidden_size: {config.hidden_size} is neither 64 nor 256, whose tiles are squares")
@@ -98,8 +96,11 @@ def network_from_config(config: ConfigDict) -> SemiGlobalNetwork:
         activation=config.activation,
         block_order=config.block_order,
         global_network="none" if config.method == "bappy" else config.global_network,
+        global_normalization=config.global_normalization,
+        cnn_output=config.cnn_output,
+        resnet_batch_norm=config.resnet_batch_norm,
+        initialization=config.initialization,
         compute_dtype=config.compute_dtype,
-        **{field: config[field] for field in _NEWER_FIELDS if field in config},
     )
 
 

@@ -12,7 +12,7 @@ import optax
 from ml_collections import ConfigDict
 
 from splice_jax.checkpoints import BEST, LAST, Checkpoints
-from splice_jax.configuration import FILE_NAME, field_names, load_config, save_config
+from splice_jax.configuration import FILE_NAME, field_names, field_value, load_run_config, save_config
 from splice_jax.data import Example, loader, open_split
 from splice_jax.data.builders import cache
 from splice_jax.data.patch_table import COLUMNS, PatchTable, build_table
@@ -136,21 +136,15 @@ def check_workdir(config: ConfigDict, workdir: Path) -> None:
         UserError: the folder holds a run of another configuration, or cannot be written to.
     """
     if (writable_folder(workdir) / FILE_NAME).exists():
-        old = load_config(workdir)
+        old = load_run_config(workdir)
         changed = [
             field
             for field in sorted({*field_names(config), *field_names(old)})
-            if field.split(".")[0] not in EVALUATION_FIELDS and _value(config, field) != _value(old, field)
+            if field.split(".")[0] not in EVALUATION_FIELDS and field_value(config, field) != field_value(old, field)
         ]
         if changed:
-            differences = ", ".join(f"{field} was {_value(old, field)!r}" for field in changed)
+            differences = ", ".join(f"{field} was {field_value(old, field)!r}" for field in changed)
             raise UserError(f"{workdir}: holds a run of another configuration ({differences}); choose a new workdir")
-
-
-def _value(config: ConfigDict, field: str) -> Any:
-    for part in field.split("."):
-        config = config.get(part) if isinstance(config, ConfigDict) else None
-    return config
 
 
 def training_data(config: ConfigDict) -> tuple[PatchTable, Sequence[Example]]:

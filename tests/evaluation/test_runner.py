@@ -9,6 +9,7 @@ import pytest
 from ml_collections import ConfigDict
 
 import splice_jax
+from configs.default import get_config
 from splice_jax import data
 from splice_jax.crf import CrfParameters, refine
 from splice_jax.data import Example
@@ -178,17 +179,14 @@ def test_nothing_half_written_stays_when_a_localizer_fails(examples: list[Exampl
 
 
 def config(**changes: object) -> ConfigDict:
-    fields: dict[str, object] = {
+    found = get_config()
+    given: dict[str, object] = {
         "dataset": "folder",
         "data_dir": "somewhere",
-        "split": "test",
-        "method": "sgn",
-        "methods": "",
-        "evaluation_name": "",
-        "seed": 0,
         "crf": {"backend": "none", "iterations": 2},
     }
-    return ConfigDict(fields | changes)
+    found.update(given | changes)
+    return found
 
 
 @pytest.fixture
