@@ -85,6 +85,14 @@ def resize(
     return np.array(Image.fromarray(image).resize((width, height), Image.Resampling.LANCZOS))
 
 
+def nearest(pixels: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
+    """Pixels of any type at another (height, width): each has the value of the one that its middle falls into."""
+    rows, columns = (
+        ((np.arange(new) + 0.5) * old / new).astype(int) for new, old in zip(size, pixels.shape, strict=True)
+    )
+    return pixels[np.ix_(rows, columns)]
+
+
 def _title(source: str | Path | bytes, name: str) -> str:
     return name or ("image" if isinstance(source, bytes) else str(source))
 
@@ -120,7 +128,7 @@ def _decode(encoded: IO[bytes], title: str) -> Pixels:
         _refuse_too_large(image.width * image.height, size, title)
         _refuse_unscaled(image.mode, title)
         image.load()
-        return _upright(_pixels(image), _orientation(image))
+        return upright(_pixels(image), orientation(image))
 
 
 def _refuse_too_large(pixels: int, size: int, title: str) -> None:
@@ -164,14 +172,14 @@ def _upper_8_bits(values: UInt16[np.ndarray, "height width"], image: Image.Image
     return ~grey if tags.get(_PHOTOMETRIC) == 0 else grey
 
 
-def _orientation(image: Image.Image) -> int:
+def orientation(image: Image.Image) -> int:
     try:
         return image.getexif().get(_ORIENTATION, 1)
     except Exception:  # Metadata too broken for Pillow to parse say nothing of the pixels.
         return 1
 
 
-def _upright(pixels: Pixels, orientation: int) -> Pixels:
+def upright(pixels: Pixels, orientation: int) -> Pixels:
     if orientation in (5, 6, 7, 8):
         pixels = pixels.swapaxes(0, 1)
     if orientation in (3, 4, 7, 8):

@@ -9,6 +9,7 @@ from PIL import Image as Pillow
 from splice_jax.data.camera import Image, blur, to_uint8
 from splice_jax.data.objects import Mask, Regions, drawn_object, region_object
 from splice_jax.data.recipes import FILTERS, Recipe, apply_history, encode_jpeg
+from splice_jax.images import nearest
 
 ATTEMPTS = 40
 MARGIN = 8
@@ -85,7 +86,7 @@ def compose_splice(
     host, host_history = apply_history(host, recipe.history, rng)
     donor, donor_history = apply_history(donor, recipe.history, rng)
     if regions is not None:
-        regions = _resize_regions(regions, donor.shape[:2])
+        regions = nearest(regions, donor.shape[:2])
     shape, move = _placed_object(host.shape[:2], donor.shape[:2], regions, rng, recipe)
     feather = float(rng.uniform(*recipe.feather_sigma)) if rng.random() < recipe.feather else 0.0
     image, mask = _paste(host, donor, shape, move, feather)
@@ -95,14 +96,6 @@ def compose_splice(
         jpeg = encode_jpeg(image, quality, subsampling=int(rng.choice([0, 2])))
         image = np.array(Pillow.open(io.BytesIO(jpeg)))
     return Splice(image, mask, jpeg, quality, move.scale, move.angle, feather, host_history, donor_history)
-
-
-def _resize_regions(regions: Regions, size: tuple[int, ...]) -> Regions:
-    """Nearest neighbours, by index, so that any integer type will do."""
-    rows, columns = (
-        ((np.arange(new) + 0.5) * old / new).astype(int) for new, old in zip(size, regions.shape, strict=True)
-    )
-    return regions[np.ix_(rows, columns)]
 
 
 def _placed_object(

@@ -10,7 +10,6 @@ scored at the size of the image. A mask of other proportions is refused, for it 
 
 from pathlib import Path
 
-import numpy as np
 import tensorflow_datasets as tfds
 
 from splice_jax.data.builders.manual import (
@@ -25,7 +24,7 @@ from splice_jax.data.builders.manual import (
     refuse_other_size,
 )
 from splice_jax.errors import UserError
-from splice_jax.images import read_mask
+from splice_jax.images import nearest, read_mask
 
 IMAGES, MASKS = "DSO-1", "DSO-1-Fake-Images-Masks"
 SPLICED, AUTHENTIC_IMAGES = "splicing", "normal"
@@ -69,12 +68,4 @@ Terms:  we know of no licence; ask the authors before anything but research. Cit
         proportions = spliced.shape[0] / spliced.shape[1], size[0] / size[1]
         if abs(proportions[0] / proportions[1] - 1) > TOLERANCE:
             refuse_other_size(spliced, mask, image, size)
-        return resample(spliced, size)
-
-
-def resample(mask: Mask, size: tuple[int, int]) -> Mask:
-    """A mask at another (height, width): each pixel takes the value of the one that its middle falls into."""
-    rows, columns = (
-        ((np.arange(new) + 0.5) * old / new).astype(int) for new, old in zip(size, mask.shape, strict=True)
-    )
-    return mask[np.ix_(rows, columns)]
+        return nearest(spliced, size)

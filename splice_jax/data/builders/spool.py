@@ -20,7 +20,7 @@ class Spool:
 
     def __init__(self, dirpath: Any, hash_salt: Any, disable_shuffling: bool, ignore_duplicates: bool = False) -> None:
         if not disable_shuffling or ignore_duplicates:
-            raise NotImplementedError("examples are kept as they come: neither shuffled nor compared")
+            raise ValueError("examples are kept as they come: neither shuffled nor compared")
         self._path = Path(dirpath) / f"examples_{uuid.uuid4()}.tmp"
         self._lengths: list[tuple[int, int]] = []
         self.size = 0

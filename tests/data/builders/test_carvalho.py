@@ -5,9 +5,9 @@ import pytest
 from PIL import Image
 
 from splice_jax.data.builders.base import Record
-from splice_jax.data.builders.carvalho import Carvalho, resample
+from splice_jax.data.builders.carvalho import Carvalho
 from splice_jax.errors import UserError
-from splice_jax.images import read_mask
+from splice_jax.images import nearest, read_mask
 
 MASKS = Path("tifs-database/DSO-1-Fake-Images-Masks")
 IMAGES = Path("tifs-database/DSO-1")
@@ -43,7 +43,7 @@ def test_the_archives_own_folder_does_as_well(carvalho: Path, tmp_path: Path) ->
 def test_resampling_agrees_with_pillow(size: tuple[int, int]) -> None:
     mask = np.random.default_rng(0).random((60, 75)) > 0.5
     pillow = Image.fromarray(mask).resize(size[::-1], Image.Resampling.NEAREST)
-    np.testing.assert_array_equal(resample(mask, size), np.array(pillow))
+    np.testing.assert_array_equal(nearest(mask, size), np.array(pillow))
 
 
 def test_broken_trees_are_named(carvalho: Path, tmp_path: Path) -> None:

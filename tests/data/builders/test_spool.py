@@ -26,7 +26,7 @@ def test_keys_ascend(tmp_path):
 
 
 def test_shuffling_is_refused(tmp_path):
-    with pytest.raises(NotImplementedError):
+    with pytest.raises(ValueError, match="neither shuffled nor compared"):
         Spool(tmp_path, "train", False)
 
 
