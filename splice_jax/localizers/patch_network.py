@@ -74,9 +74,10 @@ class PatchNetworkLocalizer(Localizer):
 
     def __call__(self, image: UInt8[np.ndarray, "height width 3"]) -> Found:
         """Localizes the spliced region of one RGB image of any size."""
-        probability, label_probability = self._localize(image)
-        for number in range(1, self.orientations):
-            turned, _ = self._localize(np.ascontiguousarray(_turned(image, number)))
+        feature, level = self._feature(image), residual_level(image)
+        probability, label_probability = self._localize(image, feature, level)
+        for number in range(1, self.orientations):  # The global feature serves only the labels, and those stay upright.
+            turned, _ = self._localize(np.ascontiguousarray(_turned(image, number)), feature, level)
             probability += _turned_back(turned, number)
         probability /= self.orientations
         if self.refine is not None:
@@ -84,12 +85,11 @@ class PatchNetworkLocalizer(Localizer):
         return Found(probability, probability >= 0.5, label_probability)
 
     def _localize(
-        self, image: UInt8[np.ndarray, "height width 3"]
+        self, image: UInt8[np.ndarray, "height width 3"], feature: Array | None, level: np.float32
     ) -> tuple[Float32[np.ndarray, "height width"], Float32[np.ndarray, "rows columns"]]:
         height, width = image.shape[:2]
         origins = patches.grid(height, width, stride=self.stride, border=self.border)
         stitcher = patches.Stitcher(height, width)
-        feature, level = self._feature(image), residual_level(image)
         flat = origins.reshape(-1, 2)
         label_probability = np.empty(len(flat), np.float32)
         for start in range(0, len(flat), CHUNK):
