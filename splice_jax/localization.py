@@ -112,7 +112,7 @@ def _refuse_equal_stems(images: Iterable[Path]) -> None:
 def _localize_file(path: Path, output: Path, localizer: Localizer, raw: bool) -> float:
     """Writes the results of one image; returns the share of it that is called spliced."""
     image = read_image(path)
-    found = localizer(image)
+    found = localizer.localize_encoded(image, path.read_bytes())
     stem = output / path.stem
     _write(stem, ".probability.png", encode_png(quantize(found.probability)))
     _write(stem, ".mask.png", encode_png(found.mask))

@@ -20,6 +20,8 @@ class Example:
     mask: Bool[np.ndarray, "height width"]
     name: str
     authentic: bool
+    encoded: bytes = b""
+    """The image's file, where it has one: a JPEG holds more than its pixels."""
 
 
 class Split(Sequence[Example]):
@@ -49,6 +51,7 @@ class Split(Sequence[Example]):
             read_mask(encoded["mask"], name=f"mask of {name}"),
             name,
             bool(encoded["authentic"]),
+            encoded["image"],
         )
 
     def encoded(self, index: int) -> Mapping[str, Any]:

@@ -18,7 +18,7 @@ from splice_jax.evaluation.degradations import Degradation, degrade, resize_map
 from splice_jax.evaluation.maps import Levels, MapRecord, RowRecord
 from splice_jax.evaluation.rows import row_name
 from splice_jax.evaluation.truth import Truth, fingerprint
-from splice_jax.localizers import Localizer
+from splice_jax.localizers import Found, Localizer
 
 ROWS_AHEAD = 4
 """Images whose maps wait to be refined and written are held in memory, this many of each row."""
@@ -129,7 +129,7 @@ def _tasks(rows: Sequence[Row], stage: Stage, parameters: CrfParameters) -> Iter
         for method in dict.fromkeys(row.localizer.name for row in rows):
             of_method = [row for row in rows if row.localizer.name == method]
             started = time.perf_counter()
-            found = of_method[0].localizer(image)
+            found = _found(of_method[0].localizer, image, example.encoded if stage.degradation is None else b"")
             seconds = time.perf_counter() - started
             levels = metrics.quantize(found.probability)
             for row in of_method:
@@ -137,6 +137,10 @@ def _tasks(rows: Sequence[Row], stage: Stage, parameters: CrfParameters) -> Iter
                 size = example.mask.shape
                 folder = stage.folder
                 yield Task(row.name, truth.name, image, levels, size, row.crf, parameters, folder, labels, seconds)
+
+
+def _found(localizer: Localizer, image: UInt8[np.ndarray, "height width 3"], encoded: bytes) -> Found:
+    return localizer.localize_encoded(image, encoded) if encoded else localizer(image)
 
 
 def _patch_grid(localizer: Localizer) -> tuple[int, str]:

@@ -1,6 +1,7 @@
 """What every row of the comparison is: a `Localizer`, known by its name."""
 
 import difflib
+import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -10,6 +11,10 @@ import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 
 from splice_jax.errors import UserError
+
+
+class Undefined(UserError):
+    """A row cannot say anything about this file, for the reason given: it has no score there, not a score of 0."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,12 +40,36 @@ class Localizer(ABC):
 
     @abstractmethod
     def __call__(self, image: UInt8[np.ndarray, "height width 3"]) -> Found:
-        """Localizes the spliced region of one RGB image of any size."""
+        """Localizes the spliced region of one RGB image of any size.
+
+        Raises:
+          Undefined: the row's trace cannot be in such an image, or needs the file that it came from.
+        """
+
+    def localize_encoded(self, image: UInt8[np.ndarray, "height width 3"], encoded: bytes) -> Found:
+        """As a call, where the file is at hand that the image was decoded from.
+
+        Rows that read what decoding throws away, as JPEG coefficients, have this method of their own.
+
+        Args:
+          image: the file's pixels as `read_image` gives them: upright.
+          encoded: the file's bytes.
+
+        Raises:
+          Undefined: the row's trace cannot be in such a file.
+        """
+        return self(image)
 
 
 Factory = Callable[..., Localizer]
 F = TypeVar("F", bound=Factory)
 _factories: dict[str, Factory] = {}
+
+HOMES = {
+    **dict.fromkeys(("noi1", "noi2", "noi4"), "noise"),
+    **dict.fromkeys(("cfa1", "cfa2"), "cfa"),
+}
+"""Rows that need no run, by the module of this folder that registers them; it is imported when a row is asked for."""
 
 
 def register(name: str) -> Callable[[F], F]:
@@ -56,8 +85,8 @@ def register(name: str) -> Callable[[F], F]:
 
 
 def names() -> list[str]:
-    """The names of all registered localizers, sorted."""
-    return sorted(_factories)
+    """The names of all rows that need no trained run, sorted."""
+    return sorted({*_factories, *HOMES})
 
 
 def localizer(name: str, **options: Any) -> Localizer:
@@ -66,8 +95,10 @@ def localizer(name: str, **options: Any) -> Localizer:
     Raises:
       UserError: no row has this name.
     """
+    if name in HOMES and name not in _factories:
+        importlib.import_module(f"splice_jax.localizers.{HOMES[name]}")
     if name not in _factories:
-        nearest = difflib.get_close_matches(name, _factories, n=1)
+        nearest = difflib.get_close_matches(name, names(), n=1)
         hint = f"did you mean {nearest[0]!r}?" if nearest else f"choose from {', '.join(names())}"
         raise UserError(f"method {name!r} is not known: {hint}")
     return _factories[name](**options)
