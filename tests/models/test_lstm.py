@@ -1,3 +1,5 @@
+from typing import Any
+
 import jax
 import numpy as np
 import pytest
@@ -44,6 +46,43 @@ def test_lstm_equals_a_plain_loop(layers: int) -> None:
     parameters = drawn_parameters(layers)
     found = jax.jit(LSTM(HIDDEN, layers).apply)({"params": parameters}, SEQUENCE)
     np.testing.assert_allclose(found, looped(parameters, SEQUENCE, layers), atol=1e-5)
+
+
+@pytest.mark.parametrize("jit", [False, True])
+def test_gradients_equal_those_of_a_plain_loop_in_float64(jit: bool) -> None:
+    parameters, weights = drawn_parameters(2), np.random.default_rng(2).standard_normal((STEPS, BATCH, HIDDEN))
+
+    def loss(parameters: Any, sequence: Any) -> Any:
+        outputs: Any = LSTM(HIDDEN, 2).apply({"params": parameters}, sequence)
+        return (outputs * weights).sum()
+
+    gradient = jax.grad(loss, (0, 1))
+    found = (jax.jit(gradient) if jit else gradient)(parameters, SEQUENCE)
+    leaves, tree = jax.tree.flatten((parameters, SEQUENCE))
+    for number, leaf in enumerate(leaves):
+        expected, step = np.zeros(leaf.shape), 1e-5
+        for index in np.ndindex(leaf.shape):
+            moved = []
+            for sign in (1, -1):
+                changed = [values.astype(np.float64) for values in leaves]
+                changed[number][index] += sign * step
+                there, sequence = jax.tree.unflatten(tree, changed)
+                moved.append((looped(there, sequence, 2) * weights).sum())
+            expected[index] = (moved[0] - moved[1]) / (2 * step)
+        np.testing.assert_allclose(jax.tree.leaves(found)[number], expected, atol=2e-5, rtol=2e-5)
+
+
+def test_bfloat16_gradients_come_close() -> None:
+    parameters = drawn_parameters(2)
+
+    def loss(parameters: Any, dtype: str) -> Any:
+        outputs: Any = LSTM(HIDDEN, 2, dtype).apply({"params": parameters}, SEQUENCE)
+        return (outputs**2).sum()
+
+    gradients = [jax.grad(loss)(parameters, dtype) for dtype in ("float32", "bfloat16")]
+    for exact, rounded in zip(*map(jax.tree.leaves, gradients), strict=True):
+        assert rounded.dtype == np.float32
+        assert 0 < np.abs(rounded - exact).max() < 0.05 * np.abs(exact).max()
 
 
 def test_bfloat16_products_come_close_and_change_no_parameter_or_output_type() -> None:
