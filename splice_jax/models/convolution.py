@@ -76,6 +76,7 @@ def _gather(image: Array, kernel: Array) -> Array:
     return (weights @ _windows(image, KERNEL)).reshape(-1, *image.shape[1:])
 
 
+@jax.custom_vjp
 def _scatter(image: Array, kernel: Array) -> Array:
     """One product first, then shift and add: cheap where outputs are fewer than inputs."""
     inputs, height, width = image.shape
@@ -88,6 +89,23 @@ def _scatter(image: Array, kernel: Array) -> Array:
         shift = ((0, 0, 0), (down, -down, 0), (right, -right, 0))
         total += lax.pad(product.reshape(total.shape), jnp.zeros((), image.dtype), shift)
     return total
+
+
+def _scatter_forward(image: Array, kernel: Array) -> tuple[Array, tuple[Array, Array]]:
+    return _scatter(image, kernel), (image, kernel)
+
+
+def _scatter_backward(residuals: tuple[Array, Array], gradient: Array) -> tuple[Array, Array]:
+    """Both gradients are products with the gradient's windows, of which there are few: it has few channels."""
+    image, kernel = residuals
+    inputs, outputs = kernel.shape[2:]
+    windows = _windows(gradient, KERNEL)
+    turned = kernel[::-1, ::-1].transpose(2, 3, 0, 1).reshape(inputs, -1)
+    to_kernel = (windows @ image.reshape(inputs, -1).T).reshape(outputs, KERNEL, KERNEL, inputs)
+    return (turned @ windows).reshape(image.shape), to_kernel[:, ::-1, ::-1].transpose(1, 2, 3, 0)
+
+
+_scatter.defvjp(_scatter_forward, _scatter_backward)
 
 
 def _phase_kernels(kernel: Array) -> Array:
