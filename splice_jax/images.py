@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO
 
 import numpy as np
-from jaxtyping import Bool, UInt8, UInt16
+from jaxtyping import Bool, Float32, Shaped, UInt8, UInt16
 from PIL import Image
 
 from splice_jax.errors import UserError, one_line
@@ -85,6 +85,16 @@ def resize(
     return np.array(Image.fromarray(image).resize((width, height), Image.Resampling.LANCZOS))
 
 
+def resize_map(
+    probability: Float32[np.ndarray, "height width"], size: tuple[int, int]
+) -> Float32[np.ndarray, "new_height new_width"]:
+    """A map at `size` (height, width), bilinear, which averages when it shrinks; still in [0, 1]."""
+    if probability.shape == size:
+        return probability
+    resized = Image.fromarray(probability).resize((size[1], size[0]), Image.Resampling.BILINEAR)
+    return np.array(resized, np.float32).clip(0, 1)
+
+
 def nearest(pixels: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
     """Pixels of any type at another (height, width): each has the value of the one that its middle falls into."""
     rows, columns = (
@@ -128,7 +138,7 @@ def _decode(encoded: IO[bytes], title: str) -> Pixels:
         _refuse_too_large(image.width * image.height, size, title)
         _refuse_unscaled(image.mode, title)
         image.load()
-        return upright(_pixels(image), orientation(image))
+        return upright(_pixels(image), exif_orientation(image))
 
 
 def _refuse_too_large(pixels: int, size: int, title: str) -> None:
@@ -172,14 +182,18 @@ def _upper_8_bits(values: UInt16[np.ndarray, "height width"], image: Image.Image
     return ~grey if tags.get(_PHOTOMETRIC) == 0 else grey
 
 
-def orientation(image: Image.Image) -> int:
+def exif_orientation(image: Image.Image) -> int:
+    """How the stored pixels are turned, by the EXIF tag: 1 … 8, and 1 where the file does not say."""
     try:
         return image.getexif().get(_ORIENTATION, 1)
     except Exception:  # Metadata too broken for Pillow to parse say nothing of the pixels.
         return 1
 
 
-def upright(pixels: Pixels, orientation: int) -> Pixels:
+def upright(
+    pixels: Shaped[np.ndarray, "height width *channels"], orientation: int
+) -> Shaped[np.ndarray, "upright_height upright_width *channels"]:
+    """Pixels as stored, or a map of them, turned as the EXIF orientation says; unchanged where it is none of 2 … 8."""
     if orientation in (5, 6, 7, 8):
         pixels = pixels.swapaxes(0, 1)
     if orientation in (3, 4, 7, 8):

@@ -21,7 +21,7 @@ from tqdm import tqdm
 from splice_jax.errors import UserError, one_line
 from splice_jax.files import replacing
 from splice_jax.images import IMAGE_SUFFIXES, encode_png, read_image
-from splice_jax.localizers.base import Found, Localizer
+from splice_jax.localizers.base import Found, Localizer, Undefined
 from splice_jax.metrics import quantize
 
 TINT = np.array([255, 0, 170], np.uint16)  # A magenta that hardly any photograph holds.
@@ -112,7 +112,10 @@ def _refuse_equal_stems(images: Iterable[Path]) -> None:
 def _localize_file(path: Path, output: Path, localizer: Localizer, raw: bool) -> float:
     """Writes the results of one image; returns the share of it that is called spliced."""
     image = read_image(path)
-    found = localizer.localize_encoded(image, path.read_bytes())
+    try:
+        found = localizer.localize_encoded(image, path.read_bytes())
+    except Undefined as reason:
+        raise UserError(f"{path}: {one_line(reason)}") from reason
     stem = output / path.stem
     _write(stem, ".probability.png", encode_png(quantize(found.probability)))
     _write(stem, ".mask.png", encode_png(found.mask))

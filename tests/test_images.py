@@ -10,7 +10,7 @@ from PIL import Image, ImageOps
 from scipy.ndimage import uniform_filter
 
 from splice_jax.errors import UserError
-from splice_jax.images import encode_png, read_image, read_mask, residual_level, resize
+from splice_jax.images import encode_png, read_image, read_mask, residual_level, resize, resize_map
 
 RGB = np.random.default_rng(0).integers(0, 256, (5, 7, 3), np.uint8)
 GREY = RGB[:, :, 0]
@@ -290,3 +290,11 @@ def test_the_residual_level_of_a_large_image_is_estimated_and_of_a_flat_one_is_n
     image = np.random.default_rng(0).integers(0, 256, (1200, 900, 3), np.uint8)
     assert residual_level(image) == pytest.approx(residual_level(image[:500, :500]), rel=0.02)
     assert residual_level(np.full((80, 90, 3), 200, np.uint8)) == np.float32(0.001)
+
+
+def test_a_map_is_resized_bilinearly_and_stays_one():
+    map_ = np.array([[0, 1]], np.float32).repeat(2, axis=0)
+    assert resize_map(map_, (2, 2)) is map_
+    np.testing.assert_allclose(resize_map(map_, (2, 4)), [[0, 0.25, 0.75, 1]] * 2)
+    np.testing.assert_allclose(resize_map(map_, (1, 1)), [[0.5]])
+    assert resize_map(map_, (2, 4)).dtype == np.float32

@@ -17,10 +17,9 @@ from typing import Any, Self
 
 import numpy as np
 from jaxtyping import Float32, UInt8
-from PIL import Image
 
 from splice_jax.errors import UserError
-from splice_jax.images import resize
+from splice_jax.images import resize, resize_map
 
 BACKENDS = {"pydensecrf": "splice_jax.crf.pydensecrf"}
 """What can refine a map, and the module that does; "none" leaves the map as it is."""
@@ -114,8 +113,8 @@ def refine(
     if ratio >= 1:
         return module.refine(image, probability, parameters)
     small = max(1, round(height * ratio)), max(1, round(width * ratio))
-    refined = module.refine(resize(image, small), _resize_map(probability, small), _scaled(parameters, ratio))
-    return np.clip(_resize_map(refined, (height, width)), 0, 1)
+    refined = module.refine(resize(image, small), resize_map(probability, small), _scaled(parameters, ratio))
+    return resize_map(refined, (height, width))
 
 
 def otsu(probability: Float32[np.ndarray, "height width"]) -> float:
@@ -148,8 +147,3 @@ def _scaled(parameters: CrfParameters, ratio: float) -> CrfParameters:
         bilateral_position_std=parameters.bilateral_position_std * ratio,
         smoothness_position_std=parameters.smoothness_position_std * ratio,
     )
-
-
-def _resize_map(map_: Float32[np.ndarray, "height width"], size: tuple[int, int]) -> Float32[np.ndarray, "new_h new_w"]:
-    """Bilinear, which averages when it shrinks and never leaves the range of the values."""
-    return np.array(Image.fromarray(map_).resize((size[1], size[0]), Image.Resampling.BILINEAR), np.float32)

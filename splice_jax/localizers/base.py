@@ -30,6 +30,10 @@ class Found:
     label_probability: Float32[np.ndarray, "rows columns"] | None = None
     """In [0, 1], one per patch of the grid; None for rows without a label head."""
 
+    def scores(self, mask: Bool[np.ndarray, "height width"]) -> dict[str, float]:
+        """What can be scored beside the map, by its name, given the truth; nothing, but for rows that say otherwise."""
+        return {}
+
 
 class Localizer(ABC):
     """Image in, probability map out."""
@@ -68,6 +72,10 @@ _factories: dict[str, Factory] = {}
 HOMES = {
     **dict.fromkeys(("noi1", "noi2", "noi4"), "noise"),
     **dict.fromkeys(("cfa1", "cfa2"), "cfa"),
+    **dict.fromkeys(("adq1", "adq2"), "double_jpeg"),
+    "nadq": "shifted_jpeg",
+    **dict.fromkeys(("blk", "dct"), "jpeg_grid"),
+    **dict.fromkeys(("ela", "ghost"), "recompression"),
 }
 """Rows that need no run, by the module of this folder that registers them; it is imported when a row is asked for."""
 
@@ -93,12 +101,20 @@ def localizer(name: str, **options: Any) -> Localizer:
     """The localizer of a row of the comparison.
 
     Raises:
-      UserError: no row has this name.
+      UserError: no row that needs no run has this name.
     """
     if name in HOMES and name not in _factories:
         importlib.import_module(f"splice_jax.localizers.{HOMES[name]}")
     if name not in _factories:
-        nearest = difflib.get_close_matches(name, names(), n=1)
-        hint = f"did you mean {nearest[0]!r}?" if nearest else f"choose from {', '.join(names())}"
-        raise UserError(f"method {name!r} is not known: {hint}")
+        raise UserError(_unknown(name))
     return _factories[name](**options)
+
+
+def _unknown(name: str) -> str:
+    from splice_jax.localizers.family import HOMES as TRAINED  # Which needs this module, and far more than it does.
+
+    if name in TRAINED:
+        return f"method {name!r} is a trained row: name its run, --workdir=DIR or splice_jax.load(DIR)"
+    nearest = difflib.get_close_matches(name, names(), n=1)
+    hint = f"did you mean {nearest[0]!r}?" if nearest else f"choose from {', '.join(names())}"
+    return f"method {name!r} is not known: {hint}"

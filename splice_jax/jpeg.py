@@ -1,0 +1,134 @@
+"""What a JPEG file stores of the brightness of a photograph: quantised DCT coefficients and their table.
+
+Pillow does not hand the coefficients out, but decodes luma without touching the colours. The inverse DCT and its
+rounding to whole levels err by 0.3 levels per coefficient where there is texture, far less than half a quantisation
+step: a DCT of the decoded luma, divided by the table and rounded, gives the coefficients back. In smooth blocks the
+rounding repeats from row to row and may err by more, and so does what was clipped to black or white. Recovered wrongly
+on photographs: 0.1 % at qualities of 50 to 75, 0.2 % at 90, 1.3 % at 95, where steps of 1 begin.
+"""
+
+import io
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float32, Int16, Num, UInt8, UInt16
+from PIL import Image, JpegImagePlugin
+from scipy import fft
+
+from splice_jax.errors import UserError, one_line
+from splice_jax.images import exif_orientation
+
+BLOCK = 8
+
+ZIGZAG = tuple(
+    sorted(
+        ((row, column) for row in range(BLOCK) for column in range(BLOCK)),
+        key=lambda place: (sum(place), place[0] if sum(place) % 2 else place[1]),
+    )
+)
+"""(vertical, horizontal) frequencies in the order in which a JPEG stores them: from coarse to fine."""
+
+
+STANDARD_TABLE = np.array(
+    [
+        [16, 11, 10, 16, 24, 40, 51, 61],
+        [12, 12, 14, 19, 26, 58, 60, 55],
+        [14, 13, 16, 24, 40, 57, 69, 56],
+        [14, 17, 22, 29, 51, 87, 80, 62],
+        [18, 22, 37, 56, 68, 109, 103, 77],
+        [24, 35, 55, 64, 81, 104, 113, 92],
+        [49, 64, 78, 87, 103, 121, 120, 101],
+        [72, 92, 95, 98, 112, 100, 103, 99],
+    ],
+    np.uint16,
+)
+"""The steps of luma at quality 50, from the example in the standard (ITU-T T.81, table K.1)."""
+
+
+class NoCoefficientsError(Exception):
+    """A file without luma coefficients that can be read; the message says what kind of file it is."""
+
+
+@dataclass(frozen=True, eq=False)
+class Luma:
+    """The luma of a JPEG, as it is stored: before the EXIF orientation is applied."""
+
+    plane: UInt8[np.ndarray, "height width"]
+    """Decoded, 0 … 255."""
+
+    coefficients: Int16[np.ndarray, "rows columns 8 8"]
+    """Quantised, of the blocks that lie in the image as a whole; [..., vertical, horizontal] frequency."""
+
+    table: UInt16[np.ndarray, "8 8"]
+    """Quantisation steps, in the same order."""
+
+    orientation: int
+    """EXIF: 1 … 8, see `images.upright`."""
+
+
+def read_luma(encoded: bytes) -> Luma:
+    """Reads the luma of a grey or YCbCr JPEG, baseline or progressive, colours subsampled or not.
+
+    Raises:
+      NoCoefficientsError: no JPEG, or one that stores RGB, CMYK or less luma than chroma, or smaller than a block.
+      UserError: a JPEG that is truncated or broken.
+    """
+    if not encoded.startswith(b"\xff\xd8"):
+        raise NoCoefficientsError("this image is no JPEG")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of large pictures and odd metadata, which `read_image` judges
+        try:
+            with Image.open(io.BytesIO(encoded), formats=("JPEG",)) as image:
+                _refuse_other_colours(image)
+                return _decode(image)
+        except NoCoefficientsError:
+            raise
+        except Exception as error:  # Broken files make Pillow raise almost anything.
+            raise UserError(f"JPEG: broken or truncated ({one_line(error)}); get a whole copy of it") from error
+
+
+def block_dct(
+    plane: Num[np.ndarray, "height width"], *, origin: tuple[int, int] = (0, 0)
+) -> Float32[np.ndarray, "rows columns 8 8"]:
+    """The DCT coefficients of the whole 8x8 blocks of luma from `origin` (row, column) on, of level 128 as zero.
+
+    Orthonormal, as JPEG has it: a plane of 255 has the DC coefficient 8 · 127 = 1016.
+    """
+    plane = np.subtract(plane[origin[0] :, origin[1] :], 128, dtype=np.float32)
+    rows, columns = plane.shape[0] // BLOCK, plane.shape[1] // BLOCK
+    whole = plane[: rows * BLOCK, : columns * BLOCK].reshape(rows, BLOCK, columns, BLOCK)
+    return fft.dctn(np.ascontiguousarray(whole.swapaxes(1, 2)), axes=(2, 3), norm="ortho")
+
+
+def _decode(image: Image.Image) -> Luma:
+    if image.mode != "L":
+        image.draft("YCbCr", None)  # luma as stored, not by way of RGB, which rounds and clips
+    plane = np.asarray(image)
+    plane = plane if plane.ndim == 2 else np.ascontiguousarray(plane[:, :, 0])
+    steps = image.quantization[image.layer[0][3]]  # type: ignore[attr-defined]
+    table = np.maximum(np.array(steps, np.uint16), 1).reshape(BLOCK, BLOCK)
+    coefficients = np.rint(block_dct(plane) / table).astype(np.int16)
+    return Luma(plane, coefficients, table, exif_orientation(image))
+
+
+def _refuse_other_colours(image: Image.Image) -> None:
+    assert isinstance(image, JpegImagePlugin.JpegImageFile)
+    if min(image.size) < BLOCK:
+        raise NoCoefficientsError("this JPEG is smaller than a block of 8x8 pixels")
+    if image.mode not in ("L", "RGB"):
+        raise NoCoefficientsError(f"this JPEG stores {image.mode}, not luma")
+    if image.mode == "RGB" and _stores_rgb(image):
+        raise NoCoefficientsError("this JPEG stores RGB, not luma")
+    sampling = [component[1:3] for component in image.layer]
+    if sampling[0] != (max(width for width, _ in sampling), max(height for _, height in sampling)):
+        raise NoCoefficientsError("this JPEG stores luma at a lower resolution than its pixels")
+
+
+def _stores_rgb(image: JpegImagePlugin.JpegImageFile) -> bool:
+    """As libjpeg decides: by the JFIF marker, or else Adobe's, or else the components' names."""
+    if "jfif" in image.info:
+        return False
+    if "adobe_transform" in image.info:
+        return image.info["adobe_transform"] == 0
+    return bytes(component[0] for component in image.layer) == b"RGB"
