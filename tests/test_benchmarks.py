@@ -1,11 +1,13 @@
 """The benchmarks time what they say they time."""
 
 import time
+from pathlib import Path
 
 import numpy as np
 
-from benchmarks import speed
+from benchmarks import scoring, speed
 from configs.default import get_config
+from splice_jax.evaluation import processes
 from splice_jax.localizers import localizer
 
 
@@ -35,3 +37,12 @@ def test_a_localizer_is_timed():
     row = localizer("random")
     large, small = (speed.localization_seconds(row, side, side, 3) for side in (1500, 10))
     assert large > small > 0
+
+
+def test_as_many_maps_are_scored_as_are_asked_for(tmp_path: Path):
+    cached = scoring.made_up_maps(tmp_path, 6, (20, 30))
+    assert len({job.truth.name for job in cached.jobs}) == len(list((tmp_path / scoring.ROW).iterdir())) == 6
+    with processes.executor(0) as workers:
+        wall, cpu = scoring.seconds(cached, workers)
+    assert wall > 0 and cpu > 0
+    assert scoring.memory() > 10

@@ -27,10 +27,12 @@ class Example:
 class Split(Sequence[Example]):
     """The examples of a split, decoded each time one is asked for."""
 
-    def __init__(self, sources: Sequence[Any], identity: str = "") -> None:
-        """`sources`: sequences of encoded examples, one after another; `identity`: see the attribute."""
+    def __init__(self, sources: Sequence[Any], identity: str = "", version: str = "") -> None:
+        """`sources`: sequences of encoded examples, one after another; the rest: see the attributes."""
         self.identity = identity
         """A text that changes with the data set, its place and version, the split and, where one is drawn, its seed."""
+        self.version = version
+        """Of the data set as it was prepared."""
         self._sources = sources
         self._ends = np.cumsum([len(source) for source in sources])
 
@@ -83,10 +85,10 @@ def open_split(
     from splice_jax.data.builders import base, manual, prepared
 
     builder = prepared(dataset, data_dir)
-    identity = str(Path(builder.data_path).absolute())
+    identity, version = str(Path(builder.data_path).absolute()), str(builder.version)
     if isinstance(builder, manual.ManualBuilder):
         selections = splits.select(builder, split, split_seed, include_authentic)
-        return Split(selections, f"{identity} {split} {splits.fingerprint(builder, split_seed)}")
+        return Split(selections, f"{identity} {split} {splits.fingerprint(builder, split_seed)}", version)
     known = [name for name in builder.info.splits if not name.endswith(base.AUTHENTIC)]
     if split not in known:
         place = f" in {data_dir}" if data_dir else ""
@@ -94,4 +96,4 @@ def open_split(
     names = [split]
     if include_authentic and split + base.AUTHENTIC in builder.info.splits:
         names.append(split + base.AUTHENTIC)
-    return Split([base.read_split(builder, name) for name in names], f"{identity} {split}")
+    return Split([base.read_split(builder, name) for name in names], f"{identity} {split}", version)

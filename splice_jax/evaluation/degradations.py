@@ -4,19 +4,18 @@
 degraded image alone; where its size differs, the map is brought back to the size of the mask, never the mask.
 """
 
-import io
 import math
 import zlib
 from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float32, UInt8
-from PIL import Image
+from jaxtyping import UInt8
 from scipy import ndimage
 
+from splice_jax.data.recipes import encode_jpeg
 from splice_jax.errors import UserError
-from splice_jax.images import resize
+from splice_jax.images import read_image, resize
 
 Pixels = UInt8[np.ndarray, "height width 3"]
 
@@ -94,16 +93,20 @@ def _strength(kind: str, word: str) -> float:
     return value
 
 
-def degrade(image: Pixels, degradation: Degradation, *, seed: int = 0) -> UInt8[np.ndarray, "new_height new_width 3"]:
+class Degraded(NamedTuple):
+    """An image after one degradation."""
+
+    image: UInt8[np.ndarray, "new_height new_width 3"]
+    encoded: bytes = b""
+    """The file that it was decoded from; empty where the degradation makes none."""
+
+
+def degrade(image: Pixels, degradation: Degradation, *, seed: int = 0) -> Degraded:
     """The image after one degradation; noise is drawn from the image's own pixels and the seed, so it repeats."""
-    return _DEGRADE[degradation.kind](image, degradation.strength, seed)
-
-
-def _jpeg(image: Pixels, quality: float, seed: int) -> Pixels:
-    encoded = io.BytesIO()
-    Image.fromarray(image).save(encoded, "JPEG", quality=int(quality), subsampling="4:2:0")
-    with Image.open(encoded) as decoded:
-        return np.array(decoded)
+    if degradation.kind == "jpeg":
+        encoded = encode_jpeg(image, int(degradation.strength))
+        return Degraded(read_image(encoded), encoded)
+    return Degraded(_DEGRADE[degradation.kind](image, degradation.strength, seed))
 
 
 def _blur(image: Pixels, deviation: float, seed: int) -> Pixels:
@@ -123,18 +126,7 @@ def _resize(image: Pixels, ratio: float, seed: int) -> UInt8[np.ndarray, "new_he
 
 
 _DEGRADE: dict[str, Callable[[Pixels, float, int], Pixels]] = {
-    "jpeg": _jpeg,
     "blur": _blur,
     "noise": _noise,
     "resize": _resize,
 }
-
-
-def resize_map(
-    probability: Float32[np.ndarray, "height width"], size: tuple[int, int]
-) -> Float32[np.ndarray, "new_height new_width"]:
-    """A map at another size (height, width), bilinear, which averages when it shrinks; still in [0, 1]."""
-    if probability.shape == size:
-        return probability
-    resized = Image.fromarray(probability).resize((size[1], size[0]), Image.Resampling.BILINEAR)
-    return np.array(resized, np.float32).clip(0, 1)

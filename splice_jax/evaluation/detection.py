@@ -37,7 +37,7 @@ def image_level(levels: UInt16[np.ndarray, "height width"], *, spliced: bool) ->
 
 
 def summarize(images: Sequence[ImageLevel], *, seed: int) -> dict[str, Any] | None:
-    """The `detection` of one row of scores.json; None where there is no authentic image to compare with."""
+    """The `detection` of one row of scores.json; None where there is no authentic, or no spliced, image with a map."""
     spliced = [image for image in images if image.spliced]
     authentic = [image for image in images if not image.spliced]
     if not authentic or not spliced:
@@ -51,6 +51,7 @@ def summarize(images: Sequence[ImageLevel], *, seed: int) -> dict[str, Any] | No
         "alarm": FALSE_ALARM,
         "false_alarms": _alarms(authentic),
         "detections": _alarms(spliced),
+        "images": {"spliced": len(spliced), "authentic": len(authentic)},
     }
 
 

@@ -1,21 +1,24 @@
 """Pictures of an evaluation as PNG files: the paper's comparison of maps, and score against degradation."""
 
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from jaxtyping import Float32
 
 from splice_jax.evaluation.degradations import KINDS
 from splice_jax.evaluation.protocol import HEADLINE, find
 from splice_jax.evaluation.rows import TRIVIAL, main_row, names, row_name
+from splice_jax.evaluation.tables import NOTHING
 from splice_jax.files import replacing
 from splice_jax.metrics import LEVELS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from splice_jax.evaluation.report import Picture
+    from splice_jax.evaluation.gallery import Picture
 
 COMPARED = 6
 """Images in the comparison, evenly spread from the best to the worst: none is picked by hand."""
@@ -40,9 +43,9 @@ def compared_rows(scores: Mapping[str, Any]) -> list[tuple[str, str]]:
     own = scores["config"].get("method", "")
     ours = [name for name in (own, f"{own}+crf") if name in shown] or [main_row(shown)]
     rivals = {
-        name: find(row["scores"], HEADLINE)["f1"]
+        name: f1
         for name, row in zip(shown, scores["rows"], strict=True)
-        if name not in TRIVIAL and name not in ours
+        if name not in TRIVIAL and name not in ours and (f1 := find(row["scores"], HEADLINE)["f1"]) is not None
     }
     best = sorted(rivals, key=lambda name: -rivals[name])[:1]
     return [(f"rival: {name}", name) for name in best] + [(f"ours: {name}", name) for name in ours]
@@ -62,10 +65,14 @@ def write_comparison(path: Path, scores: Mapping[str, Any], shown: Sequence[int]
     figure = _figure(_WIDTH * len(titles), 2.1 * len(shown) + 0.7)
     axes = figure.subplots(len(shown), len(titles), squeeze=False)
     for line, rank, picture in zip(axes, shown, images, strict=True):
-        maps = [picture.maps[name] / np.float32(LEVELS) for _, name in rows]
+        maps = [_probability(picture, name) for _, name in rows]
         below = [f"rank {rank + 1} of {scores['images']}", *(_f1(picture, name) for _, name in rows), ""]
         for cell, pixels, text in zip(line, [picture.image, *maps, picture.mask], below, strict=True):
-            cell.imshow(_reduced(pixels), cmap="gray", vmin=0, vmax=255 if pixels.dtype == np.uint8 else 1)
+            if pixels is None:
+                cell.text(0.5, 0.5, NOTHING, ha="center", va="center", transform=cell.transAxes)
+                cell.set_box_aspect(picture.mask.shape[0] / picture.mask.shape[1])
+            else:
+                cell.imshow(_reduced(pixels), cmap="gray", vmin=0, vmax=255 if pixels.dtype == np.uint8 else 1)
             cell.set_xlabel(text, fontsize=8)
             cell.set(xticks=[], yticks=[])
     for cell, title in zip(axes[0], titles, strict=True):
@@ -74,7 +81,14 @@ def write_comparison(path: Path, scores: Mapping[str, Any], shown: Sequence[int]
     _save(figure, path)
 
 
+def _probability(picture: "Picture", name: str) -> Float32[np.ndarray, "height width"] | None:
+    levels = picture.maps.get(name)
+    return None if levels is None else (levels / np.float32(LEVELS)).astype(np.float32)
+
+
 def _f1(picture: "Picture", name: str) -> str:
+    if name in picture.undefined:
+        return textwrap.shorten(picture.undefined[name], 36, placeholder="…")
     return f"F1 {picture.scores[name].at['best-per-image'].f1:.3f}"
 
 
@@ -121,16 +135,21 @@ def _lines(series: Mapping[str, Any], kind: str) -> tuple[list[str], dict[str, l
     rows = [series["undegraded"], *(point["rows"] for point in points)]
     lines: dict[str, list[Mapping[str, Any]]] = {}
     for row in (row for at_strength in rows for row in at_strength):
-        lines.setdefault(row_name(row["method"], row["crf"]), []).append(find(row["scores"], HEADLINE))
+        lines.setdefault(row_name(row["method"], row["crf"]), []).append(
+            {**find(row["scores"], HEADLINE), "images": row["images"], "of": series["images"]}
+        )
     return ["none", *(f"{point['strength']:g}" for point in points)], lines
 
 
 def _draw(axis: Any, entries: Sequence[Mapping[str, Any]], score: str, name: str, index: int) -> None:
-    values = np.array([entry[score] for entry in entries])
-    low, high = np.array([entry[f"{score}_ci95"] for entry in entries]).T
+    values = np.array([entry[score] for entry in entries], np.float64)  # NaN where a row has no score: a gap.
+    low, high = np.array([entry[f"{score}_ci95"] or (np.nan, np.nan) for entry in entries]).T
     style = ":" if name in TRIVIAL else "-"
     colour, mark = _COLOURS[index % len(_COLOURS)], _MARKS[index % len(_MARKS)]
     axis.plot(range(len(values)), values, style, marker=mark, color=colour, label=name)
+    for place, (value, entry) in enumerate(zip(values, entries, strict=True)):
+        if 0 < entry["images"] < entry["of"]:
+            axis.annotate(f"n = {entry['images']}", (place, value), (0, 6), textcoords="offset points", fontsize=7)
     if name not in TRIVIAL:
         axis.fill_between(range(len(values)), low, high, color=colour, alpha=0.15, linewidth=0)
 

@@ -42,7 +42,7 @@ def shared_steps(sums: Sums, validation: Sums | None) -> Shared:
                 int(pooled[0].argmax()),
                 int(pooled[1].argmax()),
             )
-            if validation is not None:
+            if validation is not None and validation.images:
                 step = int(validation.scores[0, index].argmax())
                 for average in ("images", "pooled"):
                     found[Convention("validation", average, oracle), name] = step, step
@@ -56,17 +56,21 @@ def distinct_steps(shared: Shared) -> Int64[np.ndarray, " steps"]:
 
 @dataclass(eq=False)
 class RowScores:
-    """One row: what its images scored, at their own thresholds and at shared ones."""
+    """One row: what its images scored, at their own thresholds and at shared ones; of no image, it has no score."""
 
     images: Sequence[ImageScores]
     sums: Sums
     shared: Shared
     at_shared: Int64[np.ndarray, "images steps 4"]
     """tp, fp, fn, tn of every image at every one of `distinct_steps`."""
+    names: Sequence[str]
+    """Of the images."""
 
     @property
     def conventions(self) -> list[Convention]:
         """Those of the grid that can be had, the headline first: without validation images, not all."""
+        if not self.images:
+            return []
         shared = {convention for convention, _ in self.shared}
         return [each for each in GRID if each in shared or each.threshold in ("best-per-image", "0.5")]
 
@@ -86,18 +90,18 @@ class RowScores:
         """What each image scores on its own; where pixels are pooled, too."""
         return _better(score, self.counts(convention, score))
 
-    def entries(self, *, seed: int) -> list[dict[str, Any]]:
-        """The `scores` of one row of scores.json."""
-        kinds = dict.fromkeys((each.average, each.polarity) for each in self.conventions)
+    def entries(self, *, seed: int, conventions: Sequence[Convention] | None = None) -> list[dict[str, Any]]:
+        """The `scores` of one row of scores.json, null where it has none; by default under its own conventions."""
+        own = self.conventions
+        kinds = dict.fromkeys((each.average, each.polarity) for each in own)
         areas = {kind: self._auc(*kind, seed) for kind in kinds}
-        return [self._entry(each, areas[each.average, each.polarity], seed) for each in self.conventions]
+        return [
+            self._entry(each, areas[each.average, each.polarity], seed) if each in own else _nothing(each)
+            for each in (own if conventions is None else conventions)
+        ]
 
     def _entry(self, convention: Convention, area: Area, seed: int) -> dict[str, Any]:
-        entry: dict[str, Any] = {
-            "threshold": convention.threshold,
-            "average": convention.average,
-            "polarity": convention.polarity,
-        }
+        entry: dict[str, Any] = dict(convention.__dict__)
         intervals: dict[str, list[float] | None] = {}
         for name in SCORES:
             entry[name], intervals[f"{name}_ci95"] = self._score(convention, name, seed)
@@ -140,7 +144,9 @@ class RowScores:
         return found
 
     def curves(self) -> dict[str, Any]:
-        """F1 and MCC against the threshold, at `POINTS` thresholds from 0 to 1, in given polarity."""
+        """F1 and MCC against the threshold, at `POINTS` thresholds from 0 to 1, in given polarity; null of no image."""
+        if not self.images:
+            return dict.fromkeys(("images", "pooled", "pooled_roc"))
         steps = np.array([LEVELS + 1 + (-point * LEVELS) // (POINTS - 1) for point in range(POINTS)])
         total = Counts(*(count[steps] for count in self.sums.counts))
         scored = [name for name in SCORES if name != "iou"]
@@ -158,29 +164,31 @@ class RowScores:
 def differences(rows: Mapping[str, RowScores], *, seed: int) -> list[dict[str, Any]]:
     """Of any two rows, the mean over images of what the first scores above the second, with paired intervals.
 
-    Under the headline convention and at a threshold of 0.5. A minimum over all pairs of rows is no test: look at the
-    pairs that were meant to be compared.
+    Under the headline convention and at a threshold of 0.5, over the images that have a score of both rows; null where
+    there is none. A minimum over all pairs of rows is no test: look at the pairs that were meant to be compared.
     """
     return [
-        {
-            "row": first,
-            "other": second,
-            "threshold": convention.threshold,
-            "average": convention.average,
-            "polarity": convention.polarity,
-        }
-        | _difference(rows[first], rows[second], convention, seed)
+        {"row": first, "other": second} | convention.__dict__ | _difference(rows[first], rows[second], convention, seed)
         for first, second in itertools.combinations(rows, 2)
         for convention in (HEADLINE, HALF)
     ]
 
 
 def _difference(first: RowScores, second: RowScores, convention: Convention, seed: int) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name in ("f1", "mcc"):
-        values = first.values(convention, name) - second.values(convention, name)
+    found: dict[str, Any] = dict.fromkeys(("f1", "f1_ci95", "mcc", "mcc_ci95"))
+    others = set(second.names)
+    common = [name for name in first.names if name in others]
+    for name in ("f1", "mcc") if common else ():
+        ours, theirs = (dict(zip(row.names, row.values(convention, name), strict=True)) for row in (first, second))
+        values = np.array([ours[image] - theirs[image] for image in common])
         found |= {name: float(values.mean()), f"{name}_ci95": bootstrap.of_mean(values, seed=seed)}
-    return found
+    return found | {"images": len(common)}
+
+
+def _nothing(convention: Convention) -> dict[str, Any]:
+    """The entry of a row without a score."""
+    given = (*SCORES, "f1_ci95", "mcc_ci95", "auc", "iou_ci95", "auc_ci95")
+    return dict(convention.__dict__) | dict.fromkeys(given)
 
 
 def _each(score: str, counts: Num[np.ndarray, "*shape polarities 4"]) -> Float64[np.ndarray, "*shape polarities"]:

@@ -13,12 +13,14 @@ from tqdm import tqdm
 from splice_jax import crf, metrics, patches
 from splice_jax.crf import CrfParameters
 from splice_jax.data import Example
+from splice_jax.errors import one_line
 from splice_jax.evaluation import maps, processes
-from splice_jax.evaluation.degradations import Degradation, degrade, resize_map
+from splice_jax.evaluation.degradations import Degradation, Degraded, degrade
 from splice_jax.evaluation.maps import Levels, MapRecord, RowRecord
 from splice_jax.evaluation.rows import row_name
 from splice_jax.evaluation.truth import Truth, fingerprint
-from splice_jax.localizers import Found, Localizer
+from splice_jax.images import resize_map
+from splice_jax.localizers import Found, Localizer, Undefined
 
 ROWS_AHEAD = 4
 """Images whose maps wait to be refined and written are held in memory, this many of each row."""
@@ -90,7 +92,8 @@ class Task(NamedTuple):
     image_name: str
     image: UInt8[np.ndarray, "height width 3"]
     """As the localizer saw it."""
-    levels: Levels
+    levels: Levels | None
+    """None where the localizer can say nothing about the image."""
     size: tuple[int, int]
     """Of the mask."""
     crf: str
@@ -98,18 +101,23 @@ class Task(NamedTuple):
     folder: Path
     labels: np.ndarray | None
     seconds: float
+    undefined: str = ""
+    """Why there are no levels."""
 
 
 def complete(task: Task) -> tuple[str, MapRecord]:
-    """Refines a map, brings it to the mask's size and caches it. Runs in any process."""
+    """Refines a map, brings it to the mask's size and caches it, if there is one. Runs in any process."""
     started = time.perf_counter()
-    levels = task.levels
+    levels, path = task.levels, maps.map_path(task.folder, task.row, task.image_name)
+    if levels is None:
+        path.unlink(missing_ok=True)  # Of an earlier evaluation.
+        return task.row, MapRecord(task.image_name, "", round(task.seconds, 4), undefined=task.undefined)
     if task.crf != "none":
         levels = metrics.quantize(crf.refine(task.crf, task.image, probability_of(levels), task.parameters))
     seconds = task.seconds + time.perf_counter() - started
     if levels.shape != task.size:
         levels = metrics.quantize(resize_map(probability_of(levels), task.size))
-    sha256 = maps.write_map(maps.map_path(task.folder, task.row, task.image_name), levels)
+    sha256 = maps.write_map(path, levels)
     if task.labels is not None:
         maps.write_labels(maps.labels_path(task.folder, task.row, task.image_name), task.labels)
     return task.row, MapRecord(task.image_name, sha256, round(seconds, 4), task.labels is not None)
@@ -123,24 +131,38 @@ def probability_of(levels: Levels) -> np.ndarray:
 def _tasks(rows: Sequence[Row], stage: Stage, parameters: CrfParameters) -> Iterator[Task]:
     for truth in stage.truths:
         example = stage.examples[truth.position]
-        image = example.image
+        seen = Degraded(example.image, example.encoded)
         if stage.degradation is not None:
-            image = degrade(image, stage.degradation, seed=stage.seed)
+            seen = degrade(example.image, stage.degradation, seed=stage.seed)
         for method in dict.fromkeys(row.localizer.name for row in rows):
             of_method = [row for row in rows if row.localizer.name == method]
             started = time.perf_counter()
-            found = _found(of_method[0].localizer, image, example.encoded if stage.degradation is None else b"")
+            found, undefined = _found(of_method[0].localizer, seen)
             seconds = time.perf_counter() - started
-            levels = metrics.quantize(found.probability)
+            levels = metrics.quantize(found.probability) if found else None
             for row in of_method:
-                labels = found.label_probability if row.crf == "none" and stage.degradation is None else None
-                size = example.mask.shape
-                folder = stage.folder
-                yield Task(row.name, truth.name, image, levels, size, row.crf, parameters, folder, labels, seconds)
+                labels = found.label_probability if found and row.crf == "none" and not stage.degradation else None
+                yield Task(
+                    row=row.name,
+                    image_name=truth.name,
+                    image=seen.image,
+                    levels=levels,
+                    size=example.mask.shape,
+                    crf=row.crf,
+                    parameters=parameters,
+                    folder=stage.folder,
+                    labels=labels,
+                    seconds=seconds,
+                    undefined=undefined,
+                )
 
 
-def _found(localizer: Localizer, image: UInt8[np.ndarray, "height width 3"], encoded: bytes) -> Found:
-    return localizer.localize_encoded(image, encoded) if encoded else localizer(image)
+def _found(localizer: Localizer, seen: Degraded) -> tuple[Found | None, str]:
+    """What a localizer finds, or nothing and why."""
+    try:
+        return (localizer.localize_encoded(*seen) if seen.encoded else localizer(seen.image)), ""
+    except Undefined as error:
+        return None, one_line(error)
 
 
 def _patch_grid(localizer: Localizer) -> tuple[int, str]:

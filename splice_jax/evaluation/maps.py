@@ -1,7 +1,8 @@
 """The cached maps of an evaluation, and what they were made from.
 
 A folder of maps holds, for each row, ROW/IMAGE.png (16 bits), ROW/IMAGE.labels.npy where a network labels its patches,
-and ROW.json, which is written last: what the maps were made from, their checksums, and the seconds that they took.
+and ROW.json, which is written last: what the maps were made from, their checksums, the seconds that they took, and for
+images that the row can say nothing about the reason instead of a map.
 """
 
 import hashlib
@@ -29,10 +30,12 @@ class MapRecord:
 
     image: str
     sha256: str
-    """Of the PNG file."""
+    """Of the PNG file; empty where there is none."""
     seconds: float
     labels: bool = False
     """Whether the label head's probabilities stand beside it."""
+    undefined: str = ""
+    """Why there is no map."""
 
 
 @dataclass(frozen=True)

@@ -1,77 +1,83 @@
-"""Small pictures for the report, as data URIs: photographs, masks, maps and what a map got wrong."""
+"""Small pictures for the report: photographs, masks, maps, and what a map calls spliced at two thresholds.
+
+Errors are not stored: the page draws them from the mask and what was called. Both are sampled, never averaged, so that
+every point of them is a pixel that was scored.
+"""
 
 import base64
 import io
+import math
 
 import numpy as np
-from jaxtyping import Bool, Float, UInt8, UInt16
+from jaxtyping import Bool, UInt8, UInt16
 from PIL import Image
 
-from splice_jax import metrics
+from splice_jax.metrics import LEVELS
 
-LONGEST_SIDE = 420
-"""Pixels; large enough for a column of the report on a dense screen."""
+LONGEST_SIDE = 480
+"""Pixels of a picture's longer side."""
 
-FALSE_POSITIVE = (235, 140, 0)
-MISS = (20, 120, 230)
-"""Orange and blue stay apart for every kind of colour blindness."""
+FULL_SIZE_MAPS = 2500
+"""Of more maps each is smaller, so that a report of a thousand images and twenty rows still opens."""
 
-# Dark blue, violet, orange, pale yellow: rises evenly in lightness, so it reads in grey as well.
-_HEAT = np.array([[4, 5, 22], [66, 15, 108], [148, 38, 103], [220, 80, 58], [252, 165, 10], [252, 255, 190]])
-HEAT_CSS = ", ".join("rgb({} {} {})".format(*colour) for colour in _HEAT)
-"""The colours of `heat_map` as stops of a gradient."""
+HALF_LEVEL = 32768
+CALLED_AT_BEST, CALLED_AT_HALF = 85, 170
+"""Grey values of `called`, which add up."""
 
+_LEAST_SIDE = 120
 Pixels = UInt8[np.ndarray, "height width 3"]
+Levels = UInt16[np.ndarray, "height width"]
 
 
-def photograph(image: Pixels) -> str:
-    """The image, reduced."""
-    return _jpeg(_reduce(Image.fromarray(image)))
+def longest_side(maps: int) -> int:
+    """Of the maps in a report that shows so many.
+
+    >>> longest_side(54), longest_side(10_000)
+    (480, 240)
+    """
+    return max(_LEAST_SIDE, min(LONGEST_SIDE, round(LONGEST_SIDE * math.sqrt(FULL_SIZE_MAPS / max(1, maps)))))
 
 
-def mask(spliced: Bool[np.ndarray, "height width"]) -> str:
-    """The ground truth in black and white, reduced."""
-    return _data_uri(_reduce(Image.fromarray(spliced.astype(np.uint8) * 255)), "PNG", optimize=True)
+def photograph(image: Pixels, side: int = LONGEST_SIDE) -> str:
+    """The image, reduced to `side`, as a JPEG in base64."""
+    return _jpeg(_reduce(Image.fromarray(image), side, Image.Resampling.BOX), 78)
 
 
-def heat_map(levels: UInt16[np.ndarray, "height width"]) -> str:
-    """A 16-bit map in colours, dark = 0 and bright = 1, reduced."""
-    probability = _reduce(Image.fromarray((levels / np.float32(metrics.LEVELS)).astype(np.float32)))
-    return _jpeg(Image.fromarray(_heat(np.array(probability))))
+def mask(spliced: Bool[np.ndarray, "height width"], side: int = LONGEST_SIDE) -> str:
+    """The ground truth, 255 = spliced, reduced, as a PNG in base64."""
+    return _png(spliced.astype(np.uint8) * np.uint8(255), side)
 
 
-def errors(
-    image: Pixels, spliced: Bool[np.ndarray, "height width"], predicted: Bool[np.ndarray, "height width"]
-) -> str:
-    """The image with false positives orange, misses blue, what was rightly found in its colours and the rest grey."""
-    small = _reduce(Image.fromarray(image))
-    truth, guess = (np.array(_reduce(Image.fromarray(map_), Image.Resampling.NEAREST)) for map_ in (spliced, predicted))
-    colour = np.array(small, np.float32)
-    grey = np.array(small.convert("L").convert("RGB"), np.float32)
-    shown = np.where((truth & guess)[..., None], colour, 0.45 * grey + 30)
-    for wrong, tint in ((guess & ~truth, FALSE_POSITIVE), (truth & ~guess, MISS)):
-        shown[wrong] = 0.35 * grey[wrong] + 0.65 * np.array(tint, np.float32)
-    return _jpeg(Image.fromarray(shown.clip(0, 255).astype(np.uint8)))
+def probability(levels: Levels, side: int = LONGEST_SIDE) -> str:
+    """A 16-bit map in grey, reduced, as a JPEG in base64: for the eye, thresholds are applied before."""
+    shares = Image.fromarray((levels / np.float32(LEVELS / 255)).astype(np.float32))
+    reduced = np.array(_reduce(shares, side, Image.Resampling.BOX))
+    return _jpeg(Image.fromarray(np.rint(reduced).clip(0, 255).astype(np.uint8)), 60)
 
 
-def _heat(probability: Float[np.ndarray, "height width"]) -> Pixels:
-    stops = np.linspace(0, 1, len(_HEAT))
-    return np.stack([np.interp(probability, stops, channel) for channel in _HEAT.T], axis=-1).astype(np.uint8)
+def called(levels: Levels, best_level: int, side: int = LONGEST_SIDE) -> str:
+    """What a map calls spliced: 85 from its best level on, 170 from 0.5 on, 255 both; a PNG in base64."""
+    at_best, at_half = levels >= best_level, levels >= HALF_LEVEL
+    return _png(at_best * np.uint8(CALLED_AT_BEST) + at_half * np.uint8(CALLED_AT_HALF), side)
 
 
-def _reduce(picture: Image.Image, resampling: Image.Resampling = Image.Resampling.BOX) -> Image.Image:
-    ratio = LONGEST_SIDE / max(picture.size)
+def _reduce(picture: Image.Image, side: int, resampling: Image.Resampling) -> Image.Image:
+    ratio = side / max(picture.size)
     if ratio >= 1:
         return picture
-    width, height = (max(1, round(side * ratio)) for side in picture.size)
+    width, height = (max(1, round(length * ratio)) for length in picture.size)
     return picture.resize((width, height), resampling)
 
 
-def _jpeg(picture: Image.Image) -> str:
-    return _data_uri(picture, "JPEG", quality=82)
+def _png(values: UInt8[np.ndarray, "height width"], side: int) -> str:
+    return _base64(_reduce(Image.fromarray(values), side, Image.Resampling.NEAREST), "PNG")
 
 
-def _data_uri(picture: Image.Image, kind: str, **options: object) -> str:
+def _jpeg(picture: Image.Image, quality: int) -> str:
+    return _base64(picture, "JPEG", quality=quality)
+
+
+def _base64(picture: Image.Image, kind: str, **options: object) -> str:
     encoded = io.BytesIO()
     picture.save(encoded, kind, **options)
-    return f"data:image/{kind.lower()};base64,{base64.b64encode(encoded.getvalue()).decode('ascii')}"
+    return base64.b64encode(encoded.getvalue()).decode("ascii")

@@ -1,6 +1,7 @@
 """Which maps an evaluation needs: of the split that is scored, of validation images, of degraded images."""
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -70,7 +71,7 @@ class Plan:
 
         A threshold from validation is chosen on images that are not degraded.
         """
-        with scoring.pool(self.main.truths, len(self.rows) * (1 + len(self.degraded)), self.processes) as workers:
+        with self.workers() as workers:
             chosen: dict[Key, Sums | None] = {}
             for key in self.rows:
                 cached = self._cached(self.validation, key) if self.validation else None
@@ -84,6 +85,10 @@ class Plan:
             Series(stage.degradation, rows) for stage, rows in zip(stages, scored, strict=True) if stage.degradation
         ]
         return scored[0], series
+
+    def workers(self) -> Executor:
+        """Processes that read maps."""
+        return scoring.pool(self.main.truths, len(self.rows) * (1 + len(self.degraded)), self.processes)
 
     def _stages(self) -> list[Stage]:
         return [self.main, *([self.validation] if self.validation else []), *self.degraded]

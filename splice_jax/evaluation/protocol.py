@@ -59,6 +59,11 @@ GRID = tuple(
 """All sixteen, the headline first and the threshold of 0.5 beside it."""
 
 
+def conventions(*, validation: bool) -> list[Convention]:
+    """Those of the grid that an evaluation has: without validation images, no threshold is chosen on them."""
+    return [each for each in GRID if validation or each.threshold != "validation"]
+
+
 def find(scores: Sequence[Mapping[str, Any]], convention: Convention) -> Mapping[str, Any]:
     """The entry of a row's `scores` under a convention.
 
@@ -66,6 +71,11 @@ def find(scores: Sequence[Mapping[str, Any]], convention: Convention) -> Mapping
       KeyError: there is none, as for `validation` where the data set has no validation split.
     """
     for entry in scores:
-        if Convention(entry["threshold"], entry["average"], entry["polarity"]) == convention:
+        if convention_of(entry) == convention:
             return entry
     raise KeyError(f"no score {convention}")
+
+
+def convention_of(entry: Mapping[str, Any]) -> Convention:
+    """That under which an entry of `scores`, or of `differences`, stands."""
+    return Convention(entry["threshold"], entry["average"], entry["polarity"])

@@ -4,7 +4,7 @@ import csv
 import json
 import math
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -18,20 +18,24 @@ from splice_jax.evaluation.scoring import Accuracy, RowResult
 from splice_jax.files import replacing
 
 
-def row_entry(key: Key, result: RowResult, *, seed: int) -> dict[str, Any]:
+def row_entry(key: Key, result: RowResult, conventions: Sequence[Convention], *, seed: int) -> dict[str, Any]:
     """One of the `rows` of scores.json.
 
     `patch_accuracy` is over all patches and all scored pixels of the split's spliced images; `seconds_per_image` is the
-    median, which the first image's compilation does not move; `detection` is null without authentic images.
+    median, which the first image's compilation does not move; `detection` is null without authentic images. `images`
+    of the split's spliced images have a map, the others have none for the reasons counted in `undefined`; where all
+    are without, every score is null.
     """
     method, crf = key
     return {
         "method": method,
         "crf": crf,
-        "scores": result.scores.entries(seed=seed),
+        "scores": result.scores.entries(seed=seed, conventions=conventions),
         "patch_accuracy": _patch_accuracy(result),
-        "seconds_per_image": round(median(result.seconds), 4),
+        "seconds_per_image": round(median(result.seconds), 4) if result.seconds else None,
         "detection": detection.summarize(result.levels, seed=seed),
+        "images": len(result.scores.images),
+        "undefined": result.reasons(),
     }
 
 
@@ -62,16 +66,16 @@ def write_per_image(path: Path, rows: Mapping[Key, RowResult]) -> None:
     """Writes per_image.csv: one line per row and image, authentic images too.
 
     What an image has no value for is an empty cell: all localization scores of an authentic image, the AUC of an image
-    that is spliced everywhere. A threshold may be `inf`.
+    that is spliced everywhere, all but the reason in `undefined` where the row is undefined. A threshold may be `inf`.
     """
     lines: list[dict[str, Any]] = [
         {"image": line["image"], "method": method, "crf": crf} | line
         for (method, crf), result in rows.items()
         for line in _lines(result)
     ]
-    columns = next(list(line) for line in lines if not line["authentic"])
+    longest: dict[str, Any] = max(lines, key=len)
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, columns, lineterminator="\n")
+        writer = csv.DictWriter(file, list(longest), lineterminator="\n")
         writer.writeheader()
         writer.writerows(lines)
 
@@ -85,10 +89,14 @@ _COLUMNS = {
 
 
 def _lines(result: RowResult) -> Iterator[dict[str, Any]]:
-    localized = _localized(result)
-    for truth, level, seconds in zip(result.truths, result.levels, result.seconds, strict=True):
+    localized, mapped = _localized(result), zip(result.levels, result.seconds, strict=True)
+    for truth in result.truths:
         first = {"image": truth.name, "width": truth.width, "height": truth.height, "authentic": int(not truth.spliced)}
-        last = {"image_score": level.score, "marked_share_at_0.5": level.marked, "seconds": seconds}
+        if truth.name in result.undefined:
+            yield first | {"undefined": result.undefined[truth.name]}
+            continue
+        level, seconds = next(mapped)
+        last = {"image_score": level.score, "marked_share_at_0.5": level.marked, "undefined": "", "seconds": seconds}
         yield first | (next(localized) if truth.spliced else {}) | last
 
 

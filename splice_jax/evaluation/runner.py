@@ -1,6 +1,6 @@
 """Evaluates rows on a split: makes their maps, or takes the cached ones, scores these and writes all files."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +11,16 @@ from splice_jax import crf, data
 from splice_jax.crf import CrfParameters
 from splice_jax.data import Example
 from splice_jax.errors import UserError
-from splice_jax.evaluation import bootstrap, figures, grid, maps, report, results, series, tables
+from splice_jax.evaluation import bootstrap, figures, grid, report, results, series, tables
 from splice_jax.evaluation.degradations import Degradation, parse
+from splice_jax.evaluation.gallery import Gallery
 from splice_jax.evaluation.mapping import Row
 from splice_jax.evaluation.origins import origin
 from splice_jax.evaluation.plan import Key, Plan, Validation, plan
-from splice_jax.evaluation.protocol import HEADLINE
-from splice_jax.evaluation.rows import TRIVIAL, main_row, row_name
+from splice_jax.evaluation.protocol import HEADLINE, conventions
+from splice_jax.evaluation.rows import TRIVIAL, row_name
 from splice_jax.evaluation.scoring import RowResult
+from splice_jax.evaluation.truth import fingerprint
 from splice_jax.files import replacing
 from splice_jax.localizers import Localizer, localizer, names
 
@@ -193,19 +195,20 @@ def score(
       UserError: a map is missing, stale or damaged.
     """
     found, degraded = planned.score()
-    scores = _scores(planned, found, header, no_validation, seed)
-    degraded_scores = series.content(scores, degraded, seed=seed)
+    scores, curves = _scores(planned, found, header, no_validation, seed), results.curves(found)
+    degraded_scores = series.content(scores, degraded, seed=seed) if degraded else None
     results.write_json(output / "scores.json", scores)
-    results.write_json(output / "curves.json", results.curves(found))
+    results.write_json(output / "curves.json", curves)
     results.write_per_image(output / "per_image.csv", found)
     tables.write(output, scores)
-    compared = figures.ranks(scores["images"])
-    figures.write_comparison(output / "comparison.png", scores, compared, _pictures(found, planned, compared))
-    if degraded:
+    gallery, compared = Gallery(planned.main, found), figures.ranks(scores["images"])
+    figures.write_comparison(output / "comparison.png", scores, compared, gallery.pictures(compared))
+    if degraded_scores:
         results.write_json(output / "degradations.json", degraded_scores)
         figures.write_series(output / "degradations.png", degraded_scores)
-    with replacing(output / "report.html") as temporary:
-        report.write(temporary, scores, _pictures(found, planned))
+    with planned.workers() as workers, replacing(output / "report.html") as temporary:
+        content = report.Content(scores, curves, degraded_scores, gallery.index())
+        report.write(temporary, content, gallery.encoded(workers))
     return scores
 
 
@@ -213,7 +216,7 @@ def _scores(
     planned: Plan, found: Mapping[Key, RowResult], header: Mapping[str, Any], no_validation: str, seed: int
 ) -> dict[str, Any]:
     truths, validation = planned.main.truths, planned.validation
-    spliced = sum(truth.spliced for truth in truths)
+    spliced, listed = sum(truth.spliced for truth in truths), conventions(validation=validation is not None)
     chosen_on = {"split": VALIDATION, "images": len(validation.truths)} if validation else {"reason": no_validation}
     return {
         "dataset": header["dataset"],
@@ -222,33 +225,14 @@ def _scores(
         "authentic_images": len(truths) - spliced,
         "config": header["config"],
         "commit": header["commit"],
-        "rows": [results.row_entry(key, result, seed=seed) for key, result in found.items()],
+        "rows": [results.row_entry(key, result, listed, seed=seed) for key, result in found.items()],
         "headline": HEADLINE.__dict__ | {"words": str(HEADLINE)},
         "validation": chosen_on,
         "ignore_border": planned.ignore_border,
         "bootstrap": {"resamples": bootstrap.RESAMPLES, "seed": seed},
+        "data": {
+            "version": getattr(planned.main.examples, "version", ""),
+            "fingerprint": fingerprint(truths),
+        },
         "differences": grid.differences({row_name(*key): row.scores for key, row in found.items()}, seed=seed),
     }
-
-
-def _pictures(
-    found: Mapping[Key, RowResult], planned: Plan, ranks: Sequence[int] | None = None
-) -> Iterator[report.Picture]:
-    """What the report shows, one image after the other, best to worst by the headline F1 of the row it is about.
-
-    With `ranks`, only the images of these ranks, 0 for the best.
-    """
-    by_name = {row_name(*key): result.scores for key, result in found.items()}
-    truths = [truth for truth in planned.main.truths if truth.spliced]
-    shown = [name for name in by_name if name not in TRIVIAL] or list(by_name)
-    values = by_name[main_row(list(by_name))].values(HEADLINE, "f1")
-    order = sorted(range(len(truths)), key=lambda position: -values[position])
-    for position in order if ranks is None else [order[rank] for rank in ranks]:
-        example = planned.main.examples[truths[position].position]
-        yield report.Picture(
-            name=example.name,
-            image=example.image,
-            mask=example.mask,
-            maps={name: maps.read_map(maps.map_path(planned.main.folder, name, example.name)) for name in shown},
-            scores={name: by_name[name].images[position] for name in shown},
-        )

@@ -5,7 +5,8 @@ steps that all images share follow from the sums, and a second pass counts there
 that the last digit does not depend on the number of processes.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -67,28 +68,40 @@ class RowResult(NamedTuple):
 
     scores: RowScores
     truths: Sequence[Truth]
+    """Of every image of the split, authentic ones too."""
+    undefined: Mapping[str, str]
+    """By the names of the images without a map, why there is none."""
     levels: Sequence[ImageLevel]
-    """Of every image, authentic ones too, in the order of `truths`."""
+    """Of every image with a map, in the order of `truths`; so are the rest."""
     accuracies: Sequence[Accuracy | None]
     seconds: Sequence[float]
+
+    def reasons(self) -> dict[str, int]:
+        """How many of the spliced images are without a map for which reason."""
+        names = [truth.name for truth in self.truths if truth.spliced and truth.name in self.undefined]
+        return dict(Counter(self.undefined[name] for name in names))
 
 
 class RowMaps(NamedTuple):
     """The maps of one row on one split, to be read as often as needed."""
 
+    truths: Sequence[Truth]
+    undefined: Mapping[str, str]
     jobs: Sequence[Job]
+    """Of the images that are not undefined."""
     seconds: Sequence[float]
 
     @classmethod
     def of(cls, folder: Path, row: str, record: RowRecord, truths: Sequence[Truth], *, ignore_border: int) -> "RowMaps":
         """Those of a row's record, in the order of the split."""
         by_image = {each.image: each for each in record.maps}
-        found = [(by_image[truth.name], truth) for truth in truths]
+        undefined = {truth.name: reason for truth in truths if (reason := by_image[truth.name].undefined)}
+        found = [(by_image[truth.name], truth) for truth in truths if truth.name not in undefined]
         jobs = [
             Job(folder, row, each.sha256, truth, record.patches if each.labels else None, ignore_border)
             for each, truth in found
         ]
-        return cls(jobs, [each.seconds for each, _ in found])
+        return cls(truths, undefined, jobs, [each.seconds for each, _ in found])
 
 
 def pool(truths: Sequence[Truth], rows: int, processes_: int | None) -> Executor:
@@ -100,7 +113,7 @@ def pool(truths: Sequence[Truth], rows: int, processes_: int | None) -> Executor
 def survey_row(cached: RowMaps, workers: Executor) -> tuple[list[Surveyed], Sums]:
     """The first pass: what every map says, and the sums over the spliced images."""
     total, found = Sums.zero(), []
-    for surveyed, sums in _pass(_survey, _portions(cached.jobs), cached, workers):
+    for surveyed, sums in _pass(_survey, _portions(cached.jobs), workers):
         total.add(sums)
         found += surveyed
     return found, total
@@ -118,11 +131,13 @@ def score_row(cached: RowMaps, workers: Executor, validation: Sums | None = None
     shared = shared_steps(sums, validation)
     spliced = [job for job in cached.jobs if job.truth.spliced]
     tasks = [(portion, distinct_steps(shared)) for portion in _portions(spliced)]
-    at_shared = np.concatenate(list(_pass(_count, tasks, cached, workers)))
+    none = np.empty((0, len(distinct_steps(shared)), 4), np.int64)
+    at_shared = np.concatenate([none, *_pass(_count, tasks, workers)])
     images = [each.scores for each in surveyed if each.scores is not None]
     return RowResult(
-        RowScores(images, sums, shared, at_shared),
-        [job.truth for job in cached.jobs],
+        RowScores(images, sums, shared, at_shared, [job.truth.name for job in spliced]),
+        cached.truths,
+        cached.undefined,
         [each.level for each in surveyed],
         [each.accuracy for each in surveyed],
         cached.seconds,
@@ -133,13 +148,10 @@ def _portions(jobs: Sequence[Job]) -> list[Sequence[Job]]:
     return [jobs[start : start + PORTION] for start in range(0, len(jobs), PORTION)]
 
 
-def _pass(
-    function: Callable[[Task], Result], tasks: Sequence[Task], cached: RowMaps, workers: Executor
-) -> Iterator[Result]:
+def _pass(function: Callable[[Task], Result], tasks: Sequence[Task], workers: Executor) -> Iterator[Result]:
     """Results of the tasks in their order, under a progress bar."""
-    title = f"scoring {cached.jobs[0].row}"
     results = processes.in_order(workers, function, tasks)
-    yield from tqdm(results, desc=title, total=len(tasks), unit="portion", leave=False, disable=None)
+    yield from tqdm(results, desc="scoring", total=len(tasks), unit="portion", leave=False, disable=None)
 
 
 def _survey(jobs: Sequence[Job]) -> tuple[list[Surveyed], Sums]:

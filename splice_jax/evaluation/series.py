@@ -5,7 +5,7 @@ from typing import Any
 
 from splice_jax.evaluation.degradations import KINDS
 from splice_jax.evaluation.plan import Series
-from splice_jax.evaluation.protocol import HEADLINE
+from splice_jax.evaluation.protocol import HEADLINE, convention_of
 
 
 def content(scores: Mapping[str, Any], degraded: Sequence[Series], *, seed: int) -> dict[str, Any]:
@@ -16,12 +16,19 @@ def content(scores: Mapping[str, Any], degraded: Sequence[Series], *, seed: int)
       degraded: the rows under each degradation.
       seed: of the bootstrap, which draws the same images at every strength.
     """
+    conventions = [convention_of(entry) for entry in scores["rows"][0]["scores"]]
     points = [
         {
             "kind": kind,
             "strength": strength,
             "rows": [
-                {"method": method, "crf": crf, "scores": row.scores.entries(seed=seed)}
+                {
+                    "method": method,
+                    "crf": crf,
+                    "scores": row.scores.entries(seed=seed, conventions=conventions),
+                    "images": len(row.scores.images),
+                    "undefined": row.reasons(),
+                }
                 for (method, crf), row in rows.items()
             ],
         }
@@ -34,6 +41,8 @@ def content(scores: Mapping[str, Any], degraded: Sequence[Series], *, seed: int)
         "images": scores["images"],
         "headline": HEADLINE.__dict__ | {"words": str(HEADLINE)},
         "kinds": {kind: {"title": KINDS[kind].title, "undegraded": KINDS[kind].none} for kind in used},
-        "undegraded": [{name: row[name] for name in ("method", "crf", "scores")} for row in scores["rows"]],
+        "undegraded": [
+            {name: row[name] for name in ("method", "crf", "scores", "images", "undefined")} for row in scores["rows"]
+        ],
         "degraded": points,
     }

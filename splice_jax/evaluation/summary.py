@@ -8,7 +8,7 @@ from typing import Any
 
 from splice_jax.errors import UserError, listed, one_line
 from splice_jax.evaluation import published, results
-from splice_jax.evaluation.protocol import HALF, HEADLINE, Convention, find
+from splice_jax.evaluation.protocol import HALF, HEADLINE, convention_of, find
 from splice_jax.evaluation.rows import names
 from splice_jax.evaluation.tables import NOTHING, decimal, markdown, published_scores
 
@@ -52,7 +52,8 @@ def text(summary: Mapping[str, Any]) -> str:
     spread = f"mean ± standard deviation over {len(runs)} runs" if len(runs) > 1 else "one run, so no spread"
     figures = {each.row: each for each in published.SCORES if summary["dataset"] in each.scores}
     lines = [
-        {"row": name} | _cells(row) | published_scores(figures.get(name), summary["dataset"])
+        {"row": name, "images": _images(row["images"]), **_cells(row)}
+        | published_scores(figures.get(name), summary["dataset"])
         for name, row in zip(names(summary), summary["rows"], strict=True)
     ]
     return (
@@ -137,7 +138,7 @@ def _row(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """One row over all runs."""
     scores = []
     for entry in rows[0]["scores"]:
-        convention = Convention(entry["threshold"], entry["average"], entry["polarity"])
+        convention = convention_of(entry)
         entries = [find(row["scores"], convention) for row in rows]
         spread = {score: _spread([each[score] for each in entries]) for score in ("f1", "mcc", "iou", "auc")}
         scores.append(dict(convention.__dict__) | spread)
@@ -145,7 +146,13 @@ def _row(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     accuracy = None
     if all(head is not None for head in heads):
         accuracy = {name: _spread([head[name] for head in heads]) for name in ("classification", "segmentation")}
-    return {"method": rows[0]["method"], "crf": rows[0]["crf"], "scores": scores, "patch_accuracy": accuracy}
+    return {
+        "method": rows[0]["method"],
+        "crf": rows[0]["crf"],
+        "scores": scores,
+        "patch_accuracy": accuracy,
+        "images": [row.get("images") for row in rows],
+    }
 
 
 def _spread(values: Sequence[float | None]) -> dict[str, Any]:
@@ -164,6 +171,14 @@ def _cells(row: Mapping[str, Any]) -> dict[str, str]:
     accuracy = row["patch_accuracy"] or dict.fromkeys(("classification", "segmentation"))
     titles = {"classification": "measured patch labels", "segmentation": "measured pixels"}
     return found | {titles[head]: _plus_minus(value) for head, value in accuracy.items()}
+
+
+def _images(counts: Sequence[int | None]) -> str:
+    """Over how many images each run scored a row; evaluations of earlier versions do not say."""
+    known = [count for count in counts if count is not None]
+    if len(known) < len(counts):
+        return NOTHING
+    return str(min(known)) if min(known) == max(known) else f"{min(known)} to {max(known)}"
 
 
 def _plus_minus(spread: Mapping[str, Any] | None) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from splice_jax.evaluation import published
-from splice_jax.evaluation.protocol import GRID, HALF, HEADLINE, Convention, find
+from splice_jax.evaluation.protocol import GRID, HALF, HEADLINE, convention_of, find
 from splice_jax.evaluation.rows import main_row, names
 from splice_jax.files import replacing
 
@@ -31,9 +31,13 @@ def table_1(scores: Mapping[str, Any]) -> Table:
     figures = {figure.row: figure for figure in published.SCORES if scores["dataset"] in figure.scores}
     lines = []
     for name, row in zip(names(scores), scores["rows"], strict=True):
-        lines.append({"row": name} | _measured(row) | published_scores(figures.pop(name, None), scores["dataset"]))
+        lines.append(
+            {"row": name, "images": str(row["images"])}
+            | _measured(row)
+            | published_scores(figures.pop(name, None), scores["dataset"])
+        )
     for figure in figures.values():
-        lines.append({"row": NOTHING} | _unmeasured() | published_scores(figure, scores["dataset"]))
+        lines.append({"row": NOTHING, "images": NOTHING} | _unmeasured() | published_scores(figure, scores["dataset"]))
     return lines
 
 
@@ -44,36 +48,51 @@ def table_2(scores: Mapping[str, Any]) -> Table:
     for name, row in zip(names(scores), scores["rows"], strict=True):
         if row["patch_accuracy"] is not None:
             both = [f"{100 * row['patch_accuracy'][head]:.2f} %" for head in ("classification", "segmentation")]
-            lines.append(_accuracy(name, both, figures.pop(name, None), scores["dataset"]))
+            lines.append(_accuracy(name, str(row["images"]), both, figures.pop(name, None), scores["dataset"]))
     for figure in figures.values():
-        lines.append(_accuracy(NOTHING, [NOTHING, NOTHING], figure, scores["dataset"]))
+        lines.append(_accuracy(NOTHING, NOTHING, [NOTHING, NOTHING], figure, scores["dataset"]))
     return lines
 
 
 def text_differences(scores: Mapping[str, Any]) -> str:
     """What the row that the evaluation is about scores above every other, compactly, for a terminal."""
     about = main_row(names(scores))
-    chosen = [each for each in scores["differences"] if Convention(*_convention(each)) == HEADLINE]
+    chosen = [each for each in scores["differences"] if convention_of(each) == HEADLINE]
     lines = [_difference(each, about) for each in chosen if about in (each["row"], each["other"])]
     if not lines:
         return "differences: there is one row only"
-    return "\n".join([f"{about} minus other rows, {HEADLINE}, paired bootstrap 95 % intervals:", *lines])
+    title = f"{about} minus other rows, {HEADLINE}, over the images of both, paired bootstrap 95 % intervals:"
+    return "\n".join([title, *lines])
 
 
 def _difference(each: Mapping[str, Any], about: str) -> str:
     sign, other = (1, each["other"]) if each["row"] == about else (-1, each["row"])
+    if not each["images"]:
+        return f"  - {other}: {NOTHING} (no image in common)"
     cells = []
     for score in ("f1", "mcc"):
         low, high = sorted(sign * bound for bound in each[f"{score}_ci95"])
-        cells.append(f"{score.upper()} {_signed(sign * each[score])} [{_signed(low)}, {_signed(high)}]")
-    return f"  - {other}: {', '.join(cells)}"
+        cells.append(f"{score.upper()} {signed(sign * each[score])} [{signed(low)}, {signed(high)}]")
+    return f"  - {other}: {', '.join(cells)} ({each['images']} images)"
 
 
-def _convention(entry: Mapping[str, Any]) -> tuple[str, str, str]:
-    return entry["threshold"], entry["average"], entry["polarity"]
+def undefined(row: Mapping[str, Any]) -> str:
+    """For how many images a row of scores.json has no score and why; empty where it has one for all."""
+    missing = sum(row["undefined"].values())
+    reasons = "; ".join(
+        reason if len(row["undefined"]) == 1 else f"{reason} ({count})" for reason, count in row["undefined"].items()
+    )
+    return f"{NOTHING} for {missing} of {missing + row['images']} images: {reasons}" if missing else ""
 
 
-def _signed(value: float) -> str:
+def undefined_rows(scores: Mapping[str, Any]) -> list[str]:
+    """A line for every row without a score for some image."""
+    reasons = zip(names(scores), map(undefined, scores["rows"]), strict=True)
+    return [f"{name}: {reason}" for name, reason in reasons if reason]
+
+
+def signed(value: float) -> str:
+    """Three decimals with a sign, which zero has too."""
     return f"{round(value, 3) + 0:+.3f}"
 
 
@@ -83,7 +102,9 @@ def decimal(value: float) -> str:
 
 
 def with_interval(entry: Mapping[str, Any], score: str) -> str:
-    """A score and its interval."""
+    """A score and its interval; `NOTHING` where it has no value."""
+    if entry[score] is None:
+        return NOTHING
     low, high = entry[f"{score}_ci95"]
     return f"{decimal(entry[score])} [{decimal(low)}, {decimal(high)}]"
 
@@ -108,12 +129,17 @@ def published_scores(figure: published.Published | None, dataset: str) -> dict[s
 
 
 def _accuracy(
-    row: str, cells: Sequence[str], figure: published.PublishedAccuracy | None, dataset: str
+    row: str, images: str, cells: Sequence[str], figure: published.PublishedAccuracy | None, dataset: str
 ) -> dict[str, str]:
     both = [NOTHING, NOTHING] if figure is None else [f"{100 * share:.2f} %" for share in figure.accuracy[dataset]]
     measured = dict(zip(("measured patch labels", "measured pixels"), cells, strict=True))
     method = figure.method if figure else NOTHING
-    return {"row": row} | measured | {"published method": method} | _sourced(("patch labels", "pixels"), both, figure)
+    return (
+        {"row": row, "images": images}
+        | measured
+        | {"published method": method}
+        | _sourced(("patch labels", "pixels"), both, figure)
+    )
 
 
 def _sourced(titles: Sequence[str], cells: Sequence[str], figure: Any) -> dict[str, str]:
@@ -137,12 +163,14 @@ def _document(scores: Mapping[str, Any], first: Table, second: Table) -> str:
     )
     reason = scores["validation"].get("reason")
     validation = f"No threshold was chosen on validation: {reason}.\n\n" if reason else ""
+    missing = "".join(f"- {line}\n" for line in undefined_rows(scores))
+    missing = f"Without a score:\n\n{missing}\n" if missing else ""
     return (
         f"# {main_row(names(scores))} on {scores['dataset']}, {scores['split']} split\n\n"
         f"{scores['images']} spliced images; {scores['authentic_images']} authentic images left out of these means. "
         f"Intervals are bootstrap 95 % intervals over images.{border}\n\n"
         f"Headline: F1 and MCC {HEADLINE} (*best*); beside it {HALF}. {note}\n\n"
-        f"## Table 1: F1 and MCC\n\n{markdown(first)}\n"
+        f"{missing}## Table 1: F1 and MCC\n\n{markdown(first)}\n"
         f"## Table 2: patch labels and pixels rightly predicted at 0.5\n\n{markdown(second)}\n"
         f"## Authentic images\n\n{markdown(_detection(scores))}\n"
         f"## Every convention\n\n{validation}{_grid(scores)}"
@@ -158,6 +186,7 @@ def _detection(scores: Mapping[str, Any]) -> Table:
             "pixels of authentic images marked at 0.5": f"{found['false_positive_pixels']:.2%}",
             f"false alarms ({found['alarm']})": f"{found['false_alarms']:.2%}",
             "spliced images that raise it": f"{found['detections']:.2%}",
+            "images": f"{found['images']['spliced']} spliced, {found['images']['authentic']} authentic",
         }
         for name, row in zip(names(scores), scores["rows"], strict=True)
         if (found := row["detection"]) is not None
@@ -173,14 +202,17 @@ def _grid(scores: Mapping[str, Any]) -> str:
         except KeyError:
             continue
         title = f"{convention}" + " (headline)" * (convention == HEADLINE)
-        lines = [{"row": name} | _cells(entry) for name, entry in zip(names(scores), entries, strict=True)]
+        lines = [
+            {"row": name, "images": str(row["images"])} | _cells(entry)
+            for name, row, entry in zip(names(scores), scores["rows"], entries, strict=True)
+        ]
         parts.append(f"### {title[0].upper()}{title[1:]}\n\n{markdown(lines)}")
     return "\n".join(parts)
 
 
 def _cells(entry: Mapping[str, Any]) -> dict[str, str]:
     return {
-        title: with_interval(entry, score) if entry[score] is not None else NOTHING
+        title: with_interval(entry, score)
         for title, score in (("F1", "f1"), ("MCC", "mcc"), ("IoU", "iou"), ("AUC", "auc"))
     }
 

@@ -22,7 +22,7 @@ def _scored(images: Sequence[Pair], validation: Sequence[Pair] = ()) -> RowScore
         chosen_on.add(survey(*pair)[1])
     shared = shared_steps(sums, chosen_on if validation else None)
     counts = np.stack([counts_at_steps(*pair, distinct_steps(shared)) for pair in images])
-    return RowScores([survey(*pair)[0] for pair in images], sums, shared, counts)
+    return RowScores([survey(*pair)[0] for pair in images], sums, shared, counts, list(map(str, range(len(images)))))
 
 
 @pytest.fixture(scope="session")
@@ -57,6 +57,8 @@ def made_up() -> Callable[..., dict[str, Any]]:
                     "patch_accuracy": {"classification": 0.75, "segmentation": 0.5} if crf == "none" else None,
                     "seconds_per_image": 0.25,
                     "detection": None,
+                    "images": 3,
+                    "undefined": {},
                 }
                 for (method, crf), row in rows.items()
             ],

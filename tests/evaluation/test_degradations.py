@@ -2,9 +2,15 @@ import numpy as np
 import pytest
 
 from splice_jax.errors import UserError
-from splice_jax.evaluation.degradations import degrade, parse, resize_map
+from splice_jax.evaluation import degradations
+from splice_jax.evaluation.degradations import Degradation, parse
+from splice_jax.images import read_image
 
 IMAGE = np.random.default_rng(0).integers(60, 190, (40, 50, 3), dtype=np.uint8)
+
+
+def degrade(image: np.ndarray, degradation: Degradation, seed: int = 0) -> np.ndarray:
+    return degradations.degrade(image, degradation, seed=seed).image
 
 
 @pytest.mark.parametrize(
@@ -53,7 +59,9 @@ def test_blur_smooths_jpeg_coarsens_and_resize_shrinks() -> None:
     assert degrade(IMAGE, half).shape == (20, 25, 3)
 
 
-def test_a_map_comes_back_to_the_size_of_the_mask() -> None:
-    map_ = np.full((20, 25), 0.3, np.float32)
-    np.testing.assert_allclose(resize_map(map_, (40, 50)), np.full((40, 50), 0.3), atol=1e-6)
-    assert resize_map(map_, (20, 25)) is map_
+def test_only_a_jpeg_has_a_file_and_its_pixels_are_what_is_seen() -> None:
+    jpeg, noise = parse("jpeg:70;noise:4")
+    seen = degradations.degrade(IMAGE, jpeg)
+    assert seen.encoded.startswith(b"\xff\xd8")
+    np.testing.assert_array_equal(read_image(seen.encoded), seen.image)
+    assert degradations.degrade(IMAGE, noise).encoded == b""
