@@ -7,6 +7,10 @@ The run's own configuration is read from the workdir; fields given here change i
 the rows, `--config.degradations="jpeg:90,70;blur:1"` for scores under compression and blur, or
 `--config.crf.iterations=10`. `--config.rescore` scores the cached maps again, without a network. Results go to
 WORKDIR/evaluation/DATASET-SPLIT.
+
+    python evaluate.py --config=configs/rivals.py --workdir=runs/rivals [--config.FIELD=VALUE ...]
+
+scores rows that need no run; the workdir is a folder for the results and becomes no run.
 """
 
 import sys
@@ -14,8 +18,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from absl import app, flags, logging
+from ml_collections import ConfigDict
 
-from splice_jax import configuration, errors
+from splice_jax import configuration, errors, runtime
 from splice_jax.errors import UserError
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "folder of the run, as given to train.py")
@@ -24,8 +29,6 @@ _WORKDIR = flags.DEFINE_string("workdir", None, "folder of the run, as given to 
 def main() -> None:
     """Parses the flags, absl's own among them, and evaluates."""
     file, overrides, rest = configuration.split_flags(sys.argv[1:])
-    if file is not None:
-        raise UserError("--config: the run's own config.json is used; change fields by --config.FIELD=VALUE")
 
     def evaluate(argv: Sequence[str]) -> None:
         if argv[1:]:
@@ -35,12 +38,23 @@ def main() -> None:
         if not flags.FLAGS["verbosity"].present:
             logging.set_verbosity(logging.WARNING)  # Orbax and TFDS tell of every file.
         workdir = Path(_WORKDIR.value)
-        config = configuration.apply_overrides(configuration.load_run_config(workdir), overrides)
+        config = configuration.apply_overrides(_config(workdir, file), overrides)
+        if not config.rescore:
+            runtime.set_up(config.cpu_devices)
         from splice_jax.evaluation import runner  # Only now, so that mistakes are told before JAX and TFDS are loaded.
 
         runner.evaluate(config, workdir)
 
     app.run(evaluate, argv=[sys.argv[0], *rest], flags_parser=_parse)
+
+
+def _config(workdir: Path, file: str | None) -> ConfigDict:
+    """Of the run, or of the file where the workdir is none."""
+    if file is None:
+        return configuration.load_run_config(workdir)
+    if (workdir / configuration.FILE_NAME).exists():
+        raise UserError("--config: the run's own config.json is used; change fields by --config.FIELD=VALUE")
+    return configuration.read_config_file(file)
 
 
 def _parse(argv: Sequence[str]) -> list[str]:

@@ -5,14 +5,13 @@
 The same command goes on where the run was stopped. `configs/default.py` says what every field means.
 """
 
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from absl import app, flags, logging
 
-from splice_jax import allocator, configuration, errors
+from splice_jax import configuration, errors, runtime
 from splice_jax.errors import UserError
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "folder of the run, made where missing")
@@ -28,12 +27,8 @@ def main() -> None:
         if not _WORKDIR.value:
             raise UserError("--workdir: say where the run belongs, for example --workdir=runs/columbia")
         logging.set_verbosity(logging.WARNING)  # Orbax and TFDS tell of every file.
-        allocator.keep_memory()
-        import jax  # Only now, so that mistakes are told before JAX and TFDS are loaded.
-
-        # Small convolutions and products use one core each: a device per core uses them all.
-        jax.config.update("jax_num_cpu_devices", config.cpu_devices or os.cpu_count() or 1)
-        from splice_jax.training import loop
+        runtime.set_up(config.cpu_devices)
+        from splice_jax.training import loop  # Only now, so that mistakes are told before JAX and TFDS are loaded.
 
         loop.train(config, Path(_WORKDIR.value))
 

@@ -1,58 +1,60 @@
-"""Patches per second in training and seconds per image in localization, on random input."""
+"""Jobs to be timed, on random input: gradient step, localizer, loader, a large product, parts of the network."""
 
 import statistics
 import time
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
 from splice_jax.data.loader import Batch, batches
 from splice_jax.data.patch_table import PatchTable
 from splice_jax.localizers import Localizer
-from splice_jax.localizers.runs import localizer_from_config, network_from_config
+from splice_jax.localizers.runs import localizer_from_config
+from splice_jax.localizers.semi_global import FAMILY, backbone_features, loss
+from splice_jax.models.local_network import LocalNetwork, MaskHead
 from splice_jax.models.semi_global import initial_variables
 from splice_jax.patches import PATCH_SIZE, labels
-from splice_jax.training.loop import backbone_features
 from splice_jax.training.optimizer import make_optimizer, step_schedule
 from splice_jax.training.step import ParallelStep, Recipe, initial_state
 
+FORWARD_GFLOP = 0.23
+"""Of a patch, with a hidden size of 256 and three layers, without the image's half."""
 
-def training_rate(config: ConfigDict, repeats: int) -> float:
-    """Patches per second of a training step, data loading left out: the median of `repeats` compiled ones."""
-    network = network_from_config(config)
+TRAINING_GFLOP = 0.7
+
+
+def training_step(config: ConfigDict) -> Callable[[], object]:
+    """A gradient step on one batch, from host memory; it is compiled by the first call."""
+    network = FAMILY.network(config)
     optimizer = make_optimizer(step_schedule(config.learning_rate, (), 1.0, 0), clip_norm=config.clip_norm)
-    step = ParallelStep(Recipe(network, optimizer, config.loss, config.augment))
+    step = ParallelStep(Recipe(loss(network, config.loss, augment=config.augment), optimizer))
     variables = initial_variables(network, jax.random.key(0))
     table = random_table(config)
-    batch = first_batch(config, table, backbone_features(network, variables, table, config))
+    batch = first_batch(config, table, backbone_features(network, variables, table))
     states = [step.replicate(initial_state(variables, optimizer, 0))]
 
     def train() -> None:
         states[0], _ = jax.block_until_ready(step(states[0], batch))
 
-    train()
-    return config.batch_size / median_seconds(train, repeats)
-
-
-def localization_seconds(localizer: Localizer, height: int, width: int, repeats: int) -> float:
-    """Seconds from an image in memory to its map, the median of `repeats`, by a localizer that has run before."""
-    image = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
-    return median_seconds(lambda: localizer(image), repeats)
+    return train
 
 
 def random_localizer(config: ConfigDict) -> Localizer:
     """The network as it is before training, compiled: that serves images of all sizes."""
-    network = network_from_config(config)
+    network = FAMILY.network(config)
     localizer = localizer_from_config(config, network, initial_variables(network, jax.random.key(0)))
     localizer(np.zeros((PATCH_SIZE, PATCH_SIZE, 3), np.uint8))
     return localizer
 
 
-def random_table(config: ConfigDict) -> PatchTable:
-    """A table of noise that fills one batch."""
-    random, count = np.random.default_rng(0), config.batch_size
+def random_table(config: ConfigDict, patches: int = 0) -> PatchTable:
+    """A table of noise, of as many patches as fill one batch where `patches` is 0."""
+    random, count = np.random.default_rng(0), patches or config.batch_size
     masks = random.integers(0, 2, (count, PATCH_SIZE, PATCH_SIZE), np.uint8)
     images = count // config.patches_per_image
     return PatchTable(
@@ -65,10 +67,88 @@ def random_table(config: ConfigDict) -> PatchTable:
     )
 
 
+def sparse_table(folder: Path, patches: int, patches_per_image: int) -> PatchTable:
+    """A memory-mapped table of zeros of any size, that takes no room on disk."""
+    images = patches // patches_per_image
+
+    def column(name: str, *shape: int) -> Any:
+        return np.lib.format.open_memmap(folder / f"{name}.npy", "w+", np.uint8, shape)
+
+    return PatchTable(
+        patches=column("patches", patches, PATCH_SIZE, PATCH_SIZE, 3),
+        masks=column("masks", patches, PATCH_SIZE**2 // 8),
+        labels=np.zeros(patches, np.uint8),
+        image_of_patch=np.repeat(np.arange(images, dtype=np.int32), patches_per_image),
+        thumbnails=column("thumbnails", images, 224, 224, 3),
+        residual_levels=np.full(images, 0.01, np.float32),
+    )
+
+
+def loading_rate(config: ConfigDict, table: PatchTable, count: int) -> float:
+    """Patches per second of the loader alone, over `count` batches after the first eight, which fill its buffer."""
+    sizes = {"batch_size": config.batch_size, "patches_per_image": config.patches_per_image}
+    stream = batches(table, np.zeros((len(table.thumbnails), 512), np.float32), num_epochs=None, seed=0, **sizes)[1]
+    for _ in range(8):
+        next(stream)
+    start = time.perf_counter()
+    for _ in range(count):
+        next(stream)
+    return count * config.batch_size / (time.perf_counter() - start)
+
+
 def first_batch(config: ConfigDict, table: PatchTable, features: np.ndarray) -> Batch:
     """What training would be fed with."""
     sizes = {"batch_size": config.batch_size, "patches_per_image": config.patches_per_image}
     return next(batches(table, features, num_epochs=1, seed=0, **sizes)[1])
+
+
+def product_rate(size: int = 4096, repeats: int = 3) -> float:
+    """GFLOP/s of a large float32 matrix product, a share of its rows on each device: the machine's arithmetic limit."""
+    mesh = jax.make_mesh((jax.local_device_count(),), ("rows",))
+    rows = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("rows"))
+    whole = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
+    left = jax.device_put(np.ones((size, size), np.float32), rows)
+    right = jax.device_put(np.ones((size, size), np.float32), whole)
+    product = jax.jit(jnp.matmul, out_shardings=rows)
+    jax.block_until_ready(product(left, right))
+    return 2e-9 * size**3 / median_seconds(lambda: jax.block_until_ready(product(left, right)), repeats)
+
+
+def parts(config: ConfigDict, repeats: int) -> dict[str, tuple[float, float]]:
+    """Milliseconds per patch, forward and with gradients, of the local network and the mask head on one device."""
+    count, key = config.batch_size, jax.random.key(0)
+    network = FAMILY.network(config)
+    local = LocalNetwork(network.hidden_size, network.num_layers, compute_dtype=network.compute_dtype)
+    head = MaskHead()
+    patches = np.random.default_rng(0).integers(0, 256, (count, PATCH_SIZE, PATCH_SIZE, 3), np.uint8)
+    sequence = np.random.default_rng(0).standard_normal((64, count, network.hidden_size)).astype(np.float32)
+
+    def outputs(module: Any, variables: Any, values: Any) -> jax.Array:
+        found = module.apply(variables, values)
+        return found if isinstance(found, jax.Array) else found.sequence
+
+    found = {}
+    for name, module, values in (("convolutions and LSTM", local, patches), ("mask head", head, sequence)):
+        variables = jax.jit(module.init)(key, values)
+        argument = (0, 1) if module is head else 0
+        forward = jax.jit(lambda v, x, m=module: outputs(m, v, x))
+        gradient = jax.jit(jax.grad(lambda v, x, m=module: outputs(m, v, x).sum(), argument))
+        found[name] = tuple(
+            1e3 / count * median_seconds(lambda f=f, v=variables, x=values: jax.block_until_ready(f(v, x)), repeats)
+            for f in (_warm(forward, variables, values), _warm(gradient, variables, values))
+        )
+    return found
+
+
+def _warm(function: Callable[..., Any], *arguments: Any) -> Callable[..., Any]:
+    jax.block_until_ready(function(*arguments))
+    return function
+
+
+def localization_seconds(localizer: Localizer, height: int, width: int, repeats: int) -> float:
+    """Seconds from an image in memory to its map, the median of `repeats`, by a localizer that has run before."""
+    image = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+    return median_seconds(lambda: localizer(image), repeats)
 
 
 def median_seconds(call: Callable[[], object], repeats: int) -> float:

@@ -1,51 +1,219 @@
-"""Prints the benchmarks as a table and as one line of JSON.
+"""Prints what the machine at hand can do, and writes it as JSON where `--output=FILE` says so.
 
-Patches per second (p/s) of the training step and seconds per image of localization, for the networks at the size of
-`configs/default.py`, without and with each global network.
+    python -m benchmarks [--arch=res_sgn] [--rounds=5] [--large] [--output=FILE]
+
+Training (a gradient step on 64 patches, 8 of an image, from host memory) and localization (an image in memory to its
+map), at the paper's size on random input. Where PyTorch is installed (the extra `[torch]`), beside
+`benchmarks/pytorch_baseline.py`: (a) as published, the global network run for every patch, and (b) as a careful user
+would rewrite it, once per image. All take turns on the whole machine; a ratio is the median over rounds of the ratios
+within a round, with the lowest and the highest. The baseline drops what does not fill a patch; ours scores every pixel.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import platform
+import statistics
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
 
-import jax
+from benchmarks import contestants
+from benchmarks.contestants import BATCH, OURS, PATCHES_PER_IMAGE, REFERENCES, Contestant
+from splice_jax.files import replacing
 
-from configs.default import get_config
+SIZES = {"0.4": (568, 757), "3": (1536, 2048), "12": (3000, 4000)}
+"""Megapixels: height and width."""
 
-NETWORKS = {"sgn, resnet18": ("sgn", "resnet18"), "sgn, cnn": ("sgn", "cnn"), "bappy": ("bappy", "none")}
-SIZES = {"0.4 megapixels": (568, 757), "12 megapixels": (3000, 4000)}
+LARGE = {"48": (6000, 8000), "100": (10000, 10000)}
+TABLES = (1_000, 30_000, 500_000)
+BATCHES = (64, 256, 1024)
+"""On an accelerator, where larger batches pay."""
 
 
 def main() -> None:
-    """Measures every network."""
+    """Measures one thing after the other."""
     flags = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    flags.add_argument("--repeats", type=int, default=5, metavar="N", help="timed runs of each; the median counts")
-    repeats = flags.parse_args().repeats
-    jax.config.update("jax_num_cpu_devices", os.cpu_count() or 1)  # As train.py does.
-    machine = {"device": jax.devices()[0].device_kind, "devices": jax.local_device_count(), "cores": os.cpu_count()}
-    machine |= {"jax": jax.__version__, "python": platform.python_version()}
-    print(", ".join(f"{name} {value}" for name, value in machine.items()))
-    print(f"{'':15}{'training':>16}" + "".join(f"{size:>18}" for size in SIZES), flush=True)
-    rows = [measure(name, repeats) for name in NETWORKS]
-    print(json.dumps({"machine": machine, "rows": rows}))
+    flags.add_argument("--arch", choices=("res_sgn", "sgn", "jcs"), default="res_sgn", help="(default res_sgn)")
+    flags.add_argument("--rounds", type=int, default=5, metavar="N", help="turns of everyone (default 5)")
+    flags.add_argument("--large", action="store_true", help="localize up to 100 megapixels")
+    flags.add_argument("--output", type=Path, metavar="FILE", help="write all figures as JSON as well")
+    given = flags.parse_args()
+    found: dict[str, Any] = {"machine": alone(_machine)}
+    print(", ".join(f"{name} {value}" for name, value in found["machine"].items()), flush=True)
+    if not contestants.have_torch():
+        print("PyTorch is not installed (make torch): nothing to compare with")
+    rate = found["machine"]["GFLOP/s, float32 product"]
+    for batch in BATCHES if found["machine"]["platform"] != "cpu" else (BATCH,):
+        title = f"training, patches/s, batch {batch}"
+        found[title] = compare(title, given.rounds, rate, batch, "train", given.arch, batch)
+    for megapixels, size in SIZES.items() | LARGE.items() if given.large else SIZES.items():
+        title = f"localization, images/s, {megapixels} megapixels"
+        rounds = given.rounds if megapixels == "0.4" else 1
+        found[title] = compare(
+            title, rounds, 0.0, 1, "localize", given.arch, *size, only_ours=megapixels in ("12", *LARGE)
+        )
+    found["parts"] = alone(_parts, given.rounds)
+    found["loader, patches/s, by patches in the table"] = alone(_loader)
+    found["CRF, s/image"] = alone(_crf)
+    with tempfile.TemporaryDirectory() as folder:
+        found["commands"] = alone(_commands, Path(folder))
+    for title in ("parts", "loader, patches/s, by patches in the table", "CRF, s/image", "commands"):
+        print(f"\n{title}")
+        for name, value in found[title].items():
+            print(f"  {name:52}{_text(value):>14}")
+    if given.output:
+        with replacing(given.output) as beside:
+            beside.write_text(json.dumps(found, indent=2) + "\n")
 
 
-def measure(name: str, repeats: int) -> dict[str, object]:
-    """One row, printed as it is found."""
-    from benchmarks.speed import localization_seconds, random_localizer, training_rate
+def alone(function: Any, *arguments: Any) -> Any:
+    """A call in a process of its own, so that JAX is not started in this one."""
+    import multiprocessing
+
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(function, arguments)
+
+
+def compare(
+    title: str, rounds: int, product_rate: float, count: int, *job: Any, only_ours: bool = False
+) -> dict[str, dict[str, Any]]:
+    """Lets everyone do a job in turn, `rounds` times, and prints a table of rates and ratios.
+
+    Args:
+      title: of the table.
+      rounds: how often.
+      product_rate: the machine's GFLOP/s, for the share of it that training reaches; 0 for none.
+      count: what is done in one job, patches or images.
+      job: see `contestants.Contestant`.
+      only_ours: leave the references out.
+    """
+    print(f"\n{title}\n  {'':24}{'median':>9}{'lowest':>9}{'highest':>9}  {'MB':>6}  ratios", flush=True)
+    with _started([name for name in contestants.names() if not only_ours or name not in REFERENCES], job) as everyone:
+        seconds: dict[str, list[float]] = {each.name: [] for each in everyone}
+        for _ in range(rounds):
+            for each in everyone:
+                seconds[each.name].append(each.seconds())
+        memory = {each.name: each.megabytes() for each in everyone}
+    found = {}
+    for name, of_name in seconds.items():
+        rates = sorted(count / value for value in of_name)
+        ratios = {
+            letter: _ratio(seconds[reference], of_name)
+            for reference, letter in REFERENCES.items()
+            if reference in seconds and name not in REFERENCES
+        }
+        found[name] = {"rates": rates, "megabytes": memory[name], "ratios": ratios}
+        words = [f"{low:.1f}-{middle:.1f}-{high:.1f} x ({letter})" for letter, (low, middle, high) in ratios.items()]
+        if product_rate and name.startswith(OURS):
+            found[name]["share"] = statistics.median(rates) * _gflop() / product_rate
+            words.append(f"{found[name]['share']:.0%} of the product's rate")
+        middle = statistics.median(rates)
+        print(
+            f"  {name:24}{middle:9.2f}{rates[0]:9.2f}{rates[-1]:9.2f}  {memory[name]:6.0f}  {', '.join(words)}",
+            flush=True,
+        )
+    return found
+
+
+@contextlib.contextmanager
+def _started(names: Sequence[str], job: Sequence[Any]) -> Iterator[list[Contestant]]:
+    """One after the other, so that no one is warmed up beside another."""
+    with contextlib.ExitStack() as stack:
+        everyone = []
+        for name in names:
+            everyone.append(stack.enter_context(Contestant(name, *job)))
+            everyone[-1].ready()
+        yield everyone
+
+
+def _ratio(reference: Sequence[float], ours: Sequence[float]) -> tuple[float, float, float]:
+    """Lowest, median and highest, round by round."""
+    ratios = sorted(theirs / own for theirs, own in zip(reference, ours, strict=True))
+    return ratios[0], statistics.median(ratios), ratios[-1]
+
+
+def _gflop() -> float:
+    from benchmarks.speed import TRAINING_GFLOP
+
+    return TRAINING_GFLOP
+
+
+def _machine() -> dict[str, Any]:
+    import jax
+
+    from benchmarks.speed import product_rate
+    from splice_jax import runtime
+
+    runtime.set_up()
+    return {
+        "platform": jax.default_backend(),
+        "device": jax.devices()[0].device_kind,
+        "devices": jax.local_device_count(),
+        "cores": os.cpu_count(),
+        "GFLOP/s, float32 product": round(product_rate()),
+        "jax": jax.__version__,
+        "python": platform.python_version(),
+    }
+
+
+def _parts(repeats: int) -> dict[str, float]:
+    from benchmarks.speed import parts
+    from configs.default import get_config
+    from splice_jax import runtime
+
+    runtime.set_up()
+    found = {}
+    for dtype in ("float32", "bfloat16"):
+        config = get_config()
+        config.compute_dtype = dtype
+        for name, (forward, gradient) in parts(config, repeats).items():
+            found[f"{name}, {dtype}, ms/patch on one device, forward"] = forward
+            found[f"{name}, {dtype}, ms/patch on one device, gradient"] = gradient
+    return found
+
+
+def _loader() -> dict[str, float]:
+    from benchmarks.speed import loading_rate, sparse_table
+    from configs.default import get_config
 
     config = get_config()
-    config.method, config.global_network = NETWORKS[name]
-    rate = training_rate(config, repeats)
-    print(f"{name:15}{rate:>12.0f} p/s", end="", flush=True)
-    localizer, seconds = random_localizer(config), {}
-    for label, size in SIZES.items():
-        seconds[label] = localization_seconds(localizer, *size, repeats if size[0] < 1000 else 1)
-        print(f"{seconds[label]:>12.2f} s/img", end="", flush=True)
-    print()
-    return {"network": name, "training_patches_per_second": rate, "localization_seconds": seconds}
+    config.batch_size, config.patches_per_image = BATCH, PATCHES_PER_IMAGE
+    found = {}
+    for patches in TABLES:
+        with tempfile.TemporaryDirectory() as folder:
+            found[str(patches)] = loading_rate(config, sparse_table(Path(folder), patches, PATCHES_PER_IMAGE), 200)
+    return found
 
 
-if __name__ == "__main__":
-    main()
+def _crf() -> dict[str, float]:
+    import importlib.util
+
+    import numpy as np
+
+    from benchmarks.speed import median_seconds
+    from splice_jax import crf
+
+    if importlib.util.find_spec("pydensecrf") is None:
+        return {}
+    random, found = np.random.default_rng(0), {}
+    for megapixels in ("0.4", "3"):
+        height, width = SIZES[megapixels]
+        image = contestants.noise(height, width)
+        probability = random.random((height, width), np.float32)
+        found[f"{megapixels} megapixels"] = median_seconds(
+            lambda i=image, p=probability: crf.refine("pydensecrf", i, p, crf.CrfParameters()), 3
+        )
+    return found
+
+
+def _commands(folder: Path) -> dict[str, float]:
+    from benchmarks.commands import evaluation
+
+    return evaluation(folder)
+
+
+def _text(value: float) -> str:
+    return f"{value:.3g}" if value < 100 else f"{value:,.0f}"

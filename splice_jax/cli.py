@@ -9,9 +9,12 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from splice_jax import __version__, errors
+
+if TYPE_CHECKING:
+    from splice_jax.localizers import Localizer
 
 Commands = Any  # What `add_subparsers` returns; argparse keeps its type to itself.
 
@@ -19,9 +22,17 @@ Commands = Any  # What `add_subparsers` returns; argparse keeps its type to itse
 class Parser(argparse.ArgumentParser):
     """Reports a wrong command line in one line, as every other mistake is."""
 
+    more: Callable[[], str] | None = None
+    """What stands below the help; it is looked up when help is asked for and not before."""
+
     def error(self, message: str) -> NoReturn:
         """Raises `UserError` where argparse would print the usage and exit."""
         raise errors.UserError(f"{message}; see {self.prog} --help")
+
+    def format_help(self) -> str:
+        """The help, with `more` below."""
+        self.epilog = self.more() if self.more else None
+        return super().format_help()
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
@@ -48,22 +59,47 @@ def _add_localize(commands: Commands) -> None:
     text = "Localize splices in images: STEM.probability.png, STEM.mask.png and STEM.overlay.png of each."
     command = commands.add_parser("localize", help="find the splices in images", description=text)
     command.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="an image, or a folder of images")
-    command.add_argument("--workdir", type=Path, required=True, metavar="DIR", help="a trained run")
+    command.add_argument("--workdir", type=Path, metavar="DIR", help="a trained run")
+    command.add_argument("--method", metavar="NAME", help="a row that needs no run, or one of the run's rows")
     command.add_argument("--output", type=Path, required=True, metavar="DIR", help="where the results go")
     command.add_argument("--crf", type=_backend, default="none", metavar="NAME", help="none (default) or pydensecrf")
     command.add_argument("--raw", action="store_true", help="write STEM.npz as well, with the unrounded arrays")
+    command.more = _rows
     command.set_defaults(run=_localize)
 
 
+def _rows() -> str:
+    from splice_jax.localizers import names
+
+    return f"Rows that need no run: {', '.join(names())}. README.md in splice_jax/localizers says what each looks at."
+
+
 def _localize(arguments: argparse.Namespace) -> int:
-    import splice_jax
     from splice_jax.files import writable_folder
     from splice_jax.localization import find_images, localize_files
 
     images = find_images(arguments.images, arguments.output)
-    localizer = splice_jax.load(arguments.workdir, crf=arguments.crf)
+    localizer = _localizer(arguments.workdir, arguments.method, arguments.crf)
     output = writable_folder(arguments.output)
     return 2 if localize_files(images, output, localizer, raw=arguments.raw) else 0
+
+
+def _localizer(workdir: Path | None, method: str | None, crf: str) -> "Localizer":
+    import splice_jax
+
+    if workdir is not None:
+        from splice_jax import runtime
+
+        runtime.set_up()
+        return splice_jax.load(workdir, crf=crf, row=method or "")
+    if method is None:
+        raise errors.UserError("--workdir, --method: give a trained run, or a row that needs none; see --help")
+    localizer = splice_jax.localizer(method)
+    if crf == "none":
+        return localizer
+    from splice_jax.localizers.refined import Refined
+
+    return Refined(localizer, crf)
 
 
 def _add_compose(commands: Commands) -> None:

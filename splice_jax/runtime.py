@@ -1,9 +1,47 @@
-"""Keeps the C library from handing memory back between steps."""
+"""What an entry point sets before the first computation: devices, compilation cache, memory."""
 
 import ctypes
+import hashlib
+import os
 import platform
+from pathlib import Path
 
 _TRIM_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -4, -8  # glibc's malloc.h
+
+
+def set_up(cpu_devices: int = 0) -> None:
+    """Makes JAX use all cores, and remember what it has compiled.
+
+    Small convolutions and products use one core each: a device per core uses them all.
+
+    Args:
+        cpu_devices: that the CPU is divided into; 0: one per core.
+    """
+    keep_memory()
+    import jax
+
+    jax.config.update("jax_num_cpu_devices", cpu_devices or os.cpu_count() or 1)
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+        jax.config.update("jax_compilation_cache_dir", str(compilation_cache()))
+
+
+def user_cache() -> Path:
+    """Where what can be made again is kept: $XDG_CACHE_HOME or ~/.cache, splice_jax."""
+    home = os.environ.get("XDG_CACHE_HOME")
+    return (Path(home) if home else Path.home() / ".cache") / "splice_jax"
+
+
+def compilation_cache() -> Path:
+    """The user's own folder of compiled programs, one per kind of processor: machines share homes."""
+    return user_cache() / "compiled" / hashlib.sha256(_processor().encode()).hexdigest()[:16]
+
+
+def _processor() -> str:
+    """What a compiled program depends on: the architecture, and where it can be had the instruction sets."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text(errors="replace").splitlines() if cpuinfo.exists() else []
+    known = (line for line in lines if line.startswith(("flags", "Features")))
+    return f"{platform.machine()} {platform.processor()} {next(known, '')}"
 
 
 def keep_memory() -> bool:

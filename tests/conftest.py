@@ -109,12 +109,12 @@ def entry(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -
     import jax
     from absl import flags
 
-    from splice_jax import allocator, errors
+    from splice_jax import errors, runtime
 
     update = jax.config.update
     handlers = logging.root.handlers[:]
     monkeypatch.setattr(jax.config, "update", lambda name, value: name == "jax_num_cpu_devices" or update(name, value))
-    monkeypatch.setattr(allocator, "keep_memory", lambda: None)
+    monkeypatch.setattr(runtime, "keep_memory", lambda: None)
 
     def call(name: str, *arguments: object) -> Outcome:
         spec = importlib.util.spec_from_file_location(name, Path(__file__).parents[1] / f"{name}.py")

@@ -12,6 +12,7 @@ from splice_jax import cli
 from splice_jax.crf import BACKENDS
 from splice_jax.errors import UserError
 from splice_jax.images import encode_png
+from splice_jax.localizers import names
 
 
 @pytest.fixture
@@ -26,8 +27,8 @@ def loaded(monkeypatch) -> list:
     """Calls of `splice_jax.load`, which gives the row `all_spliced`."""
     calls: list = []
 
-    def load(workdir, *, crf="none"):
-        calls.append((workdir, crf))
+    def load(workdir, *, crf="none", row=""):
+        calls.append((workdir, crf, row))
         return splice_jax.localizer("all_spliced")
 
     monkeypatch.setitem(vars(splice_jax), "load", load)
@@ -47,7 +48,7 @@ def test_localize_writes_results(capsys, tmp_path, photo, loaded):
     code, said, complaints = outcome(capsys, "localize", photo, "--workdir=run", "--output", output, "--crf=pydensecrf")
     assert (code, complaints) == (0, "")
     assert said.startswith(f"{photo}: 100.0% spliced")
-    assert loaded == [(Path("run"), "pydensecrf")]
+    assert loaded == [(Path("run"), "pydensecrf", "")]
     assert sorted(path.name for path in output.iterdir()) == [
         "photo.mask.png",
         "photo.overlay.png",
@@ -83,13 +84,37 @@ def test_localize_into_a_file_is_refused(capsys, photo, loaded):
 
 
 def test_a_run_that_cannot_be_loaded_leaves_nothing(capsys, monkeypatch, tmp_path, photo):
-    def load(workdir, *, crf):
+    def load(workdir, *, crf, row):
         raise UserError(f"{workdir}: no trained run")
 
     monkeypatch.setitem(vars(splice_jax), "load", load)
     code, _, complaints = outcome(capsys, "localize", photo, "--workdir=run", "--output", tmp_path / "out")
     assert (code, complaints) == (2, "error: run: no trained run\n")
     assert not (tmp_path / "out").exists()
+
+
+def test_localize_by_a_row_that_needs_no_run(capsys, tmp_path, photo):
+    code, said, complaints = outcome(capsys, "localize", photo, "--method=noi4", "--output", tmp_path / "out")
+    assert (code, complaints) == (0, "")
+    assert said.startswith(f"{photo}: 0.0% spliced")
+    pytest.importorskip("pydensecrf")
+    arguments = "--method=all_spliced", "--crf=pydensecrf", "--output", tmp_path / "crf"
+    code, said, complaints = outcome(capsys, "localize", photo, *arguments)
+    assert (code, complaints) == (0, "") and "% spliced" in said
+
+
+def test_a_row_that_is_undefined_for_an_image_says_why_and_ends_in_2(capsys, tmp_path, photo):
+    code, said, complaints = outcome(capsys, "localize", photo, "--method=cfa1", "--output", tmp_path / "out")
+    assert (code, said) == (2, "")
+    assert (
+        complaints == f"error: {photo}: row cfa1 needs a colour image; this one is grey, and no filter array made it\n"
+    )
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_a_run_may_hold_the_row(capsys, tmp_path, photo, loaded):
+    assert outcome(capsys, "localize", photo, "--workdir=run", "--method=mfcn", "--output", tmp_path / "out")[0] == 0
+    assert loaded == [(Path("run"), "none", "mfcn")]
 
 
 def test_compose_passes_everything_on(capsys, monkeypatch):
@@ -114,7 +139,15 @@ def test_compose_passes_everything_on(capsys, monkeypatch):
     [
         ([], "COMMAND; see splice-jax --help"),
         (["locate"], "invalid choice: 'locate'"),
-        (["localize"], "IMAGE, --workdir, --output; see splice-jax localize --help"),
+        (["localize"], "IMAGE, --output; see splice-jax localize --help"),
+        (["localize", ".", "--output=o"], "no images in this folder"),
+        (["localize", __file__, "--output=o"], "--workdir, --method: give a trained run, or a row that needs none"),
+        (["localize", __file__, "--output=o", "--method=noi"], "method 'noi' is not known: did you mean 'noi"),
+        (
+            ["localize", __file__, "--output=o", "--method=sgn"],
+            "method 'sgn' is a trained row: name its run, --workdir",
+        ),
+        (["localize", __file__, "--output=o", "--method=noi1", "--workdir=absent"], "absent: no such folder"),
         (["localize", "a.png", "--workdir=r", "--output=o", "--crf=magic"], "'magic' is none of none, pydensecrf"),
         (["localize", "a.png", "--workdir=r", "--output=o", "--workers=2"], "unrecognized arguments: --workers=2"),
         (["weights", "a.pth"], "required: --output; see splice-jax weights --help"),
@@ -163,7 +196,7 @@ def test_summarize_prints_writes_and_warns(capsys, monkeypatch, tmp_path):
 def test_help_names_every_crf_and_version_is_told(capsys):
     code, said, _ = outcome(capsys, "localize", "--help")
     assert code == 0
-    assert all(backend in said for backend in BACKENDS)
+    assert all(name in said for name in (*BACKENDS, *names()))
     assert outcome(capsys, "--version") == (0, f"splice-jax {splice_jax.__version__}\n", "")
 
 

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from configs import rivals
 from configs.default import get_config
+from splice_jax.localizers import names
 
 ROOT = Path(__file__).parents[1]
 
@@ -44,7 +46,7 @@ def workdir(tmp_path: Path) -> Path:
         (["--workdir=DIR", "--config.seed=x"], "--config.seed=x: expected a whole number"),
         (["--workdir=DIR", "--wrkdir=x"], "wrkdir"),
         (["--workdir=DIR", "extra"], "extra: not understood"),
-        (["--workdir=DIR", "--config.methods=sgm"], "no row is called 'sgm'; there are all_spliced, random, sgn"),
+        (["--workdir=DIR", "--config.methods=sgm"], "no row is called 'sgm'; there are "),
         (["--workdir=DIR", "--config.degradations=blur:x"], "config.degradations: blur:x is not a number"),
         (["--workdir=DIR", "--config.ignore_border=-1"], "config.ignore_border: -1 is less than 0 pixels"),
         (["--workdir=DIR", "--config.methods=sgn+crf"], "add --config.crf.backend=pydensecrf"),
@@ -85,6 +87,23 @@ def test_a_trained_run_is_scored_on_its_test_split(entry: Callable[..., Any], ti
     assert {path.name for path in (results / "maps" / "sgn").glob("*.png")} == {"0.png", "1.png"}
     assert scores["validation"] == {"split": "val", "images": 2}
     assert {path.name for path in (results / "validation" / "maps" / "sgn").glob("*.png")} == {"0.png", "1.png"}
+
+
+def test_rows_that_need_no_run_are_scored_without_one(entry: Callable[..., Any], splices: Path, tmp_path: Path) -> None:
+    workdir, file = tmp_path / "rivals", ROOT / "configs" / "rivals.py"
+    rows = "--config.methods=noi1,cfa1", "--config.dataset=folder", f"--config.data_dir={splices}"
+    done = entry("evaluate", f"--workdir={workdir}", f"--config={file}", *rows)
+    assert done.code == 0, done.err
+    scores = json.loads((workdir / "evaluation" / "folder-test" / "scores.json").read_text())
+    assert [row["method"] for row in scores["rows"]] == ["noi1", "cfa1", "all_spliced", "random"]
+    assert not (workdir / "config.json").exists()
+    done = entry("evaluate", f"--workdir={workdir}", f"--config={file}", *rows[1:], "--config.methods=sgn")
+    assert (done.code, done.err.count("\n")) == (2, 1)
+    assert f"{workdir}: holds no trained network yet" in done.err
+
+
+def test_every_row_that_needs_no_run_stands_in_the_rivals_configuration() -> None:
+    assert set(rivals.get_config().methods.split(",")) == set(names()) - {"all_spliced", "random"}
 
 
 def test_a_run_that_cannot_be_written_to(

@@ -7,7 +7,7 @@ import pytest
 
 from splice_jax.images import resize
 from splice_jax.localizers import patch_network
-from splice_jax.localizers.patch_network import CHUNK, PatchNetworkLocalizer
+from splice_jax.localizers.patch_network import PatchNetworkLocalizer
 from splice_jax.models.semi_global import SemiGlobalNetwork, initial_variables
 
 SIZES = {(1, 1): (1, 1), (63, 200): (1, 4), (64, 64): (1, 1), (150, 90): (3, 2)}
@@ -76,14 +76,14 @@ def test_probabilities_are_those_of_the_network_applied_to_patches_and_thumbnail
 
 def test_an_image_of_more_patches_than_a_chunk_is_the_sum_of_its_parts() -> None:
     row = localizer("none")
-    parts = [noise(64, 64 * (CHUNK - 1), seed=1), noise(64, 64 * 3, seed=2)]
+    parts = [noise(64, 64 * (row.chunk - 1), seed=1), noise(64, 64 * 3, seed=2)]
     whole = row(np.concatenate(parts, axis=1))
     found = [row(part) for part in parts]
     expected = np.concatenate([part.probability for part in found], axis=1)
     np.testing.assert_allclose(whole.probability, expected, rtol=1e-5)
     assert np.ptp(expected) > 0.01
     assert whole.label_probability is not None
-    assert whole.label_probability.shape == (1, CHUNK + 2)
+    assert whole.label_probability.shape == (1, row.chunk + 2)
 
 
 def test_only_a_global_network_sees_what_surrounds_a_patch() -> None:

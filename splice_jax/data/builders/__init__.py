@@ -1,7 +1,6 @@
 """Data sets by name, as TFDS builders: array_record files, read by random access, without TensorFlow."""
 
 import functools
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,12 +12,12 @@ from splice_jax.data.builders.manual import ManualBuilder
 from splice_jax.data.builders.nc2016 import Nc2016
 from splice_jax.data.builders.synthetic import Synthetic
 from splice_jax.errors import UserError
+from splice_jax.runtime import user_cache
 
 
 def cache() -> Path:
     """Where prepared sets live that have no data_dir of their own: $XDG_CACHE_HOME or ~/.cache, splice_jax/tfds."""
-    home = os.environ.get("XDG_CACHE_HOME")
-    return (Path(home) if home else Path.home() / ".cache") / "splice_jax" / "tfds"
+    return user_cache() / "tfds"
 
 
 def _synthetic(data_dir: str) -> SpliceBuilder:

@@ -1,0 +1,21 @@
+"""Every row that needs no trained run, for comparison; nothing is trained.
+
+    python evaluate.py --config=configs/rivals.py --workdir=runs/rivals --config.dataset=folder --config.data_dir=DIR
+
+What each looks at, what it needs and when it fails is in splice_jax/localizers/README.md. Beside a trained run they are
+scored by `--config.methods`.
+"""
+
+from ml_collections import ConfigDict
+
+from configs import default
+from splice_jax.localizers.base import HOMES
+
+
+def get_config() -> ConfigDict:
+    """Evaluation alone."""
+    config = default.get_config()
+    config.methods = ",".join(HOMES)
+    config.crf.backend = "none"
+    config.crf.neutral = "otsu"  # for `+crf`: these maps are on no scale of probabilities
+    return config
