@@ -207,10 +207,11 @@ def residual_level(image: UInt8[np.ndarray, "height width 3"]) -> np.float32:
     """How much of an image its 3x3 means do not explain: the median over pixels of the mean absolute difference.
 
     In units of 255, at least `LEAST_RESIDUAL`. Of a large image about `RESIDUAL_SAMPLES` pixels are looked at, in a
-    regular grid.
+    regular grid of odd steps: even ones would see one site of a camera's colour filter array, and that differs from the
+    others.
     """
     height, width = image.shape[:2]
-    step = max(1, round((height * width / RESIDUAL_SAMPLES) ** 0.5))
+    step = 1 + 2 * max(0, round(((height * width / RESIDUAL_SAMPLES) ** 0.5 - 1) / 2))
     padded = np.pad(image, ((1, 1), (1, 1), (0, 0)), mode="edge")
     shifted = [padded[y : y + height : step, x : x + width : step] for y in range(3) for x in range(3)]
     mean = np.sum(shifted, axis=0, dtype=np.uint16) / np.float32(9)

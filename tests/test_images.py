@@ -292,6 +292,13 @@ def test_the_residual_level_of_a_large_image_is_estimated_and_of_a_flat_one_is_n
     assert residual_level(np.full((80, 90, 3), 200, np.uint8)) == np.float32(0.001)
 
 
+def test_the_residual_level_of_a_large_image_does_not_depend_on_the_phase_of_its_colour_filter_array() -> None:
+    image = np.full((1100, 1300, 3), 128, np.uint8)
+    image[::2, ::2] = np.random.default_rng(0).integers(100, 156, (550, 650, 3))
+    levels = [residual_level(image[row:, column:]) for row in (0, 1) for column in (0, 1)]
+    assert max(levels) < 1.02 * min(levels)
+
+
 def test_a_map_is_resized_bilinearly_and_stays_one():
     map_ = np.array([[0, 1]], np.float32).repeat(2, axis=0)
     assert resize_map(map_, (2, 2)) is map_
