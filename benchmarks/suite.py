@@ -16,12 +16,12 @@ import os
 import platform
 import statistics
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmarks import contestants
-from benchmarks.contestants import BATCH, OURS, PATCHES_PER_IMAGE, REFERENCES, Contestant
+from benchmarks.contestants import BATCH, OURS, PATCHES_PER_IMAGE, PUBLISHED, REFERENCES, Contestant
 from splice_jax.files import replacing
 
 SIZES = {"0.4": (568, 757), "3": (1536, 2048), "12": (3000, 4000)}
@@ -49,12 +49,11 @@ def main() -> None:
     for batch in BATCHES if found["machine"]["platform"] != "cpu" else (BATCH,):
         title = f"training, patches/s, batch {batch}"
         found[title] = compare(title, given.rounds, rate, batch, "train", given.arch, batch)
-    for megapixels, size in SIZES.items() | LARGE.items() if given.large else SIZES.items():
-        title = f"localization, images/s, {megapixels} megapixels"
-        rounds = given.rounds if megapixels == "0.4" else 1
-        found[title] = compare(
-            title, rounds, 0.0, 1, "localize", given.arch, *size, only_ours=megapixels in ("12", *LARGE)
-        )
+    for megapixels, size in (SIZES | LARGE if given.large else SIZES).items():
+        title, small = f"localization, images/s, {megapixels} megapixels", megapixels == "0.4"
+        without = [] if small else [PUBLISHED] if megapixels == "3" else REFERENCES
+        rounds = given.rounds if small else 1
+        found[title] = compare(title, rounds, 0.0, 1, "localize", given.arch, *size, without=without)
     found["parts"] = alone(_parts, given.rounds)
     found["loader, patches/s, by patches in the table"] = alone(_loader)
     found["CRF, s/image"] = alone(_crf)
@@ -78,7 +77,7 @@ def alone(function: Any, *arguments: Any) -> Any:
 
 
 def compare(
-    title: str, rounds: int, product_rate: float, count: int, *job: Any, only_ours: bool = False
+    title: str, rounds: int, product_rate: float, count: int, *job: Any, without: Collection[str] = ()
 ) -> dict[str, dict[str, Any]]:
     """Lets everyone do a job in turn, `rounds` times, and prints a table of rates and ratios.
 
@@ -88,10 +87,10 @@ def compare(
       product_rate: the machine's GFLOP/s, for the share of it that training reaches; 0 for none.
       count: what is done in one job, patches or images.
       job: see `contestants.Contestant`.
-      only_ours: leave the references out.
+      without: who is left out, because it would take minutes.
     """
     print(f"\n{title}\n  {'':24}{'median':>9}{'lowest':>9}{'highest':>9}  {'MB':>6}  ratios", flush=True)
-    with _started([name for name in contestants.names() if not only_ours or name not in REFERENCES], job) as everyone:
+    with _started([name for name in contestants.names() if name not in without], job) as everyone:
         seconds: dict[str, list[float]] = {each.name: [] for each in everyone}
         for _ in range(rounds):
             for each in everyone:

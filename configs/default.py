@@ -24,7 +24,7 @@ def get_config() -> ConfigDict:
     config.augment = True  # random flips and transpositions of patches
 
     # Network
-    config.method = "sgn"  # sgn, bappy (the local network alone)
+    config.method = "sgn"  # sgn, bappy (the local network alone), sfcn, mfcn, mfcn_edge, camera_response
     config.hidden_size = 256  # of the LSTM: 256 (the paper), 64
     config.num_layers = 3  # of the LSTM
     config.input_normalization = "residual"  # relative, residual, patch, imagenet, unit (the baseline)
@@ -37,6 +37,10 @@ def get_config() -> ConfigDict:
     config.resnet_batch_norm = "frozen"  # frozen, training (the baseline: batch statistics, running averages drift)
     config.initialization = "looks_linear"  # of everything that is trained: looks_linear, baseline
     config.compute_dtype = "float32"  # of the LSTM's products: float32, bfloat16; sums and parameters are float32
+    config.width = 1.0  # of sfcn, mfcn, mfcn_edge: their channels in those of VGG-16
+    config.trunk_weights = ""  # of VGG-16 with BatchNorm, for width 1: a .npz of Flax variables; empty: from scratch
+    config.trunk_normalization = "imagenet"  # imagenet (what those weights expect), vgg_mean (the MFCN paper's)
+    config.crop_size = 224  # of sfcn, mfcn, mfcn_edge: pixels along a side of what they are trained on
 
     # Loss: classification + beta * segmentation + smooth * |mean mask - label|
     config.loss = ConfigDict()
@@ -47,10 +51,12 @@ def get_config() -> ConfigDict:
 
     # Optimization
     config.seed = 0
-    config.batch_size = 64  # patches, over all devices
+    config.batch_size = 64  # patches, crops or edges, over all devices
     config.num_epochs = 60
     config.num_steps = 0  # where it is not 0, it counts and num_epochs does not
     config.learning_rate = 1e-3
+    config.optimizer = "adam"  # adam, sgd (momentum 0.9)
+    config.weight_decay = 0.0  # of kernels, added to their gradients
     config.schedule = "step"  # step, cosine (to zero)
     config.drop_epochs = (20, 40)  # of step
     config.drop_factor = 0.1

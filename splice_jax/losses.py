@@ -1,10 +1,11 @@
-"""The three-term loss of the Semi-Global Network: Φ = Φ_classification + β Φ_segmentation + λ Φ_smooth."""
+"""What is minimized: cross entropies, alone and in Φ = Φ_classification + β Φ_segmentation + λ Φ_smooth."""
 
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+import numpy as np
+from jaxtyping import Array, Float, Float32, Int
 
 LOG_FLOOR = -100.0  # log-probabilities are cut here, as in PyTorch's BCELoss, so that a probability of 0 stays finite
 NORMALIZATIONS = ("count", "weight")
@@ -89,3 +90,23 @@ def semi_global_loss(
     smooth_term = smoothness(mask_log_probability, label_log_probability)
     total = classification + beta * segmentation + smooth * smooth_term
     return LossTerms(total, classification, segmentation, smooth_term)
+
+
+def median_frequency_weights(counts: Int[np.ndarray, "images classes"]) -> Float32[np.ndarray, " classes"]:
+    """Class weights under which rare classes count as much as frequent ones (Eigen & Fergus, ICCV 2015).
+
+    A class's frequency is its share of the pixels of those images in which it occurs; its weight is the median of all
+    frequencies over its own. A class that occurs nowhere has the weight 1.
+
+    Args:
+        counts: pixels of each class in each image.
+
+    >>> median_frequency_weights(np.array([[90, 10], [100, 0]])).tolist()  # frequencies 190 / 200 and 10 / 100
+    [0.5526..., 5.25]
+    """
+    totals = np.where(counts > 0, counts.sum(axis=1, keepdims=True), 0).sum(axis=0)
+    present = totals > 0
+    frequency = counts.sum(axis=0)[present] / totals[present]
+    weights = np.ones(counts.shape[1], np.float32)
+    weights[present] = np.median(frequency) / frequency
+    return weights

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from jax.test_util import check_grads
 
-from splice_jax.losses import semi_global_loss, smoothness, weighted_cross_entropy
+from splice_jax.losses import median_frequency_weights, semi_global_loss, smoothness, weighted_cross_entropy
 
 SPLICED = np.array([0.25, 0.5, 0.8])  # probability of each element
 TARGET = np.array([0, 1, 1])
@@ -107,3 +107,11 @@ def test_logits_that_saturate_still_pull_back() -> None:
     value, gradient = jax.jit(jax.value_and_grad(loss))(jnp.array([[80.0, 0.0]]))
     assert value == pytest.approx(80)
     np.testing.assert_allclose(gradient, [[1, -1]], atol=1e-6)
+
+
+def test_median_frequency_weights_by_hand() -> None:
+    # Frequencies 3/4 + 1/4 over both images = 4 / 8, 2 / 8, and 2 / 4 in the one image that has the third class.
+    counts = np.array([[3, 1, 0], [1, 1, 2]])
+    np.testing.assert_allclose(median_frequency_weights(counts), [1, 2, 1])
+    np.testing.assert_allclose(median_frequency_weights(np.array([[90, 10], [80, 20]])), [0.5 / 0.85, 0.5 / 0.15])
+    np.testing.assert_allclose(median_frequency_weights(np.array([[5, 0]])), [1, 1])

@@ -14,7 +14,9 @@ import numpy as np
 import pytest
 
 from configs import baseline as configuration
-from splice_jax.localizers.runs import network_from_config, variable_shapes
+from splice_jax.localizers.runs import network_from_config
+from splice_jax.localizers.semi_global import FAMILY
+from splice_jax.localizers.semi_global import loss as batch_loss
 from splice_jax.losses import semi_global_loss
 from splice_jax.models.resnet import ResNet18
 from splice_jax.models.semi_global import SemiGlobalNetwork
@@ -76,7 +78,7 @@ def network_of(arch: str) -> SemiGlobalNetwork:
 
 def flax_variables(twin: Any, network: SemiGlobalNetwork) -> dict[str, Any]:
     state = {name: tensor.numpy().copy() for name, tensor in twin.state_dict().items()}  # PyTorch writes in place
-    return baseline.to_variables(state, twin.arch, variable_shapes(network), source="the twin")
+    return baseline.to_variables(state, twin.arch, FAMILY.variable_shapes(network), source="the twin")
 
 
 def assert_close(found: dict[str, np.ndarray], expected: dict[str, np.ndarray], tolerance: float) -> None:
@@ -145,7 +147,7 @@ def steps(arch: str, count: int) -> tuple[Pair, State, list[float], list[float]]
     both = pair(arch, batch_norm=False)
     twin, network, variables = both
     optimizer = make_optimizer(step_schedule(CONFIG.learning_rate, (), 1.0, 0), clip_norm=CONFIG.clip_norm)
-    parallel = ParallelStep(Recipe(network, optimizer, CONFIG.loss, CONFIG.augment))
+    parallel = ParallelStep(Recipe(batch_loss(network, CONFIG.loss, augment=CONFIG.augment), optimizer))
     state = parallel.replicate(initial_state(variables, optimizer, 0))
     adam = reference.adam(twin.train(), CONFIG.learning_rate)
     theirs, ours = [], []

@@ -4,6 +4,7 @@ The columns are memory-mapped, so a table may be larger than the memory, and a b
 by patch. A table is built beside its place and renamed: a table that exists is whole.
 """
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +15,7 @@ from tqdm import tqdm
 
 from splice_jax import patches
 from splice_jax.data import Example
-from splice_jax.errors import UserError
-from splice_jax.files import replacing
+from splice_jax.data.tables import make_once, open_columns, wrap
 from splice_jax.images import THUMBNAIL_SIZE, residual_level, thumbnail
 
 COLUMNS = ("patches", "masks", "labels", "image_of_patch", "thumbnails", "residual_levels")
@@ -41,7 +41,7 @@ class PatchTable:
 
 def open_table(directory: Path) -> PatchTable:
     """Maps the table that `build_table` wrote into `directory`."""
-    return PatchTable(**{column: np.load(directory / f"{column}.npy", mmap_mode="r") for column in COLUMNS})
+    return PatchTable(**open_columns(directory, COLUMNS))
 
 
 def build_table(
@@ -57,17 +57,11 @@ def build_table(
         stride: pixels between neighbouring patches.
         border: see `patches.grid`.
     """
-    if not directory.exists():
-        try:
-            with replacing(directory) as unfinished:
-                _write(examples, unfinished, stride, border)
-        except UserError:
-            if not directory.exists():  # otherwise another process was faster
-                raise
+    make_once(directory, functools.partial(_write, examples, stride, border))
     return open_table(directory)
 
 
-def _write(examples: Sequence[Example], directory: Path, stride: int, border: str) -> None:
+def _write(examples: Sequence[Example], stride: int, border: str, directory: Path) -> None:
     directory.mkdir(parents=True)
     counts, labels, levels = [], [], []
     size = patches.PATCH_SIZE
@@ -86,21 +80,9 @@ def _write(examples: Sequence[Example], directory: Path, stride: int, border: st
             levels.append(residual_level(example.image))
             counts.append(len(cut))
     n = sum(counts)
-    _wrap(directory / "patches.raw", (n, size, size, 3))
-    _wrap(directory / "masks.raw", (n, size * size // 8))
-    _wrap(directory / "thumbnails.raw", (len(counts), THUMBNAIL_SIZE, THUMBNAIL_SIZE, 3))
+    wrap(directory / "patches.raw", (n, size, size, 3))
+    wrap(directory / "masks.raw", (n, size * size // 8))
+    wrap(directory / "thumbnails.raw", (len(counts), THUMBNAIL_SIZE, THUMBNAIL_SIZE, 3))
     np.save(directory / "residual_levels.npy", np.array(levels))
     np.save(directory / "labels.npy", np.concatenate(labels))
     np.save(directory / "image_of_patch.npy", np.repeat(np.arange(len(counts), dtype=np.int32), counts))
-
-
-def _wrap(raw: Path, shape: tuple[int, ...]) -> None:
-    """Turns a file of bytes into a .npy file, in pieces: the number of patches is known only at the end."""
-    source = np.memmap(raw, np.uint8, "r", shape=shape)
-    target = np.lib.format.open_memmap(raw.with_suffix(".npy"), "w+", np.uint8, shape)
-    rows = max(1, 2**26 // (source[0].size or 1))
-    for start in range(0, shape[0], rows):
-        target[start : start + rows] = source[start : start + rows]
-    target.flush()
-    del source
-    raw.unlink()

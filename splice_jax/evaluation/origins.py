@@ -7,6 +7,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from splice_jax.configuration import field_names, field_value
+from splice_jax.localizers.family import rows_of_run
 
 CHECKPOINT = Path("checkpoints", "best")
 """As `splice_jax.checkpoints` names it; to ask it would load JAX, which a re-scoring has no use for."""
@@ -24,7 +25,7 @@ def origin(method: str, crf: str, config: ConfigDict, workdir: Path) -> dict[str
     Of a run's own network: the checkpoint's content and the configuration; of another row: its name and the seed.
     """
     found: dict[str, Any] = {"method": method}
-    if method == config.get("method"):
+    if method in rows_of_run(config.get("method", "")):
         found |= {"checkpoint": checkpoint_digest(workdir)} | _influential(config)
     else:
         found["seed"] = config.seed

@@ -23,6 +23,7 @@ from splice_jax.evaluation.scoring import RowResult
 from splice_jax.evaluation.truth import fingerprint
 from splice_jax.files import replacing
 from splice_jax.localizers import Localizer, localizer, names
+from splice_jax.localizers.family import rows_of_run
 
 VALIDATION = "val"
 """The split on which a threshold is chosen."""
@@ -104,7 +105,7 @@ def row_names(config: ConfigDict) -> list[str]:
     own, backend = config.method, config.crf.backend
     chosen = [name.strip() for name in config.methods.split(",") if name.strip()]
     chosen = chosen or ([own] if backend == "none" else [own, f"{own}+crf"])
-    known = sorted({own, *names()})
+    known = sorted({*rows_of_run(own), *names()})
     for name in chosen:
         if name.removesuffix("+crf") not in known:
             rows = ", ".join(known)
@@ -128,8 +129,8 @@ def open_rows(named: Sequence[str], config: ConfigDict, workdir: Path) -> list[R
 
 
 def _localizer(name: str, config: ConfigDict, workdir: Path) -> Localizer:
-    if name == config.method:
-        return splice_jax.load(workdir, crf="none", config=config)
+    if name in rows_of_run(config.method):
+        return splice_jax.load(workdir, crf="none", config=config, row=name)
     return localizer(name, seed=config.seed) if name == "random" else localizer(name)
 
 

@@ -102,7 +102,8 @@ class PatchNetworkLocalizer(Localizer):
 
     def __call__(self, image: UInt8[np.ndarray, "height width 3"]) -> Found:
         """Localizes the spliced region of one RGB image of any size."""
-        feature, level = self._feature(image), residual_level(image)
+        relative = self.network.input_normalization == "relative"
+        feature, level = self._feature(image), residual_level(image) if relative else np.float32(1)
         probability, label_probability = self._localize(image, feature, level)
         for number in range(1, self.orientations):  # The global feature serves only the labels, and those stay upright.
             turned, _ = self._localize(np.ascontiguousarray(_turned(image, number)), feature, level)

@@ -16,7 +16,8 @@ from splice_jax.checkpoints import BEST, Checkpoints
 from splice_jax.configuration import load_run_config, save_config
 from splice_jax.errors import UserError, one_line, printable
 from splice_jax.files import replacing
-from splice_jax.localizers.runs import best_checkpoint, network_from_config, variable_shapes
+from splice_jax.localizers.runs import best_checkpoint
+from splice_jax.localizers.semi_global import FAMILY
 from splice_jax.weights import baseline
 from splice_jax.weights.pickled import import_torch, read_pickled, write_pickled
 
@@ -63,7 +64,7 @@ def import_run(checkpoint: Path, arch: str, workdir: Path, faithful: ConfigDict)
     if found.arch not in ("", arch):
         raise UserError(f"{checkpoint}: holds {printable(found.arch)}, not {arch}; give --arch={printable(found.arch)}")
     config = _config(faithful, arch, found.state, checkpoint)
-    like = variable_shapes(network_from_config(config))
+    like = FAMILY.variable_shapes(FAMILY.network(config))
     variables = baseline.to_variables(found.state, arch, like, source=str(checkpoint))
     with replacing(workdir.absolute()) as unfinished:
         Checkpoints(unfinished, BEST).save(0, variables, found.record)
@@ -88,9 +89,9 @@ def export_run(workdir: Path, output: Path, faithful: ConfigDict, *, data_parall
     """
     torch = import_torch()
     config = load_run_config(workdir)
-    network = network_from_config(config)
+    network = FAMILY.network(config)
     arch = {theirs: arch for arch, theirs in baseline.ARCHITECTURES.items()}[network.global_network]
-    variables, record = best_checkpoint(workdir, network)
+    variables, record = best_checkpoint(workdir, FAMILY.variable_shapes(network))
     arrays = baseline.from_variables(variables, arch)
     arrays |= {name: np.array(count) for name, count in record.get(_COUNTERS, {}).items()}
     state = {name: torch.tensor(array) for name, array in arrays.items()}

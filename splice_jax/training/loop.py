@@ -1,6 +1,5 @@
 """Training a run from its configuration: `train(config, workdir)`."""
 
-import hashlib
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,19 +12,15 @@ from ml_collections import ConfigDict
 
 from splice_jax.checkpoints import BEST, LAST, Checkpoints
 from splice_jax.configuration import FILE_NAME, field_names, field_value, load_run_config, save_config
-from splice_jax.data import Example, loader, open_split
-from splice_jax.data.builders import cache
-from splice_jax.data.patch_table import COLUMNS, PatchTable, build_table
+from splice_jax.data import Example, Split, open_split
 from splice_jax.errors import UserError
 from splice_jax.files import writable_folder
-from splice_jax.localizers.runs import localizer_from_config, network_from_config
+from splice_jax.localizers.family import family
 from splice_jax.losses import NORMALIZATIONS
-from splice_jax.models.semi_global import SemiGlobalNetwork, initial_variables
 from splice_jax.training.monitor import Monitor
-from splice_jax.training.optimizer import cosine_schedule, make_optimizer, step_schedule
+from splice_jax.training.optimizer import OPTIMIZERS, cosine_schedule, make_optimizer, step_schedule
 from splice_jax.training.step import ParallelStep, Recipe, State, initial_state
 from splice_jax.training.validation import validate
-from splice_jax.weights.archive import load_variables
 
 SCHEDULES = ("step", "cosine")
 EVALUATION_FIELDS = (
@@ -43,7 +38,7 @@ EVALUATION_FIELDS = (
 _COUNTS = ("batch_size", "patches_per_image", "num_epochs", "log_every", "validate_every", "checkpoint_every")
 _RANGES = {
     **dict.fromkeys((*_COUNTS, "validation_images"), (1, math.inf)),
-    **dict.fromkeys(("num_steps", "warmup_steps", "clip_norm", "cpu_devices"), (0, math.inf)),
+    **dict.fromkeys(("num_steps", "warmup_steps", "clip_norm", "weight_decay", "cpu_devices"), (0, math.inf)),
     "seed": (0, 2**32 - 1),
 }
 
@@ -62,15 +57,17 @@ def train(config: ConfigDict, workdir: Path) -> State:
         UserError: a field or file that is wrong, a workdir of another configuration, or a loss that is not finite.
     """
     check_fields(config)
-    network = network_from_config(config)
+    rows = family(config.method)
+    network = rows.network(config)
     check_workdir(config, workdir)
-    table, validation = training_data(config)
-    variables = with_global_weights(initial_variables(network, jax.random.key(config.seed)), config)
-    features = backbone_features(network, variables, table, config)
-    steps_per_epoch, batches = _batches(config, table, features)
+    examples, validation = training_data(config)
+    variables = rows.with_weights(rows.initial_variables(network, jax.random.key(config.seed)), config)
+    steps_per_epoch, batches, loss = rows.training(config, network, variables, examples)
     steps = config.num_steps or steps_per_epoch * config.num_epochs
     schedule = _schedule(config, steps_per_epoch, steps)
-    optimizer = make_optimizer(schedule, clip_norm=config.clip_norm)
+    optimizer = make_optimizer(
+        schedule, kind=config.optimizer, weight_decay=config.weight_decay, clip_norm=config.clip_norm
+    )
     state = initial_state(variables, optimizer, config.seed)
     save_config(config, workdir)  # Only now: a mistake above can be mended without a new workdir.
 
@@ -83,11 +80,11 @@ def train(config: ConfigDict, workdir: Path) -> State:
         print(f"{workdir}: going on after step {last.step}", flush=True)
     start, best_score = int(state.step), float(record["best_score"])
 
-    parallel = ParallelStep(Recipe(network, optimizer, config.loss, config.augment))
+    parallel = ParallelStep(Recipe(loss, optimizer))
     replicas = parallel.replicate(state)
-    localizer = localizer_from_config(config, network, state.variables)
+    localizer = rows.localizer(config, network, state.variables, row=config.method)
     pending: list[dict[str, jax.Array]] = []
-    with Monitor(workdir, start=start, steps=steps, batch_size=config.batch_size) as monitor:
+    with Monitor(workdir, start=start, steps=steps, batch_size=config.batch_size, unit=rows.unit) as monitor:
         for step in range(start + 1, steps + 1):
             replicas, scalars = parallel(replicas, next(batches))
             pending.append(scalars)
@@ -122,6 +119,8 @@ def check_fields(config: ConfigDict) -> None:
             raise UserError(f"config.{field}: {config[field]} is {limits}")
     if config.schedule not in SCHEDULES:
         raise UserError(f"config.schedule: {config.schedule!r} is none of {', '.join(SCHEDULES)}")
+    if config.optimizer not in OPTIMIZERS:
+        raise UserError(f"config.optimizer: {config.optimizer!r} is none of {', '.join(OPTIMIZERS)}")
     if config.loss.normalization not in NORMALIZATIONS:
         choices = ", ".join(NORMALIZATIONS)
         raise UserError(f"config.loss.normalization: {config.loss.normalization!r} is none of {choices}")
@@ -147,8 +146,8 @@ def check_workdir(config: ConfigDict, workdir: Path) -> None:
             raise UserError(f"{workdir}: holds a run of another configuration ({differences}); choose a new workdir")
 
 
-def training_data(config: ConfigDict) -> tuple[PatchTable, Sequence[Example]]:
-    """The table of the training split, cached beside the prepared data sets, and the validation images, decoded.
+def training_data(config: ConfigDict) -> tuple[Split, Sequence[Example]]:
+    """The training split, and the validation images, decoded.
 
     Raises:
         UserError: missing or wrong data.
@@ -156,68 +155,7 @@ def training_data(config: ConfigDict) -> tuple[PatchTable, Sequence[Example]]:
     examples = open_split(config.dataset, config.data_dir, "train", split_seed=config.split_seed)
     validation = open_split(config.dataset, config.data_dir, "val", split_seed=config.split_seed)
     chosen = np.unique(np.linspace(0, len(validation) - 1, min(config.validation_images, len(validation)), dtype=int))
-    source = f"{examples.identity} {config.patch_stride} {config.border} {COLUMNS}"
-    name = hashlib.sha256(source.encode()).hexdigest()[:16]
-    table = build_table(
-        examples, cache().parent / "patch_tables" / name, stride=config.patch_stride, border=config.border
-    )
-    return table, [validation[int(index)] for index in chosen]
-
-
-def with_global_weights(variables: dict[str, Any], config: ConfigDict) -> dict[str, Any]:
-    """The variables with the frozen network's weights from the file that `global_weights` names.
-
-    Raises:
-        UserError: no such weights.
-    """
-    if "resnet" not in variables["params"]:
-        return variables
-    if not config.global_weights:
-        print("global_weights: empty, the frozen ResNet-18 keeps random weights", flush=True)
-        return variables
-    frozen = {
-        collection: variables[collection]["resnet"] for collection in variables if "resnet" in variables[collection]
-    }
-    loaded = load_variables(Path(config.global_weights), frozen)
-    return variables | {name: variables[name] | {"resnet": loaded[name]} for name in frozen}
-
-
-def backbone_features(
-    network: SemiGlobalNetwork, variables: dict[str, Any], table: PatchTable, config: ConfigDict
-) -> np.ndarray:
-    """What training changes nothing in, for every image once: a frozen ResNet's features [k, 512], or thumbnails."""
-    if not network.has_constant_features:
-        return table.thumbnails
-    apply = jax.jit(lambda images: network.apply(variables, images, method="backbone"))
-    size, count = 32, len(table.thumbnails)
-    chunks = []
-    for start in range(0, count, size):
-        rows = np.minimum(np.arange(start, start + size), count - 1)  # one shape, one compilation
-        chunks.append(np.asarray(apply(table.thumbnails[rows])))
-    return np.concatenate(chunks)[:count]
-
-
-def _batches(config: ConfigDict, table: PatchTable, features: np.ndarray) -> tuple[int, Any]:
-    devices = jax.device_count()
-    if config.batch_size % (config.patches_per_image * devices):
-        raise UserError(
-            f"config.batch_size: {config.batch_size} is no multiple of patches_per_image x devices, "
-            f"{config.patches_per_image} x {devices}"
-        )
-    epochs = config.num_epochs if not config.num_steps else None
-    try:
-        return loader.batches(
-            table,
-            features,
-            batch_size=config.batch_size,
-            patches_per_image=config.patches_per_image,
-            num_epochs=epochs,
-            seed=config.seed,
-            shard=jax.process_index(),
-            shards=jax.process_count(),
-        )
-    except ValueError as error:
-        raise UserError(f"config.{error}") from error
+    return examples, [validation[int(index)] for index in chosen]
 
 
 def _schedule(config: ConfigDict, steps_per_epoch: int, steps: int) -> optax.Schedule:

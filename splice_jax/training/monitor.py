@@ -19,13 +19,14 @@ FILE_NAME = "metrics.jsonl"
 class Monitor:
     """Use as a context manager."""
 
-    def __init__(self, workdir: Path, *, start: int, steps: int, batch_size: int) -> None:
-        """Lines of steps after `start`, left by a run that was killed, are dropped."""
+    def __init__(self, workdir: Path, *, start: int, steps: int, batch_size: int, unit: str = "patches") -> None:
+        """Lines of steps after `start`, left by a run that was killed, are dropped; `unit` is what batches hold."""
         path = workdir / FILE_NAME
         _drop_lines_after(path, start)
         self._lines = open(path, "a", encoding="utf-8")  # noqa: SIM115, closed on exit
         self._board = SummaryWriter(str(workdir / "tensorboard"), purge_step=start + 1)
         self._bar = tqdm(initial=start, total=steps, unit="step", disable=None, dynamic_ncols=True)
+        self._unit = unit
         self._steps, self._batch_size, self._clock, self._counted = steps, batch_size, time.perf_counter(), start
 
     def __enter__(self) -> "Monitor":
@@ -37,13 +38,13 @@ class Monitor:
         self._lines.close()
 
     def scalars(self, step: int, scalars: Mapping[str, float]) -> None:
-        """Training scalars, averaged over the steps since the last call; adds the speed, in patches per second."""
+        """Training scalars, averaged over the steps since the last call; adds the speed, `patches_per_second`."""
         now = time.perf_counter()
         speed = (step - self._counted) * self._batch_size / max(now - self._clock, 1e-9)
         left = (self._steps - step) * self._batch_size / max(speed, 1e-9)
-        self._write(step, {**scalars, "patches_per_second": speed})
+        self._write(step, {**scalars, f"{self._unit}_per_second": speed})
         self._clock, self._counted = now, step
-        loss = f"loss {scalars['loss/total']:.4f}, {speed:.0f} patches/s"
+        loss = f"loss {scalars['loss/total']:.4f}, {speed:.{0 if speed >= 3 else 1}f} {self._unit}/s"
         self._bar.set_postfix_str(loss, refresh=False)
         self._bar.update(step - self._bar.n)
         if self._bar.disable:

@@ -1,4 +1,4 @@
-"""Adam with a step schedule, and nothing at all for frozen parameters."""
+"""Adam or SGD by a schedule, and nothing at all for frozen parameters."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,6 +7,8 @@ import jax
 import optax
 
 FROZEN_MODULES = ("resnet",)
+OPTIMIZERS = ("adam", "sgd")
+MOMENTUM = 0.9
 
 
 def is_frozen(params: Any) -> Any:
@@ -32,17 +34,29 @@ def cosine_schedule(learning_rate: float, steps: int, warmup: int) -> optax.Sche
     return optax.warmup_cosine_decay_schedule(0.0, learning_rate, warmup, max(steps, warmup + 1))
 
 
-def make_optimizer(schedule: optax.Schedule, *, clip_norm: float = 0.0) -> optax.GradientTransformation:
-    """Adam (0.9, 0.999) for what is trained; frozen parameters own no moments and get no updates.
+def make_optimizer(
+    schedule: optax.Schedule, *, kind: str = "adam", weight_decay: float = 0.0, clip_norm: float = 0.0
+) -> optax.GradientTransformation:
+    """What is trained goes by Adam or SGD; frozen parameters own no moments and get no updates.
 
     Args:
         schedule: learning rate by step.
+        kind: `adam` (0.9, 0.999), or `sgd` with momentum 0.9.
+        weight_decay: times the weight it is added to the gradient of every kernel, as PyTorch and Caffe do; biases and
+            BatchNorm's scales are left alone.
         clip_norm: gradients of a larger global norm are scaled down to it; 0 never.
     """
-    adam = optax.adam(schedule)
-    trained = optax.chain(optax.clip_by_global_norm(clip_norm), adam) if clip_norm else adam
+    parts = [optax.clip_by_global_norm(clip_norm)] if clip_norm else []
+    if weight_decay:
+        parts.append(optax.add_decayed_weights(weight_decay, _kernels))
+    parts.append(optax.adam(schedule) if kind == "adam" else optax.sgd(schedule, MOMENTUM))
+    trained = optax.chain(*parts) if len(parts) > 1 else parts[0]
 
     def labels(params: Any) -> Any:
         return jax.tree.map(lambda frozen: "frozen" if frozen else "trained", is_frozen(params))
 
     return optax.partition({"trained": trained, "frozen": optax.set_to_zero()}, labels)
+
+
+def _kernels(params: Any) -> Any:
+    return jax.tree.map(lambda leaf: leaf.ndim > 1, params)

@@ -13,11 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jaxtyping import Array
-from ml_collections import ConfigDict
 
-from splice_jax.losses import semi_global_loss
-from splice_jax.models.semi_global import SemiGlobalNetwork
-from splice_jax.training.augmentation import dihedral
+from splice_jax.localizers.family import Loss
 from splice_jax.training.optimizer import is_frozen
 
 AXIS = "devices"
@@ -55,35 +52,16 @@ def initial_state(variables: dict[str, Any], optimizer: optax.GradientTransforma
 class Recipe(NamedTuple):
     """What a step is made of; all static."""
 
-    network: SemiGlobalNetwork
+    loss: Loss
     optimizer: optax.GradientTransformation
-    loss: ConfigDict
-    augment: bool
 
 
 def train_step(state: State, batch: dict[str, Array], *, recipe: Recipe) -> tuple[State, Scalars]:
     """A gradient step on one device's share of the batch; gradients and scalars are averaged over `AXIS`."""
-    if recipe.augment:
-        key = jax.random.fold_in(jax.random.fold_in(state.key, state.step), jax.lax.axis_index(AXIS))
-        batch = batch | dihedral(key, batch["patches"], batch["masks"])
-    network = recipe.network.clone(axis_name=AXIS)
+    key = jax.random.fold_in(jax.random.fold_in(state.key, state.step), jax.lax.axis_index(AXIS))
 
     def loss_fn(params: Any) -> tuple[Array, tuple[Any, Scalars]]:
-        outputs, updates = network.apply(
-            {"params": params, "batch_stats": state.batch_stats},
-            batch["patches"],
-            batch["backbone"],
-            batch["image"],
-            batch["residual_levels"],
-            train=True,
-            mutable=["batch_stats"],
-        )
-        targets = batch["labels"], batch["masks"]
-        terms = semi_global_loss(outputs.label, outputs.mask, *targets, **recipe.loss, axis_name=AXIS)
-        scalars = {f"loss/{name}": value for name, value in terms._asdict().items()}
-        scalars["bottleneck/active"] = outputs.active.mean()
-        scalars["bottleneck/dead_patches"] = (outputs.active == 0).mean()
-        return terms.total, (updates.get("batch_stats", state.batch_stats), scalars)
+        return recipe.loss({"params": params, "batch_stats": state.batch_stats}, batch, key, AXIS)
 
     frozen = is_frozen(state.params)
     gradients, (batch_stats, scalars) = jax.grad(loss_fn, has_aux=True)(state.params)
@@ -126,10 +104,8 @@ class ParallelStep:
         return jax.tree.map(lambda leaf: np.array(leaf.addressable_data(0))[0, ...], state)
 
     def shard(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Splits a batch into equal shares; groups of patches stay with their image."""
-        shares = {name: column.reshape(self.devices, -1, *column.shape[1:]) for name, column in batch.items()}
-        images = shares["backbone"].shape[1]
-        return shares | {"image": shares["image"] - images * np.arange(self.devices, dtype=np.int32)[:, None]}
+        """Splits every column of a batch into equal shares, in order."""
+        return {name: column.reshape(self.devices, -1, *column.shape[1:]) for name, column in batch.items()}
 
     def __call__(self, state: State, batch: dict[str, np.ndarray]) -> tuple[State, Scalars]:
         """One step; scalars are those of the first device, not yet fetched, as arrays of one element."""

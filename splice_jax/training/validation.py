@@ -19,7 +19,8 @@ def validate(
     """Means over images of F1 and MCC, and the first images beside their masks and maps.
 
     Returns:
-        scores `validation/{f1,mcc}_best` (best threshold per image), `validation/{f1,mcc}` (threshold 0.5), `auc`.
+        scores `validation/{f1,mcc}_best` (best threshold per image), `validation/{f1,mcc}` (threshold 0.5), `auc`,
+        and those of the localizer's own (`Found.scores`).
     """
     scores: list[dict[str, float]] = []
     rows: list[np.ndarray] = []
@@ -46,6 +47,7 @@ def _scores(found: Found, example: Example) -> dict[str, float]:
         "f1": float(metrics.f1(fixed)),
         "mcc": float(metrics.mcc(fixed)),
         "auc": curve.auc(),
+        **found.scores(example.mask),
     }
 
 

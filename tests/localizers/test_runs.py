@@ -23,6 +23,12 @@ SIZES = ((1, 1), (63, 200), (64, 64), (150, 90))
 has_crf = pytest.mark.skipif(importlib.util.find_spec("pydensecrf") is None, reason="the extra is not installed")
 
 
+@pytest.fixture(autouse=True)
+def _devices_are_set_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here commands run in a process that has computed before."""
+    monkeypatch.setattr("splice_jax.runtime.set_up", lambda: None)
+
+
 def noise(height: int, width: int) -> np.ndarray:
     return np.random.default_rng([height, width]).integers(0, 256, (height, width, 3), np.uint8)
 
@@ -131,7 +137,7 @@ def test_a_checkpoint_of_another_network_is_named(tmp_path: Path, tiny_run: Any)
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
-        ("method", "mfcn", "config.method: 'mfcn' is none of sgn, bappy"),
+        ("method", "noi1", "config.method: 'noi1' is none of sgn, bappy"),
         ("global_network", "vgg", "config.global_network: 'vgg' is none of none, cnn, resnet18"),
         ("input_normalization", "zero", "'zero' is none of unit, imagenet, patch, residual"),
         ("activation", "gelu", "config.activation: 'gelu' is none of relu, leaky_relu"),

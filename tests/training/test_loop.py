@@ -6,21 +6,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import flax.linen as nn
 import jax
 import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
 from splice_jax.checkpoints import BEST, LAST, Checkpoints
-from splice_jax.data.builders import cache
-from splice_jax.data.patch_table import PatchTable
 from splice_jax.errors import UserError
 from splice_jax.training import loop
 from splice_jax.training.loop import train
 from splice_jax.training.monitor import Monitor
 from splice_jax.training.step import ParallelStep, State
-from splice_jax.weights.archive import save_variables
 
 Configure = Callable[..., ConfigDict]
 
@@ -285,8 +281,8 @@ def test_what_only_an_evaluation_looks_at_may_change(tiny: Configure, tiny_run: 
 
 def test_a_field_that_came_or_went_is_another_configuration(tiny: Configure, tiny_run: Any) -> None:
     newer = tiny()
-    newer.weight_decay = 0.1
-    with pytest.raises(UserError, match="weight_decay was None"):
+    newer.lookahead = 0.1
+    with pytest.raises(UserError, match="lookahead was None"):
         loop.check_workdir(newer, tiny_run.workdir)
 
 
@@ -311,63 +307,11 @@ def test_data_without_a_validation_split_are_named(tiny: Configure, splices: Pat
     assert list((tmp_path / "run").iterdir()) == []
 
 
-def test_patches_are_cut_once_for_each_grid(tiny: Configure) -> None:
-    tables = cache().parent / "patch_tables"
-    table, validation = loop.training_data(tiny())
-    before = set(tables.iterdir())
+def test_validation_images_are_decoded_once_and_no_more_than_asked_for(tiny: Configure) -> None:
+    examples, validation = loop.training_data(tiny())
+    assert len(examples) == 7
     assert [example.image.shape for example in validation] == [(64, 64, 3), (70, 130, 3)]
-    assert len(loop.training_data(tiny())[0].patches) == len(table.patches) == 25
-    assert set(tables.iterdir()) == before
-    assert len(loop.training_data(tiny(patch_stride=32))[0].patches) > 25
-    assert len(set(tables.iterdir()) - before) == 1
     assert len(loop.training_data(tiny(validation_images=1))[1]) == 1
-
-
-class Summing(nn.Module):
-    """A backbone whose features are sums."""
-
-    has_constant_features: bool = True
-
-    @nn.compact
-    def backbone(self, images: Any) -> Any:
-        return images.astype(float).sum((1, 2))
-
-
-def thumbnails(count: int) -> PatchTable:
-    images = np.random.default_rng(0).integers(0, 256, (count, 224, 224, 3), np.uint8)
-    empty = np.empty(0, np.uint8)
-    return PatchTable(empty, empty, empty, empty.astype(np.int32), images, empty.astype(np.float32))
-
-
-@pytest.mark.parametrize("count", [3, 32, 40])
-def test_frozen_features_are_computed_of_every_image_once(tiny: Configure, count: int) -> None:
-    table = thumbnails(count)
-    network: Any = Summing()
-    features = loop.backbone_features(network, {}, table, tiny())
-    np.testing.assert_array_equal(features, table.thumbnails.astype(np.float32).sum((1, 2)))
-    network = Summing(has_constant_features=False)
-    assert loop.backbone_features(network, {}, table, tiny()) is table.thumbnails
-
-
-def test_global_weights_take_the_place_of_the_resnet_s_only(
-    tiny: Configure, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def variables(value: float) -> dict[str, Any]:
-        layer = {"kernel": np.full((2, 2), value, np.float32)}
-        return {"params": {"resnet": layer, "label_head": layer}, "batch_stats": {"resnet": layer}}
-
-    frozen = {"params": variables(7.0)["params"]["resnet"], "batch_stats": variables(7.0)["batch_stats"]["resnet"]}
-    save_variables(frozen, tmp_path / "resnet.npz")
-    loaded = loop.with_global_weights(variables(1.0), tiny(global_weights=str(tmp_path / "resnet.npz")))
-    assert (loaded["params"]["resnet"]["kernel"] == 7).all() and (loaded["batch_stats"]["resnet"]["kernel"] == 7).all()
-    assert (loaded["params"]["label_head"]["kernel"] == 1).all()
-    assert capsys.readouterr().out == ""
-    assert_identical(loop.with_global_weights(variables(1.0), tiny()), variables(1.0))
-    assert "global_weights: empty" in capsys.readouterr().out
-    with pytest.raises(UserError, match="absent.npz: cannot be read"):
-        loop.with_global_weights(variables(1.0), tiny(global_weights=str(tmp_path / "absent.npz")))
-    without = {"params": {"label_head": variables(1.0)["params"]["label_head"]}}
-    assert loop.with_global_weights(without, tiny(global_weights="unread.npz")) is without
 
 
 def test_another_split_seed_is_another_run_but_another_split_to_score_is_not(tiny_run: Any, tiny: Configure) -> None:

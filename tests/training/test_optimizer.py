@@ -107,3 +107,18 @@ def test_cosine_schedule_by_hand() -> None:
 def test_cosine_schedule_of_a_run_no_longer_than_its_warm_up() -> None:
     assert rates(cosine_schedule(0.4, 1, 0), [0, 1]) == pytest.approx([0.4, 0], abs=1e-7)
     assert rates(cosine_schedule(0.4, 2, 4), [0, 1, 2]) == pytest.approx([0, 0.1, 0.2])
+
+
+@pytest.mark.parametrize("clip_norm", [0.0, 1e6])
+def test_sgd_has_momentum_and_weights_decay_but_biases_do_not(clip_norm: float) -> None:
+    history = [gradients(seed) for seed in range(2)]
+    schedule = optax.constant_schedule(0.1)
+    found = updates_of(make_optimizer(schedule, kind="sgd", weight_decay=0.5, clip_norm=clip_norm), history)
+    first, second = (gradient["label_head"] for gradient in history)
+    expected = {
+        "kernel": -0.1 * (0.9 * (first["kernel"] + 0.5) + second["kernel"] + 0.5),  # all parameters are 1
+        "bias": -0.1 * (0.9 * first["bias"] + second["bias"]),
+    }
+    for name, update in expected.items():
+        np.testing.assert_allclose(found["label_head"][name], update, rtol=1e-5)
+    assert not any(leaf.any() for leaf in jax.tree.leaves(found["resnet"]))

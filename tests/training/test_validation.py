@@ -75,3 +75,16 @@ def test_an_image_spliced_everywhere_has_no_auc_and_spoils_no_mean():
     assert both["validation/auc"] == alone["validation/auc"]
     nothing, _ = validate(Remembered([MAPS[0]]), [everywhere])
     assert nothing["validation/auc"] == 0
+
+
+def test_scores_of_the_localizer_s_own_are_averaged_where_they_are_defined():
+    class Own(Found):
+        def scores(self, mask: np.ndarray) -> dict[str, float]:
+            return {"edge_auc": own.pop()}
+
+    class Judging(Remembered):
+        def __call__(self, image: np.ndarray) -> Found:
+            return Own(**vars(super().__call__(image)))
+
+    own = [0.5, float("nan"), 0.9]
+    assert validate(Judging(MAPS[:3]), EXAMPLES[:3])[0]["validation/edge_auc"] == pytest.approx(0.7)

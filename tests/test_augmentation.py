@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from splice_jax.training.augmentation import dihedral
+from splice_jax.augmentation import dihedral
 
 COUNT, SIDE = 400, 4
 PATCHES = jnp.asarray(np.random.default_rng(0).integers(0, 256, (COUNT, SIDE, SIDE, 3), np.uint8))

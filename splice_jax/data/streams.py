@@ -1,0 +1,42 @@
+"""The stream of training batches of independent examples: shuffled by grain, resumable at any batch."""
+
+from typing import Any
+
+import grain
+import numpy as np
+
+
+def stream(
+    count: int,
+    transform: "grain.transforms.RandomMap",
+    *,
+    batch_size: int,
+    num_epochs: int | None,
+    seed: int,
+    shard: int = 0,
+    shards: int = 1,
+) -> tuple[int, Any]:
+    """Steps per epoch, and this process's batches of all epochs: an iterator with `get_state` and `set_state`.
+
+    Args:
+        count: examples.
+        transform: the number of an example, with a random generator of its own each time, to a dictionary of arrays.
+        batch_size: examples per step over all processes; this process gets its share of them.
+        num_epochs: how often every example is seen; None for without end.
+        seed: of the order and of the transform's generators.
+        shard: number of this process.
+        shards: number of processes.
+
+    Raises:
+        ValueError: the batch size cannot be shared out, or is larger than the data.
+    """
+    share, rest = divmod(batch_size, shards)
+    if rest or not share:
+        raise ValueError(f"batch_size {batch_size} is no multiple of {shards} processes")
+    steps = count // batch_size
+    if not steps:
+        raise ValueError(f"batch_size {batch_size} is larger than the data: {count}")
+    order = grain.MapDataset.source(np.arange(count)).seed(seed).shuffle()
+    mine = order[: steps * batch_size][shard::shards].repeat(num_epochs)
+    batches = mine.random_map(transform).batch(share)
+    return steps, iter(batches.to_iter_dataset(grain.ReadOptions(num_threads=2, prefetch_buffer_size=4)))
