@@ -1,5 +1,6 @@
 """What an entry point sets before the first computation: devices, compilation cache, memory."""
 
+import contextlib
 import ctypes
 import hashlib
 import os
@@ -20,7 +21,8 @@ def set_up(cpu_devices: int = 0) -> None:
     keep_memory()
     import jax
 
-    jax.config.update("jax_num_cpu_devices", cpu_devices or os.cpu_count() or 1)
+    with contextlib.suppress(RuntimeError):  # In a process that has computed before, its devices are what they are.
+        jax.config.update("jax_num_cpu_devices", cpu_devices or os.cpu_count() or 1)
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         jax.config.update("jax_compilation_cache_dir", str(compilation_cache()))
 

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from collections import deque
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +20,11 @@ _FLAGS = [
 _KEYS = {"Enter": ("\r", 13), "Escape": ("", 27), "Tab": ("", 9), " ": (" ", 32)}
 _KEYS |= {f"Arrow{name}": ("", code) for name, code in (("Left", 37), ("Up", 38), ("Right", 39), ("Down", 40))}
 
+# A function to be called after the fork would do this as well, but JAX warns of forks.
+_PLACE = (
+    "import os, sys; os.dup2(int(sys.argv[1]), 3); os.dup2(int(sys.argv[2]), 4); os.execv(sys.argv[3], sys.argv[3:])"
+)
+
 
 class Page:
     """One page; what it requested, printed and threw is kept."""
@@ -27,18 +33,14 @@ class Page:
         down, self._write = os.pipe()
         self._read, up = os.pipe()
         ends = [fcntl.fcntl(end, fcntl.F_DUPFD, 10) for end in (down, up)]  # Away from 3 and 4, where Chromium looks.
-
-        def place() -> None:
-            for end, number in zip(ends, (3, 4), strict=True):
-                os.dup2(end, number)
-
+        place = [sys.executable, "-c", _PLACE, *map(str, ends)]
         command = [str(EXECUTABLE), *_FLAGS, f"--user-data-dir={profile}", f"--window-size={width},{height}"]
         quiet: dict[str, Any] = {
             "stdin": subprocess.DEVNULL,
             "stdout": subprocess.DEVNULL,
             "stderr": subprocess.DEVNULL,
         }
-        self._process = subprocess.Popen([*command, "about:blank"], close_fds=False, preexec_fn=place, **quiet)
+        self._process = subprocess.Popen([*place, *command, "about:blank"], pass_fds=ends, **quiet)
         for end in (down, up, *ends):
             os.close(end)
         self._number, self._session, self._buffer = 0, "", b""

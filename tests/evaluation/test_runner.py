@@ -196,7 +196,7 @@ def trained(monkeypatch: pytest.MonkeyPatch, examples: list[Example]) -> None:
     ) -> Sequence[Example]:
         return [e for e in examples if include_authentic or not e.authentic]
 
-    monkeypatch.setitem(vars(splice_jax), "load", lambda workdir, crf, config: Brightness())
+    monkeypatch.setitem(vars(splice_jax), "load", lambda *_, **options: Brightness())
     monkeypatch.setattr(data, "open_split", open_split)
 
 

@@ -28,12 +28,6 @@ class Said(NamedTuple):
     err: str
 
 
-@pytest.fixture(autouse=True)
-def _devices_are_set_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Here commands run in a process that has computed before."""
-    monkeypatch.setattr("splice_jax.runtime.set_up", lambda: None)
-
-
 @pytest.fixture
 def command(capsys: pytest.CaptureFixture[str]) -> Callable[..., Said]:
     def call(*argv: object) -> Said:

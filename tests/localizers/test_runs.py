@@ -23,12 +23,6 @@ SIZES = ((1, 1), (63, 200), (64, 64), (150, 90))
 has_crf = pytest.mark.skipif(importlib.util.find_spec("pydensecrf") is None, reason="the extra is not installed")
 
 
-@pytest.fixture(autouse=True)
-def _devices_are_set_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Here commands run in a process that has computed before."""
-    monkeypatch.setattr("splice_jax.runtime.set_up", lambda: None)
-
-
 def noise(height: int, width: int) -> np.ndarray:
     return np.random.default_rng([height, width]).integers(0, 256, (height, width, 3), np.uint8)
 
