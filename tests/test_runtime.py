@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
 import pytest
 
 from splice_jax import runtime
@@ -57,3 +58,11 @@ def test_processors_do_not_share_compiled_programs(monkeypatch: pytest.MonkeyPat
     assert runtime.compilation_cache() == here
     monkeypatch.setattr(runtime, "_processor", lambda: "another")
     assert runtime.compilation_cache() != here
+
+
+def test_a_process_that_has_computed_keeps_its_devices(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtime, "keep_memory", lambda: True)
+    before = jax.local_device_count()
+    jax.block_until_ready(jax.numpy.ones(3) + 1)
+    runtime.set_up(before + 1)
+    assert jax.local_device_count() == before
