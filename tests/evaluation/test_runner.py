@@ -219,6 +219,18 @@ def test_rows_are_the_runs_own_or_those_named_and_always_the_trivial(
     assert [row.name for row in chosen] == expected
 
 
+def test_one_run_may_hold_two_rows(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def load(workdir: Path, *, row: str, **_: object) -> Brightness:
+        found = Brightness()
+        found.name = row
+        return found
+
+    monkeypatch.setitem(vars(splice_jax), "load", load)
+    settings = config(method="mfcn", methods="mfcn_edge,mfcn", crf={"backend": "none"})
+    chosen = open_rows(row_names(settings), settings, tmp_path)
+    assert [row.name for row in chosen] == ["mfcn_edge", "mfcn", "all_spliced", "random"]
+
+
 def test_wrong_rows_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UserError, match=r"--config.methods: no row is called 'noi9'; there are .*all_spliced.*sgn"):
         row_names(config(methods="noi9"))
