@@ -39,12 +39,13 @@ def run(*command: str, cache: Path, maps: Path | None = None) -> Timed:
             if maps and not first_map and any(maps.rglob("*.png")):
                 first_map = time.perf_counter() - start
             if ended:
+                process.returncode = os.waitstatus_to_exitcode(status)  # Popen has not seen it end.
                 break
             time.sleep(0.02)
         seconds = time.perf_counter() - start
         printed.seek(0)
         output = printed.read()
-    if status:
+    if process.returncode:
         raise RuntimeError(f"{' '.join(command)}: {output}")
     return Timed(seconds, first_map, usage.ru_maxrss / 1024, output)
 

@@ -22,10 +22,8 @@ from splice_jax.patches import PATCH_SIZE, labels
 from splice_jax.training.optimizer import make_optimizer, step_schedule
 from splice_jax.training.step import ParallelStep, Recipe, initial_state
 
-FORWARD_GFLOP = 0.23
-"""Of a patch, with a hidden size of 256 and three layers, without the image's half."""
-
 TRAINING_GFLOP = 0.7
+"""Of a patch, with a hidden size of 256 and three layers, forward and back, without the image's half."""
 
 
 def training_step(config: ConfigDict) -> Callable[[], object]:
@@ -143,12 +141,6 @@ def parts(config: ConfigDict, repeats: int) -> dict[str, tuple[float, float]]:
 def _warm(function: Callable[..., Any], *arguments: Any) -> Callable[..., Any]:
     jax.block_until_ready(function(*arguments))
     return function
-
-
-def localization_seconds(localizer: Localizer, height: int, width: int, repeats: int) -> float:
-    """Seconds from an image in memory to its map, the median of `repeats`, by a localizer that has run before."""
-    image = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
-    return median_seconds(lambda: localizer(image), repeats)
 
 
 def median_seconds(call: Callable[[], object], repeats: int) -> float:

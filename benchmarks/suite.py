@@ -11,7 +11,9 @@ within a round, with the lowest and the highest. The baseline drops what does no
 
 import argparse
 import contextlib
+import importlib.util
 import json
+import multiprocessing
 import os
 import platform
 import statistics
@@ -19,6 +21,8 @@ import tempfile
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from benchmarks import contestants
 from benchmarks.contestants import BATCH, OURS, PATCHES_PER_IMAGE, PUBLISHED, REFERENCES, Contestant
@@ -45,10 +49,10 @@ def main() -> None:
     print(", ".join(f"{name} {value}" for name, value in found["machine"].items()), flush=True)
     if not contestants.have_torch():
         print("PyTorch is not installed (make torch): nothing to compare with")
-    rate = found["machine"]["GFLOP/s, float32 product"]
+    limit = found["machine"]["patches/s that this allows"]
     for batch in BATCHES if found["machine"]["platform"] != "cpu" else (BATCH,):
         title = f"training, patches/s, batch {batch}"
-        found[title] = compare(title, given.rounds, rate, batch, "train", given.arch, batch)
+        found[title] = compare(title, given.rounds, limit, batch, "train", given.arch, batch)
     for megapixels, size in (SIZES | LARGE if given.large else SIZES).items():
         title, small = f"localization, images/s, {megapixels} megapixels", megapixels == "0.4"
         without = [] if small else [PUBLISHED] if megapixels == "3" else REFERENCES
@@ -70,21 +74,19 @@ def main() -> None:
 
 def alone(function: Any, *arguments: Any) -> Any:
     """A call in a process of its own, so that JAX is not started in this one."""
-    import multiprocessing
-
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         return pool.apply(function, arguments)
 
 
 def compare(
-    title: str, rounds: int, product_rate: float, count: int, *job: Any, without: Collection[str] = ()
+    title: str, rounds: int, limit: float, count: int, *job: Any, without: Collection[str] = ()
 ) -> dict[str, dict[str, Any]]:
     """Lets everyone do a job in turn, `rounds` times, and prints a table of rates and ratios.
 
     Args:
       title: of the table.
       rounds: how often.
-      product_rate: the machine's GFLOP/s, for the share of it that training reaches; 0 for none.
+      limit: what arithmetic alone would allow of that in a second, for the share that is reached; 0 for unknown.
       count: what is done in one job, patches or images.
       job: see `contestants.Contestant`.
       without: who is left out, because it would take minutes.
@@ -106,8 +108,8 @@ def compare(
         }
         found[name] = {"rates": rates, "megabytes": memory[name], "ratios": ratios}
         words = [f"{low:.1f}-{middle:.1f}-{high:.1f} x ({letter})" for letter, (low, middle, high) in ratios.items()]
-        if product_rate and name.startswith(OURS):
-            found[name]["share"] = statistics.median(rates) * _gflop() / product_rate
+        if limit and name.startswith(OURS):
+            found[name]["share"] = statistics.median(rates) / limit
             words.append(f"{found[name]['share']:.0%} of the product's rate")
         middle = statistics.median(rates)
         print(
@@ -134,25 +136,21 @@ def _ratio(reference: Sequence[float], ours: Sequence[float]) -> tuple[float, fl
     return ratios[0], statistics.median(ratios), ratios[-1]
 
 
-def _gflop() -> float:
-    from benchmarks.speed import TRAINING_GFLOP
-
-    return TRAINING_GFLOP
-
-
 def _machine() -> dict[str, Any]:
     import jax
 
-    from benchmarks.speed import product_rate
+    from benchmarks.speed import TRAINING_GFLOP, product_rate
     from splice_jax import runtime
 
     runtime.set_up()
+    rate = product_rate()
     return {
         "platform": jax.default_backend(),
         "device": jax.devices()[0].device_kind,
         "devices": jax.local_device_count(),
         "cores": os.cpu_count(),
-        "GFLOP/s, float32 product": round(product_rate()),
+        "GFLOP/s, float32 product": round(rate),
+        "patches/s that this allows": round(rate / TRAINING_GFLOP),
         "jax": jax.__version__,
         "python": platform.python_version(),
     }
@@ -188,10 +186,6 @@ def _loader() -> dict[str, float]:
 
 
 def _crf() -> dict[str, float]:
-    import importlib.util
-
-    import numpy as np
-
     from benchmarks.speed import median_seconds
     from splice_jax import crf
 

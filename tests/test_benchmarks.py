@@ -1,11 +1,13 @@
 """The benchmarks time what they say they time."""
 
+import functools
 import time
 from pathlib import Path
 
 import numpy as np
+import pytest
 
-from benchmarks import scoring, speed
+from benchmarks import commands, contestants, scoring, speed, suite
 from configs.default import get_config
 from splice_jax.evaluation import processes
 from splice_jax.localizers import localizer
@@ -35,8 +37,32 @@ def test_the_median_counts():
 
 def test_a_localizer_is_timed():
     row = localizer("random")
-    large, small = (speed.localization_seconds(row, side, side, 3) for side in (1500, 10))
+    large, small = (
+        speed.median_seconds(functools.partial(row, contestants.noise(side, side)), 3) for side in (1500, 10)
+    )
     assert large > small > 0
+
+
+def test_a_ratio_is_taken_round_by_round():
+    assert suite._ratio([2.0, 9.0, 4.0], [1.0, 3.0, 4.0]) == (1.0, 2.0, 3.0)
+
+
+def test_the_loader_serves_a_table_that_takes_no_room(tmp_path: Path):
+    config = get_config()
+    config.batch_size, config.patches_per_image = 16, 8
+    table = speed.sparse_table(tmp_path, 4096, 8)
+    assert table.patches.shape == (4096, 64, 64, 3) and len(table.thumbnails) == 512
+    assert sum(path.stat().st_blocks for path in tmp_path.iterdir()) * 512 < 2**20
+    assert speed.loading_rate(config, table, 2) > 0
+
+
+def test_a_command_is_timed_to_its_end_and_to_its_first_map(tmp_path: Path):
+    write = "import pathlib, sys, time; pathlib.Path(sys.argv[1], 'a.png').touch(); time.sleep(0.5); print('done')"
+    timed = commands.run("-c", write, str(tmp_path), cache=tmp_path, maps=tmp_path)
+    assert 0 < timed.first_map < timed.seconds
+    assert timed.seconds > 0.5 and timed.megabytes > 1 and timed.output == "done\n"
+    with pytest.raises(RuntimeError, match="no such thing"):
+        commands.run("-c", "raise SystemExit('no such thing')", cache=tmp_path)
 
 
 def test_as_many_maps_are_scored_as_are_asked_for(tmp_path: Path):

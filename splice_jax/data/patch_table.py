@@ -19,6 +19,8 @@ from splice_jax.data.tables import make_once, open_columns, wrap
 from splice_jax.images import THUMBNAIL_SIZE, residual_level, thumbnail
 
 COLUMNS = ("patches", "masks", "labels", "image_of_patch", "thumbnails", "residual_levels")
+VERSION = 2
+"""To be raised where a column is computed otherwise, so that no older table is taken for it."""
 
 
 @dataclass(frozen=True, eq=False)

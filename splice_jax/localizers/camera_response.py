@@ -29,8 +29,9 @@ from splice_jax.data.edge_table import (
 from splice_jax.data.edges import BINS, HIGH, LEAST_COHERENCE, LEAST_CONTRAST, LOW, PATCH, SMOOTHING, find_edges
 from splice_jax.data.tables import table_folder
 from splice_jax.errors import UserError
-from splice_jax.localizers.base import Found, Localizer
+from splice_jax.localizers.base import Found
 from splice_jax.localizers.family import Family, Loss, Refine, Training, Variables, batches_of_run
+from splice_jax.localizers.network import NetworkLocalizer
 from splice_jax.losses import median_frequency_weights, weighted_cross_entropy
 from splice_jax.models.camera_response import EdgeLeNet
 
@@ -124,12 +125,10 @@ class FoundEdges(Found):
         return {"edge_auc": metrics.curve(levels, labels[clear] == 1).auc() if clear.any() else float("nan")}
 
 
-class CameraResponseLocalizer(Localizer):
+class CameraResponseLocalizer(NetworkLocalizer):
     """Judges the edges of an image and joins those that look forged to a region."""
 
-    def __init__(
-        self, name: str, network: EdgeLeNet, variables: Mapping[str, Any], *, refine: Refine | None = None
-    ) -> None:
+    def __init__(self, name: str, network: EdgeLeNet, variables: Variables, *, refine: Refine | None = None) -> None:
         """Puts the variables on the first device.
 
         Args:
@@ -138,8 +137,8 @@ class CameraResponseLocalizer(Localizer):
             variables: its Flax variables.
             refine: the CRF; None for none.
         """
-        self.name, self.network, self.refine = name, network, refine
-        self.variables = jax.device_put(variables, jax.local_devices()[0])
+        super().__init__(name, variables, refine=refine)
+        self.network = network
 
     def __call__(self, image: UInt8[np.ndarray, "height width 3"]) -> FoundEdges:
         """Localizes the spliced region of one RGB image of any size; 0 everywhere where it has no edge."""

@@ -18,8 +18,9 @@ from splice_jax.data import Split
 from splice_jax.data.image_table import COLUMNS, EDGE, EDGE_RADIUS, SPLICED, Crop, ImageTable, build_table
 from splice_jax.data.tables import table_folder
 from splice_jax.errors import UserError
-from splice_jax.localizers.base import Found, Localizer
+from splice_jax.localizers.base import Found
 from splice_jax.localizers.family import Family, Loss, Refine, Training, Variables, batches_of_run
+from splice_jax.localizers.network import NetworkLocalizer
 from splice_jax.losses import median_frequency_weights, weighted_cross_entropy
 from splice_jax.models.mfcn import MFCN, NORMALIZATIONS, STRIDE
 from splice_jax.weights.archive import load_variables
@@ -130,20 +131,20 @@ def loss(network: MFCN, normalization: str, table: ImageTable, *, augment: bool)
 
 
 @functools.partial(jax.jit, static_argnames="network")
-def _probabilities(network: MFCN, variables: Mapping[str, Any], image: Array) -> Array:
+def _probabilities(network: MFCN, variables: Variables, image: Array) -> Array:
     """The surface's and, where there is one, the edge's: [decoders, height, width]."""
     scores: Any = network.apply(variables, image[None])
     return jnp.stack([jnp.exp(score[0, ..., 1]) for score in scores if score is not None])
 
 
-class MfcnLocalizer(Localizer):
+class MfcnLocalizer(NetworkLocalizer):
     """Runs the network on the whole image, continued by its last row and column to multiples of `BUCKET`.
 
     At most (`WINDOW` / `BUCKET`)² sizes are ever compiled. A larger image is covered by overlapping windows, whose maps
     are averaged where they overlap.
     """
 
-    def __init__(self, name: str, network: MFCN, variables: Mapping[str, Any], *, refine: Refine | None = None) -> None:
+    def __init__(self, name: str, network: MFCN, variables: Variables, *, refine: Refine | None = None) -> None:
         """Puts the variables on the first device.
 
         Args:
@@ -152,8 +153,8 @@ class MfcnLocalizer(Localizer):
             variables: its Flax variables.
             refine: the CRF; None for none.
         """
-        self.name, self.network, self.refine = name, network, refine
-        self.variables = jax.device_put(variables, jax.local_devices()[0])
+        super().__init__(name, variables, refine=refine)
+        self.network = network
 
     def __call__(self, image: UInt8[np.ndarray, "height width 3"]) -> Found:
         """Localizes the spliced region of one RGB image of any size."""

@@ -1,8 +1,6 @@
 """The rows whose network sees patches: `sgn` and `bappy`."""
 
 import functools
-from collections.abc import Callable, Mapping
-from typing import Any
 
 import flax.linen as nn
 import jax
@@ -13,7 +11,9 @@ from jaxtyping import Array, Float32, UInt8
 
 from splice_jax import patches
 from splice_jax.images import residual_level, thumbnail
-from splice_jax.localizers.base import Found, Localizer
+from splice_jax.localizers.base import Found
+from splice_jax.localizers.family import Refine, Variables
+from splice_jax.localizers.network import NetworkLocalizer
 from splice_jax.models.semi_global import SemiGlobalNetwork
 
 CHUNKS = {"cpu": 18}
@@ -28,9 +28,6 @@ ORIENTATIONS = (1, 2, 4, 8)
 """How many of an image's mirrored and transposed forms may be looked at: as it is, upside down, sideways, turned."""
 
 _AXIS = "patches"
-
-Variables = Mapping[str, Any]
-Refine = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 @functools.partial(jax.jit, static_argnames="network")
@@ -58,7 +55,7 @@ def _probabilities(
     return spread(variables, batch, feature, level)
 
 
-class PatchNetworkLocalizer(Localizer):
+class PatchNetworkLocalizer(NetworkLocalizer):
     """Runs the network on every patch of the grid and joins the patches' masks; overlapping patches are averaged."""
 
     def __init__(
@@ -84,21 +81,12 @@ class PatchNetworkLocalizer(Localizer):
                 augmentation); that takes as many times as long.
             refine: the CRF: (image, probability) to a refined probability; None for none.
         """
-        self.name, self.network, self.stride, self.border, self.refine = name, network, stride, border, refine
-        self.orientations = orientations
         devices = jax.local_devices()
-        self.chunk = CHUNKS.get(jax.default_backend(), CHUNK) * len(devices)
         self._mesh = Mesh(devices, (_AXIS,))
-        self.variables = variables
-
-    @property
-    def variables(self) -> Variables:
-        """The Flax variables, on every device."""
-        return self._variables
-
-    @variables.setter
-    def variables(self, variables: Variables) -> None:
-        self._variables = jax.device_put(variables, NamedSharding(self._mesh, PartitionSpec()))
+        self._everywhere = NamedSharding(self._mesh, PartitionSpec())
+        super().__init__(name, variables, refine=refine, sharding=self._everywhere)
+        self.network, self.stride, self.border, self.orientations = network, stride, border, orientations
+        self.chunk = CHUNKS.get(jax.default_backend(), CHUNK) * len(devices)
 
     def __call__(self, image: UInt8[np.ndarray, "height width 3"]) -> Found:
         """Localizes the spliced region of one RGB image of any size."""
@@ -130,7 +118,8 @@ class PatchNetworkLocalizer(Localizer):
     def _feature(self, image: UInt8[np.ndarray, "height width 3"]) -> Array | None:
         if self.network.global_network == "none":
             return None
-        return _global_feature(self.network, self.variables, thumbnail(image))
+        on_first = jax.tree.map(lambda leaf: leaf.addressable_data(0), self.variables)  # Else each device computes it.
+        return jax.device_put(_global_feature(self.network, on_first, thumbnail(image)), self._everywhere)
 
     def _patches(
         self, batch: UInt8[np.ndarray, "n 64 64 3"], feature: Array | None, level: np.float32

@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 from splice_jax import patches
 from splice_jax.augmentation import dihedral
 from splice_jax.data import Split, loader
-from splice_jax.data.patch_table import COLUMNS, PatchTable, build_table
+from splice_jax.data.patch_table import COLUMNS, VERSION, PatchTable, build_table
 from splice_jax.data.tables import table_folder
 from splice_jax.errors import UserError
 from splice_jax.localizers.family import Family, Loss, Refine, Training, Variables
@@ -162,7 +162,7 @@ def loss(network: SemiGlobalNetwork, terms: ConfigDict, *, augment: bool) -> Los
 
 def patch_table(config: ConfigDict, examples: Split) -> PatchTable:
     """The table of the training split, cached beside the prepared data sets."""
-    made_from = f"{examples.identity} {config.patch_stride} {config.border} {COLUMNS}"
+    made_from = f"{examples.identity} {config.patch_stride} {config.border} {COLUMNS} {VERSION}"
     folder = table_folder("patch_tables", made_from)
     return build_table(examples, folder, stride=config.patch_stride, border=config.border)
 

@@ -95,7 +95,7 @@ def train(config: ConfigDict, workdir: Path) -> State:
                 pending = []
             if validating:
                 state = parallel.unreplicate(replicas)
-                localizer.variables = jax.device_put(state.variables, jax.local_devices()[0])
+                localizer.variables = state.variables
                 scores, pictures = validate(localizer, validation)
                 monitor.validation(step, scores, pictures)
                 if scores["validation/mcc_best"] > best_score:
