@@ -71,7 +71,8 @@ def get_config() -> ConfigDict:
     config.checkpoint_every = 500
 
     # Evaluation
-    config.methods = ""  # rows, separated by commas; empty: the run's own, without and with CRF
+    config.methods = ""  # rows, separated by commas; empty: those of all runs, the run's own with CRF too
+    config.runs = ""  # folders of other runs, separated by commas, whose rows stand beside the run's own
     config.evaluation_name = ""  # folder below WORKDIR/evaluation; empty: DATASET-SPLIT
     config.degradations = ""  # every row under each as well, for example jpeg:90,70;blur:1,2;noise:4;resize:0.5
     config.ignore_border = 0  # pixels this near to the boundary of a mask do not count

@@ -2,7 +2,8 @@
 
     python evaluate.py --config=configs/rivals.py --workdir=runs/rivals --config.dataset=folder --config.data_dir=DIR
 
-What each looks at, what it needs and when it fails is in splice_jax/localizers/README.md. Beside a trained run they are
+With `--config.runs=runs/sgn,runs/mfcn` (and `--config.methods=`) the rows of trained runs stand beside them. What each
+looks at, what it needs and when it fails is in splice_jax/localizers/README.md. Beside a trained run they are
 scored by `--config.methods`.
 """
 
@@ -15,6 +16,7 @@ from splice_jax.localizers.base import HOMES
 def get_config() -> ConfigDict:
     """Evaluation alone."""
     config = default.get_config()
+    config.method = ""  # nothing is trained
     config.methods = ",".join(HOMES)
     config.crf.backend = "none"
     config.crf.neutral = "otsu"  # for `+crf`: these maps are on no scale of probabilities

@@ -99,7 +99,7 @@ def test_rows_that_need_no_run_are_scored_without_one(entry: Callable[..., Any],
     assert not (workdir / "config.json").exists()
     done = entry("evaluate", f"--workdir={workdir}", f"--config={file}", *rows[1:], "--config.methods=sgn")
     assert (done.code, done.err.count("\n")) == (2, 1)
-    assert f"{workdir}: holds no trained network yet" in done.err
+    assert "--config.methods: 'sgn' is a trained row; name its run by --config.runs" in done.err
 
 
 def test_every_row_that_needs_no_run_stands_in_the_rivals_configuration() -> None:

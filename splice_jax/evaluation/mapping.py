@@ -1,5 +1,6 @@
 """Runs rows over the images of a split, once per image and localizer, and caches their maps."""
 
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
@@ -103,6 +104,8 @@ class Task(NamedTuple):
     seconds: float
     undefined: str = ""
     """Why there are no levels."""
+    beside: Mapping[str, float] = {}
+    """See `MapRecord`."""
 
 
 def complete(task: Task) -> tuple[str, MapRecord]:
@@ -120,7 +123,7 @@ def complete(task: Task) -> tuple[str, MapRecord]:
     sha256 = maps.write_map(path, levels)
     if task.labels is not None:
         maps.write_labels(maps.labels_path(task.folder, task.row, task.image_name), task.labels)
-    return task.row, MapRecord(task.image_name, sha256, round(seconds, 4), task.labels is not None)
+    return task.row, MapRecord(task.image_name, sha256, round(seconds, 4), task.labels is not None, beside=task.beside)
 
 
 def probability_of(levels: Levels) -> np.ndarray:
@@ -140,8 +143,10 @@ def _tasks(rows: Sequence[Row], stage: Stage, parameters: CrfParameters) -> Iter
             found, undefined = _found(of_method[0].localizer, seen)
             seconds = time.perf_counter() - started
             levels = metrics.quantize(found.probability) if found else None
+            beside = _beside(found, example) if found and not stage.degradation else {}
             for row in of_method:
-                labels = found.label_probability if found and row.crf == "none" and not stage.degradation else None
+                plain = row.crf == "none"
+                labels = found.label_probability if found and plain and not stage.degradation else None
                 yield Task(
                     row=row.name,
                     image_name=truth.name,
@@ -154,6 +159,7 @@ def _tasks(rows: Sequence[Row], stage: Stage, parameters: CrfParameters) -> Iter
                     labels=labels,
                     seconds=seconds,
                     undefined=undefined,
+                    beside=beside if plain else {},
                 )
 
 
@@ -163,6 +169,12 @@ def _found(localizer: Localizer, seen: Degraded) -> tuple[Found | None, str]:
         return (localizer.localize_encoded(*seen) if seen.encoded else localizer(seen.image)), ""
     except Undefined as error:
         return None, one_line(error)
+
+
+def _beside(found: Found, example: Example) -> dict[str, float]:
+    """Scores of the localizer's own on a spliced image, where they have a value."""
+    scores = {} if example.authentic else found.scores(example.mask)
+    return {name: value for name, value in scores.items() if math.isfinite(value)}
 
 
 def _patch_grid(localizer: Localizer) -> tuple[int, str]:

@@ -9,7 +9,7 @@ import hashlib
 import io
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,8 @@ class MapRecord:
     """Whether the label head's probabilities stand beside it."""
     undefined: str = ""
     """Why there is no map."""
+    beside: Mapping[str, float] = field(default_factory=dict)
+    """What the localizer scores beside the map, see `Found.scores`."""
 
 
 @dataclass(frozen=True)

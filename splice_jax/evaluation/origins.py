@@ -7,26 +7,33 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from splice_jax.configuration import field_names, field_value
-from splice_jax.localizers.family import rows_of_run
+from splice_jax.evaluation.trained import Run
 
 CHECKPOINT = Path("checkpoints", "best")
 """As `splice_jax.checkpoints` names it; to ask it would load JAX, which a re-scoring has no use for."""
 
 _WITHOUT_INFLUENCE = (
-    *("dataset", "data_dir", "split", "split_seed", "methods", "evaluation_name", "degradations", "ignore_border"),
-    *("rescore", "crf", "log_every", "validate_every", "validation_images", "checkpoint_every", "cpu_devices"),
+    *("dataset", "data_dir", "split", "split_seed", "methods", "runs", "evaluation_name", "degradations"),
+    *("ignore_border", "rescore", "crf", "log_every", "validate_every", "validation_images"),
+    *("checkpoint_every", "cpu_devices"),
 )
 """Fields that change no map; which images there are is known by their pixels, the CRF counts where there is one."""
 
 
-def origin(method: str, crf: str, config: ConfigDict, workdir: Path) -> dict[str, Any]:
+def origin(method: str, crf: str, config: ConfigDict, run: Run | None) -> dict[str, Any]:
     """What the maps of a row are made from, apart from the images.
 
-    Of a run's own network: the checkpoint's content and the configuration; of another row: its name and the seed.
+    Of a run's network: the checkpoint's content and the run's configuration; of another row: its name and the seed.
+
+    Args:
+      method: the row's.
+      crf: the CRF after it.
+      config: of the evaluation.
+      run: that the row is taken from; None where it needs none.
     """
     found: dict[str, Any] = {"method": method}
-    if method in rows_of_run(config.get("method", "")):
-        found |= {"checkpoint": checkpoint_digest(workdir)} | _influential(config)
+    if run is not None:
+        found |= {"checkpoint": checkpoint_digest(run.workdir)} | _influential(run.config)
     else:
         found["seed"] = config.seed
     if crf != "none":

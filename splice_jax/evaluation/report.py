@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 
 from splice_jax.evaluation import pictures, protocol, report_tables
 from splice_jax.evaluation.protocol import HALF, HEADLINE
-from splice_jax.evaluation.rows import TRIVIAL, main_row, names
-from splice_jax.evaluation.tables import NOTHING, undefined_rows, with_interval
+from splice_jax.evaluation.rows import TRIVIAL, main_row, names, printed_name
+from splice_jax.evaluation.tables import NOTHING, beside_maps, undefined_rows, with_interval
 
 PARTS = ("tables.js", "charts.js", "gallery.js")
 """Of the page's program, in their order."""
@@ -48,18 +48,18 @@ def headline(scores: Mapping[str, Any]) -> str:
 
 
 def text_table(scores: Mapping[str, Any]) -> str:
-    """The scores for a terminal, the headline named in full above them, what is undefined below."""
+    """The scores for a terminal, the headline named in full above them, what no map tells below."""
     lines: list[tuple[str, ...]] = [("row", "F1 best", "MCC best", "F1 at 0.5", "MCC at 0.5", "images", "s/image")]
-    for name, row in zip(names(scores), scores["rows"], strict=True):
+    for row in scores["rows"]:
         entries = [protocol.find(row["scores"], convention) for convention in (HEADLINE, HALF)]
         cells = [with_interval(entry, score) for entry in entries for score in ("f1", "mcc")]
         seconds = row["seconds_per_image"]
-        lines.append((name, *cells, str(row["images"]), NOTHING if seconds is None else f"{seconds:.2f}"))
+        lines.append((printed_name(row), *cells, str(row["images"]), NOTHING if seconds is None else f"{seconds:.2f}"))
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     body = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
     body.insert(1, "  ".join("-" * width for width in widths))
     above = [title(scores), f"headline (best): {headline(scores)}; beside it {HALF}", ""]
-    return "\n".join([*above, *body, *undefined_rows(scores)])
+    return "\n".join([*above, *body, *undefined_rows(scores), *beside_maps(scores)])
 
 
 def write(path: Path, content: Content, encoded: Iterable[Mapping[str, Any]]) -> None:
@@ -95,7 +95,8 @@ def _fields(content: Content) -> dict[str, str]:
         "accuracies": report_tables.accuracies(scores),
         "published": report_tables.published_scores(scores),
         "published_accuracies": report_tables.published_accuracies(scores),
-        "undefined": _undefined(scores),
+        "undefined": _notes("undefined", undefined_rows(scores)),
+        "beside_maps": _notes("beside-maps", beside_maps(scores)),
         "crf": html.escape(_crf(scores)),
         "degraded": "" if content.degradations else "hidden",
         "images": str(len(content.images)),
@@ -151,9 +152,9 @@ def _validation(scores: Mapping[str, Any]) -> str:
     return f"The threshold of validation was chosen on {scores['validation']['images']} images."
 
 
-def _undefined(scores: Mapping[str, Any]) -> str:
-    lines = "".join(f"<li>{html.escape(line)}</li>" for line in undefined_rows(scores))
-    return f'<ul class="notes" id="undefined">{lines}</ul>' if lines else ""
+def _notes(name: str, lines: Sequence[str]) -> str:
+    items = "".join(f"<li>{html.escape(line)}</li>" for line in lines)
+    return f'<ul class="notes" id="{name}">{items}</ul>' if items else ""
 
 
 def _crf(scores: Mapping[str, Any]) -> str:

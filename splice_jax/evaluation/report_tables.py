@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from splice_jax.evaluation import published
 from splice_jax.evaluation.protocol import HALF, HEADLINE, convention_of, find
-from splice_jax.evaluation.rows import TRIVIAL, main_row, names
+from splice_jax.evaluation.rows import TRIVIAL, main_row, names, printed_name, row_name
 from splice_jax.evaluation.tables import NOTHING, decimal, signed, undefined
 
 SCORES = {"f1": "F1", "mcc": "MCC", "iou": "IoU", "auc": "AUC"}
@@ -47,7 +47,7 @@ def headline(scores: Mapping[str, Any]) -> str:
     """The headline and the threshold of 0.5 beside it, with intervals."""
     lowest = {score: _lowest(scores, score) for score in ("f1", "mcc")}
     lines = []
-    for name, row in zip(names(scores), scores["rows"], strict=True):
+    for row in scores["rows"]:
         hint, cells = undefined(row), []
         for convention in (HEADLINE, HALF):
             entry, drawn = find(row["scores"], convention), convention == HEADLINE
@@ -56,7 +56,7 @@ def headline(scores: Mapping[str, Any]) -> str:
         seconds = row["seconds_per_image"]
         cells += [_number(find(row["scores"], HEADLINE)["auc"], hint), _images(row, scores["images"])]
         cells.append(Cell(NOTHING, hint=hint) if seconds is None else Cell(f"{seconds:.2f}", seconds))
-        lines.append(_line(scores, name, cells))
+        lines.append(_line(scores, row, cells))
     groups = [
         ("best threshold per image", ["F1", "MCC", "IoU"]),
         ("threshold 0.5", ["F1", "MCC", "IoU"]),
@@ -84,9 +84,9 @@ def _grid(scores: Mapping[str, Any], score: str) -> str:
         shown = "all thresholds" if score == "auc" else _THRESHOLDS[each.threshold]
         groups.setdefault(f"{polarity}, {average}", []).append(shown)
     lines = []
-    for name, row in zip(names(scores), scores["rows"], strict=True):
+    for row in scores["rows"]:
         cells = [_score(find(row["scores"], each), score, undefined(row)) for each in conventions]
-        lines.append(_line(scores, name, [*cells, _images(row, scores["images"])]))
+        lines.append(_line(scores, row, [*cells, _images(row, scores["images"])]))
     return table("row", [*groups.items(), ("", ["images"])], lines, f"{SCORES[score]} under every convention")
 
 
@@ -110,13 +110,13 @@ def differences(scores: Mapping[str, Any]) -> str:
 def detection(scores: Mapping[str, Any]) -> str:
     """Whether images are spliced at all."""
     lines = []
-    for name, row in zip(names(scores), scores["rows"], strict=True):
+    for row in scores["rows"]:
         if (found := row["detection"]) is not None:
             shares = [found[key] for key in ("false_positive_pixels", "false_alarms", "detections")]
             cells = [_score(found, "auc"), *(Cell(f"{share:.1%}", share) for share in shares)]
             counts = found["images"]
             images = Cell(f"{counts['authentic']} + {counts['spliced']}", sum(counts.values()))
-            lines.append(_line(scores, name, [*cells, images]))
+            lines.append(_line(scores, row, [*cells, images]))
     if not lines:
         return "<p>There are no authentic images in this split, so nothing can be said about false alarms.</p>"
     columns = ["AUC of images", "authentic pixels<br>marked at 0.5", "false alarms", "spliced images<br>that raise it"]
@@ -131,11 +131,11 @@ def detection(scores: Mapping[str, Any]) -> str:
 def accuracies(scores: Mapping[str, Any]) -> str:
     """Table 2 as measured."""
     lines = []
-    for name, row in zip(names(scores), scores["rows"], strict=True):
+    for row in scores["rows"]:
         if (found := row["patch_accuracy"]) is not None:
             shares = [found[head] for head in ("classification", "segmentation")]
             cells = [Cell(f"{share:.2%}", share) for share in shares]
-            lines.append(_line(scores, name, [*cells, _images(row, scores["images"])]))
+            lines.append(_line(scores, row, [*cells, _images(row, scores["images"])]))
     if not lines:
         return "<p>No row has a label head.</p>"
     return table("row", [("", ["patch labels", "pixels", "images"])], lines, "Patch labels and pixels right at 0.5")
@@ -208,9 +208,10 @@ def _html_cell(cell: Cell, edge: bool) -> str:
     return f"<td{attributes}>{cell.text}{small}{cell.bar}</td>"
 
 
-def _line(scores: Mapping[str, Any], name: str, cells: Sequence[Cell]) -> Line:
+def _line(scores: Mapping[str, Any], row: Mapping[str, Any], cells: Sequence[Cell]) -> Line:
+    name = row_name(row["method"], row["crf"])
     kind = "main" if name == main_row(names(scores)) else "trivial" if name in TRIVIAL else ""
-    return Line(name, cells, f'class="{kind}"' if kind else "")
+    return Line(printed_name(row), cells, f'class="{kind}"' if kind else "")
 
 
 def _number(value: float | None, hint: str = "") -> Cell:

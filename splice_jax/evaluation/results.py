@@ -9,8 +9,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import numpy as np
+
 import splice_jax
-from splice_jax.evaluation import detection
+from splice_jax.evaluation import bootstrap, detection
 from splice_jax.evaluation.grid import POINTS
 from splice_jax.evaluation.plan import Key
 from splice_jax.evaluation.protocol import SCORES, Convention
@@ -18,13 +20,16 @@ from splice_jax.evaluation.scoring import Accuracy, RowResult
 from splice_jax.files import replacing
 
 
-def row_entry(key: Key, result: RowResult, conventions: Sequence[Convention], *, seed: int) -> dict[str, Any]:
+def row_entry(
+    key: Key, result: RowResult, conventions: Sequence[Convention], *, note: str = "", seed: int
+) -> dict[str, Any]:
     """One of the `rows` of scores.json.
 
     `patch_accuracy` is over all patches and all scored pixels of the split's spliced images; `seconds_per_image` is the
     median, which the first image's compilation does not move; `detection` is null without authentic images. `images`
     of the split's spliced images have a map, the others have none for the reasons counted in `undefined`; where all
-    are without, every score is null.
+    are without, every score is null. `note` says how a network is not the published one; `beside` holds means over
+    images of what the row scores beside its map, as the camera response's `edge_auc`, with the number of images.
     """
     method, crf = key
     return {
@@ -36,7 +41,18 @@ def row_entry(key: Key, result: RowResult, conventions: Sequence[Convention], *,
         "detection": detection.summarize(result.levels, seed=seed),
         "images": len(result.scores.images),
         "undefined": result.reasons(),
+        "note": note,
+        "beside": _beside(result, seed=seed),
     }
+
+
+def _beside(result: RowResult, *, seed: int) -> dict[str, Any]:
+    found = {}
+    for name in sorted({name for scores in result.beside for name in scores}):
+        values = np.array([scores[name] for scores in result.beside if name in scores])
+        interval = bootstrap.of_mean(values, seed=seed)
+        found[name] = {"mean": float(values.mean()), "mean_ci95": interval, "images": len(values)}
+    return found
 
 
 def _patch_accuracy(result: RowResult) -> dict[str, float] | None:
@@ -73,9 +89,9 @@ def write_per_image(path: Path, rows: Mapping[Key, RowResult]) -> None:
         for (method, crf), result in rows.items()
         for line in _lines(result)
     ]
-    longest: dict[str, Any] = max(lines, key=len)
+    columns = dict.fromkeys(name for line in sorted(lines, key=len, reverse=True) for name in line)
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, list(longest), lineterminator="\n")
+        writer = csv.DictWriter(file, list(columns), lineterminator="\n")
         writer.writeheader()
         writer.writerows(lines)
 
@@ -89,15 +105,15 @@ _COLUMNS = {
 
 
 def _lines(result: RowResult) -> Iterator[dict[str, Any]]:
-    localized, mapped = _localized(result), zip(result.levels, result.seconds, strict=True)
+    localized, mapped = _localized(result), zip(result.levels, result.seconds, result.beside, strict=True)
     for truth in result.truths:
         first = {"image": truth.name, "width": truth.width, "height": truth.height, "authentic": int(not truth.spliced)}
         if truth.name in result.undefined:
             yield first | {"undefined": result.undefined[truth.name]}
             continue
-        level, seconds = next(mapped)
+        level, seconds, beside = next(mapped)
         last = {"image_score": level.score, "marked_share_at_0.5": level.marked, "undefined": "", "seconds": seconds}
-        yield first | (next(localized) if truth.spliced else {}) | last
+        yield first | (next(localized) if truth.spliced else {}) | dict(beside) | last
 
 
 def _localized(result: RowResult) -> Iterator[dict[str, Any]]:

@@ -12,6 +12,16 @@ def row_name(method: str, crf: str) -> str:
     return method if crf == "none" else f"{method}+crf"
 
 
+def printed_name(row: Mapping[str, Any]) -> str:
+    """An entry of `rows` of scores.json as it is printed: its name, and how its network is not the published one.
+
+    >>> printed_name({"method": "mfcn", "crf": "none", "note": "width 0.125, from scratch"})
+    'mfcn (width 0.125, from scratch)'
+    """
+    note = row.get("note", "")
+    return row_name(row["method"], row["crf"]) + (f" ({note})" if note else "")
+
+
 def names(scores: Mapping[str, Any]) -> list[str]:
     """The rows of the content of a scores.json."""
     return [row_name(row["method"], row["crf"]) for row in scores["rows"]]

@@ -20,10 +20,11 @@ from splice_jax.evaluation.plan import Key, Plan, Validation, plan
 from splice_jax.evaluation.protocol import HEADLINE, conventions
 from splice_jax.evaluation.rows import TRIVIAL, row_name
 from splice_jax.evaluation.scoring import RowResult
+from splice_jax.evaluation.trained import Run, runs_by_row
 from splice_jax.evaluation.truth import fingerprint
 from splice_jax.files import replacing
 from splice_jax.localizers import Localizer, localizer, names
-from splice_jax.localizers.family import rows_of_run
+from splice_jax.localizers.family import HOMES as TRAINED
 
 VALIDATION = "val"
 """The split on which a threshold is chosen."""
@@ -36,22 +37,23 @@ def evaluate(config: ConfigDict, workdir: Path) -> Path:
     WORKDIR/evaluation/DATASET-SPLIT; with degradations, degradations.json and degradations.png as well.
 
     Args:
-      config: the run's configuration, of which `dataset`, `data_dir`, `split`, `methods`, `evaluation_name`, `crf`,
-        `degradations`, `ignore_border`, `rescore` and `seed` say what is done. With `rescore` no network runs.
+      config: the run's configuration, of which `dataset`, `data_dir`, `split`, `methods`, `runs`, `evaluation_name`,
+        `crf`, `degradations`, `ignore_border`, `rescore` and `seed` say what is done. With `rescore` no network runs.
       workdir: the run.
 
     Raises:
       UserError: an unknown row or data set, missing data, an unfinished run, a missing CRF, an unwritable folder, a
         field out of range; with `rescore`, maps that are missing or made from something else.
     """
-    named, degradations = row_names(config), parse(config.degradations)
+    runs, degradations = runs_by_row(config, workdir), parse(config.degradations)
+    named = row_names(config, runs)
     ignore_border = config.ignore_border
     if ignore_border < 0:
         raise UserError(f"config.ignore_border: {ignore_border} is less than 0 pixels")
-    rows = [] if config.rescore else open_rows(named, config, workdir)  # First, for preparing a data set can take long.
+    rows = [] if config.rescore else open_rows(named, config, runs)  # First, for preparing a data set can take long.
     validation, output = validation_images(config), output_folder(config, workdir)
     planned = plan(
-        {key: origin(*key, config, workdir) for key in (_key(name, config) for name in named)},
+        {key: origin(*key, config, runs.get(key[0])) for key in (_key(name, config) for name in named)},
         _open(config, config.split, include_authentic=True),
         output,
         title=f"{config.dataset}: its split {config.split}",
@@ -65,7 +67,13 @@ def evaluate(config: ConfigDict, workdir: Path) -> Path:
     else:
         planned.make(rows, CrfParameters.from_config(config.crf))
     fields = {name: value for name, value in config.to_dict().items() if name != "rescore"}
-    header = {"dataset": config.dataset, "split": config.split, "config": fields, "commit": results.commit()}
+    header = {
+        "dataset": config.dataset,
+        "split": config.split,
+        "config": fields,
+        "commit": results.commit(),
+        "notes": {row: run.note() for row, run in runs.items() if row in {key[0] for key in planned.rows}},
+    }
     scores = score(planned, output, header=header, no_validation=validation.reason, seed=config.seed)
     print(f"{report.text_table(scores)}\n\n{tables.text_differences(scores)}")
     print(f"\nall conventions, the paper's tables: {output / 'tables.md'}\nreport: {output / 'report.html'}")
@@ -96,18 +104,26 @@ def _key(name: str, config: ConfigDict) -> Key:
     return name.removesuffix("+crf"), config.crf.backend if name.endswith("+crf") else "none"
 
 
-def row_names(config: ConfigDict) -> list[str]:
-    """The rows that `config.methods` names, or the run's own without and with CRF; then the trivial rows.
+def row_names(config: ConfigDict, runs: Mapping[str, Run]) -> list[str]:
+    """The rows that `config.methods` names, or those of the runs, the evaluation's own with CRF too; then the trivial.
 
     Raises:
-      UserError: a name that is no row, or a CRF that is unknown or not installed.
+      UserError: a name that is no row, no name at all, or a CRF that is unknown or not installed.
     """
     own, backend = config.method, config.crf.backend
     chosen = [name.strip() for name in config.methods.split(",") if name.strip()]
-    chosen = chosen or ([own] if backend == "none" else [own, f"{own}+crf"])
-    known = sorted({*rows_of_run(own), *names()})
+    if not chosen:
+        trained = dict.fromkeys(run.config.method for run in runs.values())
+        refined = f"{own}+crf" if backend != "none" else own
+        chosen = [name for row in trained for name in ((row, refined) if row == own else (row,))]
+    known = sorted({*runs, *names()})
+    if not chosen:
+        raise UserError(f"--config.methods: names no row, and there is no run; choose from {', '.join(known)}")
     for name in chosen:
-        if name.removesuffix("+crf") not in known:
+        method = name.removesuffix("+crf")
+        if method not in known and method in TRAINED:
+            raise UserError(f"--config.methods: {method!r} is a trained row; name its run by --config.runs=DIR")
+        if method not in known:
             rows = ", ".join(known)
             raise UserError(f"--config.methods: no row is called {name!r}; there are {rows}, and each as NAME+crf")
     if any(name.endswith("+crf") for name in chosen):
@@ -117,20 +133,20 @@ def row_names(config: ConfigDict) -> list[str]:
     return list(dict.fromkeys((*chosen, *TRIVIAL)))
 
 
-def open_rows(named: Sequence[str], config: ConfigDict, workdir: Path) -> list[Row]:
-    """The rows of these names; each localizer is made, or loaded from the run, once.
+def open_rows(named: Sequence[str], config: ConfigDict, runs: Mapping[str, Run]) -> list[Row]:
+    """The rows of these names; each localizer is made, or loaded from its run, once.
 
     Raises:
-      UserError: the run holds no trained network yet.
+      UserError: a run holds no trained network yet.
     """
     methods = dict.fromkeys(name.removesuffix("+crf") for name in named)
-    localizers = {method: _localizer(method, config, workdir) for method in methods}
+    localizers = {method: _localizer(method, config, runs.get(method)) for method in methods}
     return [Row(localizers[method], backend) for method, backend in (_key(name, config) for name in named)]
 
 
-def _localizer(name: str, config: ConfigDict, workdir: Path) -> Localizer:
-    if name in rows_of_run(config.method):
-        return splice_jax.load(workdir, crf="none", config=config, row=name)
+def _localizer(name: str, config: ConfigDict, run: Run | None) -> Localizer:
+    if run is not None:
+        return splice_jax.load(run.workdir, crf="none", config=run.config, row=name)
     return localizer(name, seed=config.seed) if name == "random" else localizer(name)
 
 
@@ -188,7 +204,7 @@ def score(
     Args:
       planned: whose maps are there.
       output: a folder.
-      header: `dataset`, `split`, `config` and `commit` of scores.json.
+      header: `dataset`, `split`, `config` and `commit` of scores.json, and `notes` by method where rows have any.
       no_validation: why there are no validation images, where there are none.
       seed: of the bootstrap.
 
@@ -226,7 +242,10 @@ def _scores(
         "authentic_images": len(truths) - spliced,
         "config": header["config"],
         "commit": header["commit"],
-        "rows": [results.row_entry(key, result, listed, seed=seed) for key, result in found.items()],
+        "rows": [
+            results.row_entry(key, result, listed, note=header.get("notes", {}).get(key[0], ""), seed=seed)
+            for key, result in found.items()
+        ],
         "headline": HEADLINE.__dict__ | {"words": str(HEADLINE)},
         "validation": chosen_on,
         "ignore_border": planned.ignore_border,

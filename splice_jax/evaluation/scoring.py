@@ -75,6 +75,8 @@ class RowResult(NamedTuple):
     """Of every image with a map, in the order of `truths`; so are the rest."""
     accuracies: Sequence[Accuracy | None]
     seconds: Sequence[float]
+    beside: Sequence[Mapping[str, float]]
+    """What the localizer scores beside the map."""
 
     def reasons(self) -> dict[str, int]:
         """How many of the spliced images are without a map for which reason."""
@@ -90,6 +92,7 @@ class RowMaps(NamedTuple):
     jobs: Sequence[Job]
     """Of the images that are not undefined."""
     seconds: Sequence[float]
+    beside: Sequence[Mapping[str, float]]
 
     @classmethod
     def of(cls, folder: Path, row: str, record: RowRecord, truths: Sequence[Truth], *, ignore_border: int) -> "RowMaps":
@@ -101,7 +104,8 @@ class RowMaps(NamedTuple):
             Job(folder, row, each.sha256, truth, record.patches if each.labels else None, ignore_border)
             for each, truth in found
         ]
-        return cls(truths, undefined, jobs, [each.seconds for each, _ in found])
+        seconds, beside = [each.seconds for each, _ in found], [each.beside for each, _ in found]
+        return cls(truths, undefined, jobs, seconds, beside)
 
 
 def pool(truths: Sequence[Truth], rows: int, processes_: int | None) -> Executor:
@@ -141,6 +145,7 @@ def score_row(cached: RowMaps, workers: Executor, validation: Sums | None = None
         [each.level for each in surveyed],
         [each.accuracy for each in surveyed],
         cached.seconds,
+        cached.beside,
     )
 
 

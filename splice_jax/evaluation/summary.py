@@ -9,11 +9,11 @@ from typing import Any
 from splice_jax.errors import UserError, listed, one_line
 from splice_jax.evaluation import published, results
 from splice_jax.evaluation.protocol import HALF, HEADLINE, convention_of, find
-from splice_jax.evaluation.rows import names
+from splice_jax.evaluation.rows import names, printed_name
 from splice_jax.evaluation.tables import NOTHING, decimal, markdown, published_scores
 
 SEEDS = ("seed", "split_seed")
-_MAY_DIFFER = (*SEEDS, "evaluation_name", "rescore", "degradations", "cpu_devices", "log_every")
+_MAY_DIFFER = (*SEEDS, "runs", "evaluation_name", "rescore", "degradations", "cpu_devices", "log_every")
 
 
 def summarize(runs: Sequence[Path], *, evaluation: str = "") -> dict[str, Any]:
@@ -52,7 +52,7 @@ def text(summary: Mapping[str, Any]) -> str:
     spread = f"mean ± standard deviation over {len(runs)} runs" if len(runs) > 1 else "one run, so no spread"
     figures = {each.row: each for each in published.SCORES if summary["dataset"] in each.scores}
     lines = [
-        {"row": name, "images": _images(row["images"]), **_cells(row)}
+        {"row": printed_name(row), "images": _images(row["images"]), **_cells(row)}
         | published_scores(figures.get(name), summary["dataset"])
         for name, row in zip(names(summary), summary["rows"], strict=True)
     ]
@@ -112,7 +112,7 @@ def _check_alike(first: Path, one: Mapping[str, Any], second: Path, other: Mappi
             "dataset": content["dataset"],
             "split": content["split"],
             "images": content["images"],
-            "rows": ", ".join(names(content)),
+            "rows": ", ".join(map(printed_name, content["rows"])),
             "conventions": len(content["rows"][0]["scores"]),
             **_flat(content["config"]),
         }
@@ -149,6 +149,7 @@ def _row(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {
         "method": rows[0]["method"],
         "crf": rows[0]["crf"],
+        "note": rows[0].get("note", ""),
         "scores": scores,
         "patch_accuracy": accuracy,
         "images": [row.get("images") for row in rows],

@@ -8,7 +8,7 @@ from typing import Any
 
 from splice_jax.evaluation import published
 from splice_jax.evaluation.protocol import GRID, HALF, HEADLINE, convention_of, find
-from splice_jax.evaluation.rows import main_row, names
+from splice_jax.evaluation.rows import main_row, names, printed_name
 from splice_jax.files import replacing
 
 NOTHING = "–"
@@ -32,7 +32,7 @@ def table_1(scores: Mapping[str, Any]) -> Table:
     lines = []
     for name, row in zip(names(scores), scores["rows"], strict=True):
         lines.append(
-            {"row": name, "images": str(row["images"])}
+            {"row": printed_name(row), "images": str(row["images"])}
             | _measured(row)
             | published_scores(figures.pop(name, None), scores["dataset"])
         )
@@ -48,7 +48,9 @@ def table_2(scores: Mapping[str, Any]) -> Table:
     for name, row in zip(names(scores), scores["rows"], strict=True):
         if row["patch_accuracy"] is not None:
             both = [f"{100 * row['patch_accuracy'][head]:.2f} %" for head in ("classification", "segmentation")]
-            lines.append(_accuracy(name, str(row["images"]), both, figures.pop(name, None), scores["dataset"]))
+            lines.append(
+                _accuracy(printed_name(row), str(row["images"]), both, figures.pop(name, None), scores["dataset"])
+            )
     for figure in figures.values():
         lines.append(_accuracy(NOTHING, NOTHING, [NOTHING, NOTHING], figure, scores["dataset"]))
     return lines
@@ -61,8 +63,8 @@ def text_differences(scores: Mapping[str, Any]) -> str:
     lines = [_difference(each, about) for each in chosen if about in (each["row"], each["other"])]
     if not lines:
         return "differences: there is one row only"
-    title = f"{about} minus other rows, {HEADLINE}, over the images of both, paired bootstrap 95 % intervals:"
-    return "\n".join([title, *lines])
+    heading = f"{about} minus other rows, {HEADLINE}, over the images of both, paired bootstrap 95 % intervals:"
+    return "\n".join([heading, *lines])
 
 
 def _difference(each: Mapping[str, Any], about: str) -> str:
@@ -89,6 +91,15 @@ def undefined_rows(scores: Mapping[str, Any]) -> list[str]:
     """A line for every row without a score for some image."""
     reasons = zip(names(scores), map(undefined, scores["rows"]), strict=True)
     return [f"{name}: {reason}" for name, reason in reasons if reason]
+
+
+def beside_maps(scores: Mapping[str, Any]) -> list[str]:
+    """A line for every score that a row has beside those of its maps, as the AUC of edges."""
+    return [
+        f"{printed_name(row)}: {name} {with_interval(found, 'mean')}, mean over {found['images']} images"
+        for row in scores["rows"]
+        for name, found in row.get("beside", {}).items()
+    ]
 
 
 def signed(value: float) -> str:
@@ -164,6 +175,8 @@ def _document(scores: Mapping[str, Any], first: Table, second: Table) -> str:
     reason = scores["validation"].get("reason")
     validation = f"No threshold was chosen on validation: {reason}.\n\n" if reason else ""
     missing = "".join(f"- {line}\n" for line in undefined_rows(scores))
+    beside = "".join(f"- {line}\n" for line in beside_maps(scores))
+    beside = f"## Beside the maps\n\n{beside}\n" if beside else ""
     missing = f"Without a score:\n\n{missing}\n" if missing else ""
     return (
         f"# {main_row(names(scores))} on {scores['dataset']}, {scores['split']} split\n\n"
@@ -173,6 +186,7 @@ def _document(scores: Mapping[str, Any], first: Table, second: Table) -> str:
         f"{missing}## Table 1: F1 and MCC\n\n{markdown(first)}\n"
         f"## Table 2: patch labels and pixels rightly predicted at 0.5\n\n{markdown(second)}\n"
         f"## Authentic images\n\n{markdown(_detection(scores))}\n"
+        f"{beside}"
         f"## Every convention\n\n{validation}{_grid(scores)}"
     )
 
@@ -181,14 +195,14 @@ def _detection(scores: Mapping[str, Any]) -> Table:
     """The image-level scores of the rows that have any."""
     return [
         {
-            "row": name,
+            "row": printed_name(row),
             f"AUC of images ({found['image_score']})": with_interval(found, "auc"),
             "pixels of authentic images marked at 0.5": f"{found['false_positive_pixels']:.2%}",
             f"false alarms ({found['alarm']})": f"{found['false_alarms']:.2%}",
             "spliced images that raise it": f"{found['detections']:.2%}",
             "images": f"{found['images']['spliced']} spliced, {found['images']['authentic']} authentic",
         }
-        for name, row in zip(names(scores), scores["rows"], strict=True)
+        for row in scores["rows"]
         if (found := row["detection"]) is not None
     ]
 
@@ -201,12 +215,12 @@ def _grid(scores: Mapping[str, Any]) -> str:
             entries = [find(row["scores"], convention) for row in scores["rows"]]
         except KeyError:
             continue
-        title = f"{convention}" + " (headline)" * (convention == HEADLINE)
+        heading = f"{convention}" + " (headline)" * (convention == HEADLINE)
         lines = [
-            {"row": name, "images": str(row["images"])} | _cells(entry)
-            for name, row, entry in zip(names(scores), scores["rows"], entries, strict=True)
+            {"row": printed_name(row), "images": str(row["images"])} | _cells(entry)
+            for row, entry in zip(scores["rows"], entries, strict=True)
         ]
-        parts.append(f"### {title[0].upper()}{title[1:]}\n\n{markdown(lines)}")
+        parts.append(f"### {heading[0].upper()}{heading[1:]}\n\n{markdown(lines)}")
     return "\n".join(parts)
 
 

@@ -20,6 +20,7 @@ from splice_jax.evaluation import maps, processes, results
 from splice_jax.evaluation.mapping import Row, Stage, make_maps, probability_of
 from splice_jax.evaluation.origins import origin
 from splice_jax.evaluation.protocol import Convention
+from splice_jax.evaluation.trained import Run
 from splice_jax.evaluation.truth import Truth, read_truths
 from splice_jax.files import writable_folder
 from splice_jax.images import read_mask
@@ -174,7 +175,7 @@ def _evenly(truths: Sequence[Truth], images: int | None) -> list[Truth]:
 
 def _maps(stage: Stage, config: ConfigDict, workdir: Path) -> tuple[Stage, maps.RowRecord]:
     """The network's maps of the validation images: those of an evaluation where they are fresh, else made now."""
-    made_from = origin(config.method, "none", config, workdir)
+    made_from = origin(config.method, "none", config, Run(workdir, config))
     own = workdir / "evaluation" / "tune-crf" / "maps"
     for folder in (*sorted(workdir.glob("evaluation/*/validation/maps")), own):
         try:

@@ -148,6 +148,11 @@ def rows_of_run(method: str) -> tuple[str, ...]:
     return (method, *others)
 
 
+def sees_patches(method: str) -> bool:
+    """Whether a trained row sees an image patch by patch, on a grid that an evaluation may choose."""
+    return HOMES.get(method) == "semi_global"
+
+
 def note(config: "ConfigDict") -> str:
     """How a run's network is not the published one, to be printed behind its rows' names; "" where it is.
 
@@ -155,6 +160,8 @@ def note(config: "ConfigDict") -> str:
     >>> note(ConfigDict({"method": "mfcn", "width": 0.125, "trunk_weights": ""}))
     'width 0.125, from scratch'
     """
+    if config.method == "camera_response":
+        return "edges to region: ours"  # The paper ends at the edges.
     if HOMES.get(config.method) != "mfcn":
         return ""
     marks = {f"width {config.width:g}": config.width != 1, "from scratch": not config.trunk_weights}

@@ -25,6 +25,7 @@ from splice_jax.training.validation import validate
 SCHEDULES = ("step", "cosine")
 EVALUATION_FIELDS = (
     "methods",
+    "runs",
     "evaluation_name",
     "degradations",
     "ignore_border",

@@ -11,6 +11,7 @@ from ml_collections import ConfigDict
 import splice_jax
 from configs.default import get_config
 from splice_jax import data
+from splice_jax.configuration import save_config
 from splice_jax.crf import CrfParameters, refine
 from splice_jax.data import Example
 from splice_jax.errors import UserError
@@ -20,6 +21,7 @@ from splice_jax.evaluation.mapping import Row
 from splice_jax.evaluation.maps import map_path, read_map
 from splice_jax.evaluation.plan import Validation
 from splice_jax.evaluation.runner import evaluate, evaluate_rows, open_rows, row_names
+from splice_jax.evaluation.trained import Run, runs_by_row
 from splice_jax.images import read_image, read_mask
 from splice_jax.localizers import Found, Localizer, localizer
 from splice_jax.metrics import quantize
@@ -190,7 +192,9 @@ def config(**changes: object) -> ConfigDict:
 
 
 @pytest.fixture
-def trained(monkeypatch: pytest.MonkeyPatch, examples: list[Example]) -> None:
+def trained(monkeypatch: pytest.MonkeyPatch, examples: list[Example], tmp_path: Path) -> None:
+    save_config(config(), tmp_path)
+
     def open_split(
         dataset: str, data_dir: str, split: str, *, split_seed: int = 0, include_authentic: bool = False
     ) -> Sequence[Example]:
@@ -215,7 +219,8 @@ def test_rows_are_the_runs_own_or_those_named_and_always_the_trivial(
     methods: str, backend: str, expected: list[str], tmp_path: Path
 ) -> None:
     settings = config(methods=methods, crf={"backend": backend})
-    chosen = open_rows(row_names(settings), settings, tmp_path)
+    runs = {"sgn": Run(tmp_path, settings)}
+    chosen = open_rows(row_names(settings, runs), settings, runs)
     assert [row.name for row in chosen] == expected
 
 
@@ -227,23 +232,27 @@ def test_one_run_may_hold_two_rows(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 
     monkeypatch.setitem(vars(splice_jax), "load", load)
     settings = config(method="mfcn", methods="mfcn_edge,mfcn", crf={"backend": "none"})
-    chosen = open_rows(row_names(settings), settings, tmp_path)
+    runs = runs_by_row(settings, tmp_path)
+    chosen = open_rows(row_names(settings, runs), settings, runs)
     assert [row.name for row in chosen] == ["mfcn_edge", "mfcn", "all_spliced", "random"]
 
 
 def test_wrong_rows_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = runs_by_row(config(), Path("run"))
+    with pytest.raises(UserError, match="--config.methods: names no row, and there is no run; choose from .*noi1"):
+        row_names(config(method="", methods=""), {})
     with pytest.raises(UserError, match=r"--config.methods: no row is called 'noi9'; there are .*all_spliced.*sgn"):
-        row_names(config(methods="noi9"))
+        row_names(config(methods="noi9"), runs)
     with pytest.raises(UserError, match=r"no row is called 'sgn\+jax'"):
-        row_names(config(methods="sgn+jax"))
+        row_names(config(methods="sgn+jax"), runs)
     with pytest.raises(UserError, match=r"a row with \+crf needs a CRF"):
-        row_names(config(methods="sgn+crf"))
+        row_names(config(methods="sgn+crf"), runs)
     with pytest.raises(UserError, match=r"crf\.backend: 'dense' is not known"):
-        row_names(config(crf={"backend": "dense"}))
+        row_names(config(crf={"backend": "dense"}), runs)
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *_: None if name == "pydensecrf" else find(name))
     with pytest.raises(UserError, match=r"crf\.backend: pydensecrf is not installed"):
-        row_names(config(crf={"backend": "pydensecrf"}))
+        row_names(config(crf={"backend": "pydensecrf"}), runs)
 
 
 @pytest.mark.usefixtures("trained")
