@@ -17,10 +17,10 @@ from splice_jax.localizers import Localizer
 from splice_jax.localizers.runs import localizer_from_config
 from splice_jax.localizers.semi_global import FAMILY, backbone_features, loss
 from splice_jax.models.local_network import LocalNetwork, MaskHead
-from splice_jax.models.semi_global import initial_variables
+from splice_jax.models.semi_global import SemiGlobalNetwork, initial_variables
 from splice_jax.patches import PATCH_SIZE, labels
 from splice_jax.training.optimizer import make_optimizer, step_schedule
-from splice_jax.training.step import ParallelStep, Recipe, initial_state
+from splice_jax.training.step import ParallelStep, Recipe, State, initial_state
 
 TRAINING_GFLOP = 0.7
 """Of a patch, with a hidden size of 256 and three layers, forward and back, without the image's half."""
@@ -29,17 +29,22 @@ TRAINING_GFLOP = 0.7
 def training_step(config: ConfigDict) -> Callable[[], object]:
     """A gradient step on one batch, from host memory; it is compiled by the first call."""
     network = FAMILY.network(config)
-    optimizer = make_optimizer(step_schedule(config.learning_rate, (), 1.0, 0), clip_norm=config.clip_norm)
-    step = ParallelStep(Recipe(loss(network, config.loss, augment=config.augment), optimizer))
-    variables = initial_variables(network, jax.random.key(0))
+    step, state = _step(config, network)
     table = random_table(config)
-    batch = first_batch(config, table, backbone_features(network, variables, table))
-    states = [step.replicate(initial_state(variables, optimizer, 0))]
+    batch = first_batch(config, table, backbone_features(network, initial_variables(network, jax.random.key(0)), table))
+    states = [state]
 
     def train() -> None:
         states[0], _ = jax.block_until_ready(step(states[0], batch))
 
     return train
+
+
+def _step(config: ConfigDict, network: SemiGlobalNetwork) -> tuple[ParallelStep, State]:
+    """A network's step, and its state before the first one on every device."""
+    optimizer = make_optimizer(step_schedule(config.learning_rate, (), 1.0, 0), clip_norm=config.clip_norm)
+    step = ParallelStep(Recipe(loss(network, config.loss, augment=config.augment), optimizer))
+    return step, step.replicate(initial_state(initial_variables(network, jax.random.key(0)), optimizer, 0))
 
 
 def random_localizer(config: ConfigDict) -> Localizer:
@@ -91,6 +96,23 @@ def loading_rate(config: ConfigDict, table: PatchTable, count: int) -> float:
     start = time.perf_counter()
     for _ in range(count):
         next(stream)
+    return count * config.batch_size / (time.perf_counter() - start)
+
+
+def training_rate(config: ConfigDict, table: PatchTable, count: int) -> float:
+    """Patches per second of training from a table, loader and all, over `count` steps after the first two."""
+    network = FAMILY.network(config)
+    step, state = _step(config, network)
+    sizes = {"batch_size": config.batch_size, "patches_per_image": config.patches_per_image}
+    features = np.zeros((len(table.thumbnails), 512), np.float32)
+    stream = batches(table, features, num_epochs=None, seed=0, **sizes)[1]
+    for _ in range(2):
+        state, _ = step(state, next(stream))
+    jax.block_until_ready(state)
+    start = time.perf_counter()
+    for _ in range(count):
+        state, _ = step(state, next(stream))
+    jax.block_until_ready(state)
     return count * config.batch_size / (time.perf_counter() - start)
 
 

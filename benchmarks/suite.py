@@ -33,6 +33,8 @@ SIZES = {"0.4": (568, 757), "3": (1536, 2048), "12": (3000, 4000)}
 
 LARGE = {"48": (6000, 8000), "100": (10000, 10000)}
 TABLES = (1_000, 30_000, 500_000)
+LOADING = "loader alone, patches/s, by patches in the table"
+TRAINING = "training from the table, patches/s, by patches in the table"
 BATCHES = (64, 256, 1024)
 """On an accelerator, where larger batches pay."""
 
@@ -59,11 +61,12 @@ def main() -> None:
         rounds = given.rounds if small else 1
         found[title] = compare(title, rounds, 0.0, 1, "localize", given.arch, *size, without=without)
     found["parts"] = alone(_parts, given.rounds)
-    found["loader, patches/s, by patches in the table"] = alone(_loader)
+    found[LOADING] = alone(_by_table, "loading_rate", 200)
+    found[TRAINING] = alone(_by_table, "training_rate", 20)
     found["CRF, s/image"] = alone(_crf)
     with tempfile.TemporaryDirectory() as folder:
         found["commands"] = alone(_commands, Path(folder))
-    for title in ("parts", "loader, patches/s, by patches in the table", "CRF, s/image", "commands"):
+    for title in ("parts", LOADING, TRAINING, "CRF, s/image", "commands"):
         print(f"\n{title}")
         for name, value in found[title].items():
             print(f"  {name:52}{_text(value):>14}")
@@ -172,16 +175,21 @@ def _parts(repeats: int) -> dict[str, float]:
     return found
 
 
-def _loader() -> dict[str, float]:
-    from benchmarks.speed import loading_rate, sparse_table
+def _by_table(name: str, count: int) -> dict[str, float]:
+    """A rate of benchmarks/speed.py over `count` batches, for tables of few and of many patches."""
+    from benchmarks import speed
     from configs.default import get_config
+    from splice_jax import runtime
 
-    config = get_config()
+    runtime.set_up()
+    rate, config = getattr(speed, name), get_config()
+    config.global_network = "resnet18"
     config.batch_size, config.patches_per_image = BATCH, PATCHES_PER_IMAGE
     found = {}
     for patches in TABLES:
         with tempfile.TemporaryDirectory() as folder:
-            found[str(patches)] = loading_rate(config, sparse_table(Path(folder), patches, PATCHES_PER_IMAGE), 200)
+            table = speed.sparse_table(Path(folder), patches, PATCHES_PER_IMAGE)
+            found[f"{patches:,} patches"] = rate(config, table, count)
     return found
 
 

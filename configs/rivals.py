@@ -2,9 +2,8 @@
 
     python evaluate.py --config=configs/rivals.py --workdir=runs/rivals --config.dataset=folder --config.data_dir=DIR
 
-With `--config.runs=runs/sgn,runs/mfcn` (and `--config.methods=`) the rows of trained runs stand beside them. What each
-looks at, what it needs and when it fails is in splice_jax/localizers/README.md. Beside a trained run they are
-scored by `--config.methods`.
+Rows of trained runs stand beside them by `--config.runs=runs/sgn,runs/mfcn --config.methods=sgn,mfcn,noi1,cfa1`. What
+each looks at, what it needs and when it fails is in splice_jax/localizers/README.md.
 """
 
 from ml_collections import ConfigDict
