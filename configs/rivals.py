@@ -3,7 +3,7 @@
     python evaluate.py --config=configs/rivals.py --workdir=runs/rivals --config.dataset=folder --config.data_dir=DIR
 
 Rows of trained runs stand beside them by `--config.runs=runs/sgn,runs/mfcn --config.methods=sgn,mfcn,noi1,cfa1`. What
-each looks at, what it needs and when it fails is in splice_jax/localizers/README.md.
+each looks at, what it needs and when it fails is in docs/rows.md.
 """
 
 from ml_collections import ConfigDict

@@ -71,7 +71,7 @@ def _add_localize(commands: Commands) -> None:
 def _rows() -> str:
     from splice_jax.localizers import names
 
-    return f"Rows that need no run: {', '.join(names())}. README.md in splice_jax/localizers says what each looks at."
+    return f"Rows that need no run: {', '.join(names())}. docs/rows.md says what each looks at."
 
 
 def _localize(arguments: argparse.Namespace) -> int:

@@ -1,6 +1,5 @@
-"""From a response to a map and a mask; and what every row that needs no run does with odd images."""
+"""From a response to a map and a mask."""
 
-import io
 import re
 from pathlib import Path
 
@@ -11,8 +10,7 @@ from PIL import Image
 import splice_jax
 import splice_jax.localizers
 from splice_jax.crf import otsu
-from splice_jax.images import encode_png, read_image
-from splice_jax.localizers import Undefined, base, names
+from splice_jax.localizers import Undefined, base, family
 from splice_jax.localizers.trace import TraceLocalizer, blocks, luma, normalize, spread
 
 README = Path(splice_jax.localizers.__file__).with_name("README.md").read_text(encoding="utf-8")
@@ -101,52 +99,6 @@ def test_the_readme_s_row_works(monkeypatch):
     assert found.mask[40, 56] and not found.mask[10, 10]
 
 
-def test_the_readme_lists_every_row():
-    listed = set(re.findall(r"^\| `(\w+)` \|", README, re.MULTILINE))
-    assert listed >= set(base.HOMES)
-
-
-def encoded(picture: Image.Image, kind: str = "PNG") -> bytes:
-    file = io.BytesIO()
-    picture.save(file, kind)
-    return file.getvalue()
-
-
-def odd_images() -> dict[str, bytes]:
-    """Of every kind that people have and no author thinks of."""
-    generator = np.random.default_rng(5)
-    noise = generator.integers(0, 256, (70, 90, 4), np.uint8)
-    sizes = (1, 1), (1, 90), (15, 16), (16, 16), (17, 40), (63, 61)
-    small = {f"{height}x{width}": encode_png(noise[:height, :width, :3]) for height, width in sizes}
-    saturated = np.where(noise[..., :3] > 128, np.uint8(255), np.uint8(0))
-    return small | {
-        "grey": encode_png(noise[..., 0]),
-        "transparent": encoded(Image.fromarray(noise, "RGBA")),
-        "16 bits": encode_png(noise[..., 0].astype(np.uint16) * 257),
-        "black": encode_png(np.zeros((70, 90, 3), np.uint8)),
-        "white": encode_png(np.full((70, 90, 3), 255, np.uint8)),
-        "one colour": encode_png(np.full((70, 90, 3), (255, 0, 9), np.uint8)),
-        "saturated": encode_png(saturated),
-        "half flat": encode_png(np.where(np.arange(90)[:, None] < 40, np.uint8(90), noise[..., :3])),
-        "JPEG": encoded(Image.fromarray(noise[..., :3]), "JPEG"),
-        "grey JPEG": encoded(Image.fromarray(noise[..., 0]), "JPEG"),
-        "tiny JPEG": encoded(Image.fromarray(noise[:3, :5, :3]), "JPEG"),
-    }
-
-
-ODD = odd_images()
-
-
-@pytest.mark.parametrize("kind", ODD)
-@pytest.mark.parametrize("name", names())
-def test_every_row_gives_a_map_or_one_line_for_odd_images(name, kind):
-    image = read_image(ODD[kind])
-    try:
-        found = splice_jax.localizer(name).localize_encoded(image, ODD[kind])
-    except Undefined as reason:
-        assert str(reason).startswith(f"row {name} ")
-        assert "\n" not in str(reason) and len(str(reason)) < 160
-        return
-    assert found.probability.shape == found.mask.shape == image.shape[:2]
-    assert found.probability.dtype == np.float32 and found.mask.dtype == bool
-    assert found.probability.min() >= 0 and found.probability.max() <= 1
+def test_the_page_of_rows_lists_every_row():
+    page = (Path(__file__).parents[2] / "docs" / "rows.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)) == {*base.HOMES, *family.HOMES}
