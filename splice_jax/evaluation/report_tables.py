@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from splice_jax.evaluation import published
 from splice_jax.evaluation.protocol import HALF, HEADLINE, convention_of, find
-from splice_jax.evaluation.rows import TRIVIAL, main_row, names, printed_name, row_name
+from splice_jax.evaluation.rows import TRIVIAL, main_row, names, row_name
 from splice_jax.evaluation.tables import NOTHING, decimal, signed, undefined
 
 SCORES = {"f1": "F1", "mcc": "MCC", "iou": "IoU", "auc": "AUC"}
@@ -36,11 +36,12 @@ class Cell(NamedTuple):
 
 
 class Line(NamedTuple):
-    """One line: its head, its cells and its attributes."""
+    """One line: its head, its cells, its attributes, and a smaller line below the head."""
 
     head: str
     cells: Sequence[Cell]
     attributes: str = ""
+    note: str = ""
 
 
 def headline(scores: Mapping[str, Any]) -> str:
@@ -196,7 +197,8 @@ def _rows(titled: bool) -> str:
 def _html_line(line: Line, edges: set[int]) -> str:
     cells = "".join(_html_cell(cell, index in edges) for index, cell in enumerate(line.cells, start=1))
     attributes = f" {line.attributes}" if line.attributes else ""
-    return f'<tr{attributes}><th scope="row">{html.escape(line.head)}</th>{cells}</tr>'
+    note = f" <small>{html.escape(line.note)}</small>" if line.note else ""
+    return f'<tr{attributes}><th scope="row">{html.escape(line.head)}{note}</th>{cells}</tr>'
 
 
 def _html_cell(cell: Cell, edge: bool) -> str:
@@ -211,7 +213,7 @@ def _html_cell(cell: Cell, edge: bool) -> str:
 def _line(scores: Mapping[str, Any], row: Mapping[str, Any], cells: Sequence[Cell]) -> Line:
     name = row_name(row["method"], row["crf"])
     kind = "main" if name == main_row(names(scores)) else "trivial" if name in TRIVIAL else ""
-    return Line(printed_name(row), cells, f'class="{kind}"' if kind else "")
+    return Line(name, cells, f'class="{kind}"' if kind else "", row.get("note", ""))
 
 
 def _number(value: float | None, hint: str = "") -> Cell:

@@ -104,8 +104,11 @@ def test_one_evaluation_holds_the_rows_of_all_runs(
         "all_spliced": "",
         "random": "",
     }
-    for text in (printed, (folder / "tables.md").read_text(), (folder / "report.html").read_text()):
+    page = (folder / "report.html").read_text()
+    assert "mfcn <small>width 0.0625, from scratch, cross-data-set</small></th>" in page
+    for text in (printed, (folder / "tables.md").read_text()):
         assert "mfcn (width 0.0625, from scratch, cross-data-set)" in text
+    for text in (printed, (folder / "tables.md").read_text(), page):
         assert "camera_response (edges to region: ours, in-domain): edge_auc 0." in text
 
     localizer, auc = load(others[1]), {}
