@@ -72,7 +72,7 @@ def get_config() -> ConfigDict:
 
     # Evaluation
     config.methods = ""  # rows, separated by commas; empty: those of all runs, the run's own with CRF too
-    config.runs = ""  # folders of other runs, separated by commas, whose rows stand beside the run's own
+    config.runs = ""  # other runs, whose rows stand beside, with this evaluation's patch_stride, orientations and CRF
     config.evaluation_name = ""  # folder below WORKDIR/evaluation; empty: DATASET-SPLIT
     config.degradations = ""  # every row under each as well, for example jpeg:90,70;blur:1,2;noise:4;resize:0.5
     config.ignore_border = 0  # pixels this near to the boundary of a mask do not count

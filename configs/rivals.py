@@ -15,7 +15,6 @@ from splice_jax.localizers.base import HOMES
 def get_config() -> ConfigDict:
     """Evaluation alone."""
     config = default.get_config()
-    config.method = ""  # nothing is trained
     config.methods = ",".join(HOMES)
     config.crf.backend = "none"
     config.crf.neutral = "otsu"  # for `+crf`: these maps are on no scale of probabilities

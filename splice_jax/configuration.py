@@ -114,7 +114,7 @@ def load_config(workdir: Path | str) -> ConfigDict:
     workdir = Path(workdir)
     path = workdir / FILE_NAME
     if not workdir.is_dir():
-        raise UserError(f"{workdir}: no such folder; --workdir names the folder of a run, as given to train.py")
+        raise UserError(f"{workdir}: no such folder; name the folder of a run, as given to train.py by --workdir")
     if not path.is_file():
         raise UserError(f"{workdir}: no {FILE_NAME} in it, so it is not a run; train one with train.py --workdir=...")
     try:

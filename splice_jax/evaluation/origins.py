@@ -8,6 +8,7 @@ from ml_collections import ConfigDict
 
 from splice_jax.configuration import field_names, field_value
 from splice_jax.evaluation.trained import Run
+from splice_jax.localizers.family import VERSIONS
 
 CHECKPOINT = Path("checkpoints", "best")
 """As `splice_jax.checkpoints` names it; to ask it would load JAX, which a re-scoring has no use for."""
@@ -36,6 +37,8 @@ def origin(method: str, crf: str, config: ConfigDict, run: Run | None) -> dict[s
         found |= {"checkpoint": checkpoint_digest(run.workdir)} | _influential(run.config)
     else:
         found["seed"] = config.seed
+    if method in VERSIONS:
+        found["version"] = VERSIONS[method]
     if crf != "none":
         found |= {f"crf.{name}": value for name, value in config.crf.to_dict().items()} | {"crf.backend": crf}
     return found

@@ -15,12 +15,12 @@ from splice_jax.evaluation import bootstrap, figures, grid, report, results, ser
 from splice_jax.evaluation.degradations import Degradation, parse
 from splice_jax.evaluation.gallery import Gallery
 from splice_jax.evaluation.mapping import Row
-from splice_jax.evaluation.origins import origin
+from splice_jax.evaluation.origins import checkpoint_digest, origin
 from splice_jax.evaluation.plan import Key, Plan, Validation, plan
 from splice_jax.evaluation.protocol import HEADLINE, conventions
 from splice_jax.evaluation.rows import TRIVIAL, row_name
 from splice_jax.evaluation.scoring import RowResult
-from splice_jax.evaluation.trained import Run, runs_by_row
+from splice_jax.evaluation.trained import Run, named_runs, runs_by_row
 from splice_jax.evaluation.truth import fingerprint
 from splice_jax.files import replacing
 from splice_jax.localizers import Localizer, localizer, names
@@ -47,6 +47,7 @@ def evaluate(config: ConfigDict, workdir: Path) -> Path:
     """
     runs, degradations = runs_by_row(config, workdir), parse(config.degradations)
     named = row_names(config, runs)
+    _check_runs(config, runs, named)
     ignore_border = config.ignore_border
     if ignore_border < 0:
         raise UserError(f"config.ignore_border: {ignore_border} is less than 0 pixels")
@@ -66,13 +67,15 @@ def evaluate(config: ConfigDict, workdir: Path) -> Path:
         planned.require()
     else:
         planned.make(rows, CrfParameters.from_config(config.crf))
+    used = {method: runs[method] for method, _ in planned.rows if method in runs}
     fields = {name: value for name, value in config.to_dict().items() if name != "rescore"}
     header = {
         "dataset": config.dataset,
         "split": config.split,
         "config": fields,
         "commit": results.commit(),
-        "notes": {row: run.note() for row, run in runs.items() if row in {key[0] for key in planned.rows}},
+        "notes": {row: run.note() for row, run in used.items()},
+        "runs": {row: _record(run) for row, run in used.items() if run.workdir != workdir},
     }
     scores = score(planned, output, header=header, no_validation=validation.reason, seed=config.seed)
     print(f"{report.text_table(scores)}\n\n{tables.text_differences(scores)}")
@@ -131,6 +134,24 @@ def row_names(config: ConfigDict, runs: Mapping[str, Run]) -> list[str]:
             raise UserError("--config.methods: a row with +crf needs a CRF, add --config.crf.backend=pydensecrf")
         crf.backend_module(backend)
     return list(dict.fromkeys((*chosen, *TRIVIAL)))
+
+
+def _check_runs(config: ConfigDict, runs: Mapping[str, Run], named: Sequence[str]) -> None:
+    """Makes sure that every run was named for a row.
+
+    Raises:
+      UserError: a run that no row is taken from.
+    """
+    used = {runs[method].workdir for name in named if (method := name.removesuffix("+crf")) in runs}
+    for workdir in named_runs(config):
+        if workdir not in used:
+            held = ", ".join(row for row, run in runs.items() if run.workdir == workdir)
+            raise UserError(f"--config.runs: {workdir} has {held}, which --config.methods does not name")
+
+
+def _record(run: Run) -> dict[str, Any]:
+    """What scores.json tells of another run than the evaluation's own."""
+    return {"workdir": str(run.workdir), "checkpoint": checkpoint_digest(run.workdir), "config": run.config.to_dict()}
 
 
 def open_rows(named: Sequence[str], config: ConfigDict, runs: Mapping[str, Run]) -> list[Row]:
@@ -204,7 +225,8 @@ def score(
     Args:
       planned: whose maps are there.
       output: a folder.
-      header: `dataset`, `split`, `config` and `commit` of scores.json, and `notes` by method where rows have any.
+      header: `dataset`, `split`, `config` and `commit` of scores.json, and where there are any `notes` by method and
+        the other `runs` that rows are taken from.
       no_validation: why there are no validation images, where there are none.
       seed: of the bootstrap.
 
@@ -246,6 +268,7 @@ def _scores(
             results.row_entry(key, result, listed, note=header.get("notes", {}).get(key[0], ""), seed=seed)
             for key, result in found.items()
         ],
+        "runs": header.get("runs", {}),
         "headline": HEADLINE.__dict__ | {"words": str(HEADLINE)},
         "validation": chosen_on,
         "ignore_border": planned.ignore_border,

@@ -13,7 +13,17 @@ from splice_jax.evaluation.rows import names, printed_name
 from splice_jax.evaluation.tables import NOTHING, decimal, markdown, published_scores
 
 SEEDS = ("seed", "split_seed")
-_MAY_DIFFER = (*SEEDS, "runs", "evaluation_name", "rescore", "degradations", "cpu_devices", "log_every")
+_MAY_DIFFER = (
+    *SEEDS,
+    "runs",
+    "workdir",
+    "checkpoint",
+    "evaluation_name",
+    "rescore",
+    "degradations",
+    "cpu_devices",
+    "log_every",
+)
 
 
 def summarize(runs: Sequence[Path], *, evaluation: str = "") -> dict[str, Any]:
@@ -38,7 +48,9 @@ def summarize(runs: Sequence[Path], *, evaluation: str = "") -> dict[str, Any]:
         "dataset": contents[0]["dataset"],
         "split": contents[0]["split"],
         "runs": [
-            {"scores": str(path), "commit": content["commit"]} | {seed: content["config"].get(seed) for seed in SEEDS}
+            {"scores": str(path), "commit": content["commit"]}
+            | {seed: content["config"].get(seed) for seed in SEEDS}
+            | {"others": {row: run["checkpoint"] for row, run in content.get("runs", {}).items()}}
             for path, content in zip(paths, contents, strict=True)
         ],
         "rows": [_row([content["rows"][index] for content in contents]) for index in range(len(contents[0]["rows"]))],
@@ -63,13 +75,18 @@ def text(summary: Mapping[str, Any]) -> str:
 
 
 def same_seeds(summary: Mapping[str, Any]) -> str:
-    """A warning where two runs have the same seeds, whose spread then says little; else an empty text."""
+    """A warning where two runs have the same seeds, or a row in common; their spread then says little. Else empty."""
     seen: dict[tuple[Any, ...], str] = {}
+    shared: dict[tuple[str, str], str] = {}
     for run in summary["runs"]:
         seeds = tuple(run[seed] for seed in SEEDS)
         if seeds in seen:
             return f"{seen[seeds]} and {run['scores']} have the same seeds"
         seen[seeds] = run["scores"]
+        for other in run["others"].items():
+            if other in shared:
+                return f"{shared[other]} and {run['scores']} took {other[0]} from the same run"
+            shared[other] = run["scores"]
     return ""
 
 
@@ -112,15 +129,19 @@ def _check_alike(first: Path, one: Mapping[str, Any], second: Path, other: Mappi
             "dataset": content["dataset"],
             "split": content["split"],
             "images": content["images"],
-            "rows": ", ".join(map(printed_name, content["rows"])),
+            "rows": ", ".join(names(content)),
             "conventions": len(content["rows"][0]["scores"]),
             **_flat(content["config"]),
         }
         for content in (one, other)
     ]
+    if all("runs" in content for content in (one, other)):  # Evaluations of earlier versions do not say.
+        for side, content in zip(sides, (one, other), strict=True):
+            side |= {f"note of {row['method']}": row["note"] for row in content["rows"]}
+            side |= _flat(content["runs"], "runs.")
     for field in dict.fromkeys([*sides[0], *sides[1]]):
         values = [side.get(field) for side in sides]
-        if field not in _MAY_DIFFER and values[0] != values[1]:
+        if field.rpartition(".")[2] not in _MAY_DIFFER and values[0] != values[1]:
             raise UserError(
                 f"{first} and {second}: differ in {field} ({values[0]!r} and {values[1]!r}), so they have no common "
                 "mean; summarize them apart"

@@ -175,7 +175,7 @@ def _evenly(truths: Sequence[Truth], images: int | None) -> list[Truth]:
 
 def _maps(stage: Stage, config: ConfigDict, workdir: Path) -> tuple[Stage, maps.RowRecord]:
     """The network's maps of the validation images: those of an evaluation where they are fresh, else made now."""
-    made_from = origin(config.method, "none", config, Run(workdir, config))
+    made_from = origin(config.method, "none", config, Run(workdir, config, config))
     own = workdir / "evaluation" / "tune-crf" / "maps"
     for folder in (*sorted(workdir.glob("evaluation/*/validation/maps")), own):
         try:

@@ -123,6 +123,9 @@ HOMES = {
 }
 """What `config.method` may be, by the module of this folder that has its `FAMILY`; it is imported when asked for."""
 
+VERSIONS = {"camera_response": 2}
+"""Of rows whose maps are made otherwise than they once were, so that no older map is taken for one of now."""
+
 _TOGETHER = ({"mfcn", "mfcn_edge"},)
 """Rows that are the same network, differently read."""
 
@@ -154,17 +157,24 @@ def sees_patches(method: str) -> bool:
 
 
 def note(config: "ConfigDict") -> str:
-    """How a run's network is not the published one, to be printed behind its rows' names; "" where it is.
+    """How far the size, the trunk or the global network of a run is not the published one; "" where they are.
+
+    To be printed behind the names of its rows; what else differs, README.md tells.
 
     >>> from ml_collections import ConfigDict
     >>> note(ConfigDict({"method": "mfcn", "width": 0.125, "trunk_weights": ""}))
     'width 0.125, from scratch'
     """
-    if config.method == "camera_response":
-        return "edges to region: ours"  # The paper ends at the edges.
-    if HOMES.get(config.method) != "mfcn":
-        return ""
-    marks = {f"width {config.width:g}": config.width != 1, "from scratch": not config.trunk_weights}
+    if sees_patches(config.method):
+        marks = {
+            f"hidden {config.hidden_size}": config.hidden_size != 256,
+            f"{config.num_layers} of 3 layers": config.num_layers != 3,
+            f"global network {config.global_network}": config.method == "sgn" and config.global_network != "resnet18",
+        }
+    elif config.method == "camera_response":
+        marks = {"edges to region: ours": True}  # The paper ends at the edges.
+    else:
+        marks = {f"width {config.width:g}": config.width != 1, "from scratch": not config.trunk_weights}
     return ", ".join(mark for mark, holds in marks.items() if holds)
 
 

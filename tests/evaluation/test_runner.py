@@ -219,7 +219,7 @@ def test_rows_are_the_runs_own_or_those_named_and_always_the_trivial(
     methods: str, backend: str, expected: list[str], tmp_path: Path
 ) -> None:
     settings = config(methods=methods, crf={"backend": backend})
-    runs = {"sgn": Run(tmp_path, settings)}
+    runs = {"sgn": Run(tmp_path, settings, settings)}
     chosen = open_rows(row_names(settings, runs), settings, runs)
     assert [row.name for row in chosen] == expected
 
@@ -232,13 +232,14 @@ def test_one_run_may_hold_two_rows(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 
     monkeypatch.setitem(vars(splice_jax), "load", load)
     settings = config(method="mfcn", methods="mfcn_edge,mfcn", crf={"backend": "none"})
+    save_config(settings, tmp_path)
     runs = runs_by_row(settings, tmp_path)
     chosen = open_rows(row_names(settings, runs), settings, runs)
     assert [row.name for row in chosen] == ["mfcn_edge", "mfcn", "all_spliced", "random"]
 
 
 def test_wrong_rows_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    runs = runs_by_row(config(), Path("run"))
+    runs = {"sgn": Run(Path("run"), config(), config())}
     with pytest.raises(UserError, match="--config.methods: names no row, and there is no run; choose from .*noi1"):
         row_names(config(method="", methods=""), {})
     with pytest.raises(UserError, match=r"--config.methods: no row is called 'noi9'; there are .*all_spliced.*sgn"):

@@ -45,6 +45,26 @@ def test_one_run_has_no_spread(runs: Callable[..., Path]) -> None:
     assert "one run, so no spread" in summary.text(found)
 
 
+def test_the_other_runs_of_an_evaluation_are_to_be_alike_and_not_the_same(runs: Callable[..., Path]) -> None:
+    def with_other(name: str, seed: int, checkpoint: str, width: float) -> Path:
+        run = runs(name, seed=seed)
+        path = run / "evaluation" / "columbia-test" / "scores.json"
+        content = json.loads(path.read_text())
+        other = {"workdir": f"mfcn-{seed}", "checkpoint": checkpoint, "config": {"seed": seed, "width": width}}
+        rows = [row | {"note": ""} for row in content["rows"]]
+        path.write_text(json.dumps(content | {"runs": {"mfcn": other}, "rows": rows}))
+        return run
+
+    first, second = with_other("a", 0, "abc", 0.5), with_other("b", 1, "def", 0.5)
+    assert summary.same_seeds(summary.summarize([first, second])) == ""
+    assert "took mfcn from the same run" in summary.same_seeds(
+        summary.summarize([first, with_other("c", 1, "abc", 0.5)])
+    )
+    with pytest.raises(UserError, match=r"differ in runs.mfcn.config.width \(0.5 and 1.0\)"):
+        summary.summarize([first, with_other("d", 1, "abc", 1.0)])
+    assert len(summary.summarize([first, runs("old", seed=1)])["runs"]) == 2  # which says nothing of others
+
+
 def test_equal_seeds_are_warned_of(runs: Callable[..., Path]) -> None:
     assert "have the same seeds" in summary.same_seeds(summary.summarize([runs("a"), runs("b")]))
 

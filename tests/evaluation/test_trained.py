@@ -17,7 +17,7 @@ from splice_jax.checkpoints import BEST, Checkpoints
 from splice_jax.configuration import apply_overrides, load_config, save_config
 from splice_jax.errors import UserError
 from splice_jax.evaluation.runner import evaluate
-from splice_jax.evaluation.trained import Run, runs_by_row
+from splice_jax.evaluation.trained import runs_by_row
 from splice_jax.images import read_image, read_mask
 from splice_jax.localizers.family import Family, family
 from splice_jax.localizers.runs import load
@@ -32,41 +32,72 @@ def run_of(tiny: Callable[..., Any], workdir: Path, method: str, **fields: Any) 
     return workdir
 
 
-def test_rows_of_two_trainings_belong_to_the_run_that_was_trained_as_them(tiny: Any, tmp_path: Path) -> None:
-    for name, method in (("a", "mfcn"), ("b", "mfcn_edge"), ("c", "bappy"), ("d", "bappy")):
-        save_config(tiny(method=method), tmp_path / name)
-    own = tiny(method="sgn", patch_stride=32, orientations=8, runs=f"{tmp_path / 'a'}, {tmp_path / 'c'}")
-    found = runs_by_row(own, tmp_path)
-    assert {row: run.workdir.name for row, run in found.items() if row != "sgn"} == {
+@pytest.fixture
+def trained(tiny: Callable[..., Any], tmp_path: Path) -> Callable[..., Path]:
+    """Writes the configuration of a run."""
+
+    def write(name: str, method: str, **fields: Any) -> Path:
+        save_config(tiny(method=method, **fields), tmp_path / name)
+        return tmp_path / name
+
+    return write
+
+
+def test_rows_of_two_trainings_belong_to_the_run_that_was_trained_as_them(tiny: Any, trained: Any) -> None:
+    own, first, second, third = map(trained, "oabc", ("sgn", "mfcn", "mfcn_edge", "bappy"))
+    config = tiny(method="sgn", patch_stride=32, orientations=8, runs=f"{first}, {third}")
+    found = runs_by_row(config, own)
+    assert {row: run.workdir.name for row, run in found.items()} == {
+        "sgn": "o",
         "mfcn": "a",
         "mfcn_edge": "a",
         "bappy": "c",
     }
-    assert found["sgn"] == Run(tmp_path, own)
     grids = {row: (run.config.patch_stride, run.config.orientations) for row, run in found.items()}
     assert grids == {"sgn": (32, 8), "bappy": (32, 8), "mfcn": (64, 1), "mfcn_edge": (64, 1)}
-    both = runs_by_row(tiny(method="", runs=f"{tmp_path / 'a'},{tmp_path / 'b'}"), tmp_path)
+    both = runs_by_row(tiny(runs=f"{first},{second}"), Path("no run"))
     assert {row: run.workdir.name for row, run in both.items()} == {"mfcn": "a", "mfcn_edge": "b"}
+    config = tiny(method="mfcn", orientations=8, runs=str(third))
+    grids = {row: run.config.orientations for row, run in runs_by_row(config, first).items()}
+    assert grids == {"mfcn": 1, "mfcn_edge": 1, "bappy": 8}
+    assert runs_by_row(tiny(method="mfcn", orientations=8), first)["mfcn"].config.orientations == 8  # to be refused
 
 
-def test_mistakes_are_named(tiny: Any, tmp_path: Path) -> None:
-    for name in "cd":
-        save_config(tiny(method="bappy"), tmp_path / name)
-    with pytest.raises(UserError, match="--config.runs: .*nowhere: no such folder"):
+def test_mistakes_are_named(tiny: Any, trained: Any, tmp_path: Path) -> None:
+    first, second = trained("c", "bappy"), trained("d", "bappy")
+    with pytest.raises(UserError, match="--config.runs: .*nowhere: no such folder; name the folder of a run"):
         runs_by_row(tiny(runs=str(tmp_path / "nowhere")), tmp_path)
     with pytest.raises(UserError, match="--config.runs: .*c and .*d both hold the row 'bappy'"):
-        runs_by_row(tiny(runs=f"{tmp_path / 'c'},{tmp_path / 'd'}"), tmp_path)
+        runs_by_row(tiny(runs=f"{first},{second}"), tmp_path)
+    with pytest.raises(UserError, match="--config.runs: .*c has bappy, which --config.methods does not name"):
+        evaluate(tiny(runs=str(first), methods="noi1"), tmp_path)
 
 
-def test_a_note_says_what_a_row_is_not_and_what_it_was_trained_on(tiny: Any, tmp_path: Path) -> None:
-    save_config(tiny(method="mfcn", width=0.125), tmp_path / "a")
-    here, there = tiny(method="", runs=str(tmp_path / "a")), tiny(method="", runs=str(tmp_path / "a"), data_dir="other")
-    assert runs_by_row(here, tmp_path)["mfcn"].note() == "width 0.125, from scratch, in-domain"
-    assert runs_by_row(there, tmp_path)["mfcn_edge"].note() == "width 0.125, from scratch, cross-data-set"
+def test_a_run_is_not_scored_on_another_seed_s_split_of_its_own_data(tiny: Any, trained: Any, tmp_path: Path) -> None:
+    run = trained("a", "bappy", dataset="columbia", split_seed=1)
+    for config, workdir in (
+        (tiny(dataset="columbia", split_seed=0, runs=str(run)), tmp_path),
+        (tiny(dataset="columbia", split_seed=0, method="bappy"), run),
+    ):
+        with pytest.raises(UserError, match=r"a: was trained with split_seed 1, .* set --config.split_seed=1"):
+            runs_by_row(config, workdir)
+    assert runs_by_row(tiny(dataset="columbia", split_seed=1, runs=str(run)), tmp_path)["bappy"].note() == (
+        "hidden 64, 1 of 3 layers, in-domain"
+    )
+    assert "cross-data-set" in runs_by_row(tiny(dataset="carvalho", runs=str(run)), tmp_path)["bappy"].note()
+
+
+def test_a_note_says_what_a_row_is_not_and_what_it_was_trained_on(tiny: Any, trained: Any) -> None:
+    run, nowhere = trained("a", "mfcn", width=0.125), Path("no run")
+    here, there = (runs_by_row(tiny(runs=str(run), **fields), nowhere) for fields in ({}, {"data_dir": "other"}))
+    assert here["mfcn"].note() == "width 0.125, from scratch, in-domain"
+    assert there["mfcn_edge"].note() == "width 0.125, from scratch, cross-data-set"
+    run = trained("b", "sgn", hidden_size=256, num_layers=3, global_network="resnet18")
+    assert runs_by_row(tiny(runs=str(run)), nowhere)["sgn"].note() == "in-domain"
     foreign = tiny(method="sgn")
     foreign.imported = "model.pth"
-    save_config(foreign, tmp_path / "b")
-    assert runs_by_row(tiny(method="", runs=str(tmp_path / "b")), tmp_path)["sgn"].note() == ""
+    save_config(foreign, run)
+    assert runs_by_row(tiny(runs=str(run)), nowhere)["sgn"].note() == "hidden 64, 1 of 3 layers, global network cnn"
 
 
 @pytest.fixture
@@ -98,7 +129,7 @@ def test_one_evaluation_holds_the_rows_of_all_runs(
     printed, scores = capsys.readouterr().out, json.loads((folder / "scores.json").read_text())
     rows = {row["method"]: row for row in scores["rows"]}
     assert {name: row["note"] for name, row in rows.items()} == {
-        "sgn": "cross-data-set",
+        "sgn": "hidden 64, 1 of 3 layers, global network cnn, cross-data-set",
         "mfcn": "width 0.0625, from scratch, cross-data-set",
         "camera_response": "edges to region: ours, in-domain",
         "all_spliced": "",
@@ -110,6 +141,10 @@ def test_one_evaluation_holds_the_rows_of_all_runs(
         assert "mfcn (width 0.0625, from scratch, cross-data-set)" in text
     for text in (printed, (folder / "tables.md").read_text(), page):
         assert "camera_response (edges to region: ours, in-domain): edge_auc 0." in text
+
+    told = scores["runs"]
+    assert {row: Path(run["workdir"]).name for row, run in told.items()} == {"mfcn": "mfcn", "camera_response": "edges"}
+    assert told["mfcn"]["config"]["width"] == 0.0625 and len(told["mfcn"]["checkpoint"]) == 64
 
     localizer, auc = load(others[1]), {}
     for path in (panes / "images").iterdir():
