@@ -8,9 +8,11 @@ the rows, `--config.degradations="jpeg:90,70;blur:1"` for scores under compressi
 `--config.crf.iterations=10`. `--config.rescore` scores the cached maps again, without a network. Results go to
 WORKDIR/evaluation/DATASET-SPLIT.
 
+`--config.runs=runs/bappy,runs/mfcn` has the rows of other runs stand beside the run's own.
+
     python evaluate.py --config=configs/rivals.py --workdir=runs/rivals [--config.FIELD=VALUE ...]
 
-scores rows that need no run; the workdir is a folder for the results and becomes no run.
+scores rows that need no run, and those of `runs`; the workdir is a folder for the results and becomes no run.
 """
 
 import sys

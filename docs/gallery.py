@@ -10,7 +10,6 @@ on these. Each map is stretched to its own range. No photograph is drawn, for th
 
 import argparse
 import io
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -18,11 +17,14 @@ import matplotlib
 import numpy as np
 from PIL import Image
 
-from splice_jax import images
+from splice_jax import errors, images
+from splice_jax.data import Example, open_split
 from splice_jax.data.recipes import encode_jpeg
+from splice_jax.errors import UserError
 from splice_jax.evaluation.mapping import probability_of
-from splice_jax.evaluation.maps import map_path, read_map
+from splice_jax.evaluation.maps import map_path, read_map, read_record
 from splice_jax.evaluation.rows import TRIVIAL, printed_name, row_name
+from splice_jax.evaluation.summary import read_scores
 from splice_jax.evaluation.tables import NOTHING
 from splice_jax.files import replacing
 from splice_jax.localizers import Undefined, localizer
@@ -46,21 +48,30 @@ def main() -> None:
     flags.add_argument("data", type=Path, help="the folder data set that it is of")
     flags.add_argument("--output", type=Path, required=True, help="the PNG to write")
     given = flags.parse_args()
-    rows = json.loads((given.evaluation / "scores.json").read_text(encoding="utf-8"))["rows"]
-    rows = {row_name(row["method"], row["crf"]): printed_name(row) for row in rows if row["method"] not in TRIVIAL}
-    paths = sorted((given.data / "images").iterdir())
-    chosen = [paths[0], paths[len(paths) // 2], paths[-1]]
-    columns = [cached(path, given.data, given.evaluation / "maps", rows) for path in chosen]
-    columns += recompressed(images.read_image(chosen[0]), columns[0][1])
+    scores = read_scores(given.evaluation / "scores.json")
+    rows = {row_name(row["method"], row["crf"]): row for row in scores["rows"] if row["method"] not in TRIVIAL}
+    examples = sorted(open_split("folder", str(given.data), "test"), key=lambda example: example.name)
+    chosen = [examples[0], examples[len(examples) // 2], examples[-1]]
+    columns = [cached(example, given.evaluation / "maps", list(rows)) for example in chosen]
+    columns += recompressed(chosen[0].image, chosen[0].mask)
     with replacing(given.output) as beside:
-        draw(rows, columns, beside)
+        draw({name: printed_name(row) for name, row in rows.items()}, columns, beside)
 
 
-def cached(path: Path, data: Path, maps: Path, rows: Mapping[str, str]) -> Column:
-    """The maps of an evaluation."""
-    mask = images.read_mask((data / "masks" / f"{path.stem}.png").read_bytes(), name=path.stem)
-    found = {row: map_path(maps, row, path.stem) for row in rows}
-    return path.stem, mask, {row: probability_of(read_map(where)) for row, where in found.items() if where.exists()}
+def cached(example: Example, maps: Path, rows: Sequence[str]) -> Column:
+    """The maps of an evaluation.
+
+    Raises:
+      UserError: it is of other images, or a map is missing.
+    """
+    found = {}
+    for row in rows:
+        records = {each.image: each for each in read_record(maps, row).maps}
+        if example.name not in records:
+            raise UserError(f"{maps}: is not of the data set that holds {example.name}")
+        if not records[example.name].undefined:
+            found[row] = probability_of(read_map(map_path(maps, row, example.name)))
+    return example.name, example.mask, found
 
 
 def recompressed(image: np.ndarray, mask: np.ndarray) -> list[Column]:
@@ -109,4 +120,4 @@ def draw(rows: Mapping[str, str], columns: Sequence[Column], path: Path) -> None
 
 
 if __name__ == "__main__":
-    main()
+    errors.run(main)

@@ -28,8 +28,9 @@ def row_entry(
     `patch_accuracy` is over all patches and all scored pixels of the split's spliced images; `seconds_per_image` is the
     median, which the first image's compilation does not move; `detection` is null without authentic images. `images`
     of the split's spliced images have a map, the others have none for the reasons counted in `undefined`; where all
-    are without, every score is null. `note` says how a network is not the published one; `beside` holds means over
-    images of what the row scores beside its map, as the camera response's `edge_auc`, with the number of images.
+    are without, every score is null. `note` says how a network is not the published one and whether it was trained on
+    other data; `beside` holds means over images of what the row scores beside its map, as the camera response's
+    `edge_auc`, with the number of images.
     """
     method, crf = key
     return {

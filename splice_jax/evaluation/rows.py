@@ -13,7 +13,7 @@ def row_name(method: str, crf: str) -> str:
 
 
 def printed_name(row: Mapping[str, Any]) -> str:
-    """An entry of `rows` of scores.json as it is printed: its name, and how its network is not the published one.
+    """An entry of `rows` of scores.json as it is printed: its name and, behind a trained one, its note.
 
     >>> printed_name({"method": "mfcn", "crf": "none", "note": "width 0.125, from scratch"})
     'mfcn (width 0.125, from scratch)'

@@ -41,7 +41,7 @@ def summarize(runs: Sequence[Path], *, evaluation: str = "") -> dict[str, Any]:
     twice = [str(run) for run, path in zip(runs, paths, strict=True) if paths.count(path) > 1]
     if twice:
         raise UserError(f"{twice[0]}: given twice; give each run once")
-    contents = [_read(path) for path in paths]
+    contents = [read_scores(path) for path in paths]
     for run, content in zip(runs[1:], contents[1:], strict=True):
         _check_alike(runs[0], contents[0], run, content)
     return {
@@ -111,7 +111,12 @@ def _scores_path(run: Path, evaluation: str) -> Path:
     return found[0].resolve()
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_scores(path: Path) -> dict[str, Any]:
+    """The content of a scores.json.
+
+    Raises:
+      UserError: it is missing or no such file.
+    """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         for row in content["rows"]:
