@@ -218,4 +218,5 @@ def test_what_is_not_the_published_network_is_marked(small: Configure, tiny: Con
     assert note(small()) == "width 0.0625, from scratch"
     assert note(small(width=1.0, trunk_weights="vgg16_bn.npz")) == ""
     assert note(small(width=1.0, method="sfcn")) == "from scratch"
-    assert note(tiny()) == ""
+    assert note(tiny()) == "hidden 64, 1 of 3 layers, global network cnn"
+    assert note(tiny(hidden_size=256, num_layers=3, global_network="resnet18")) == ""
