@@ -1,6 +1,7 @@
 """The rows whose network sees patches: `sgn` and `bappy`."""
 
 import functools
+from collections.abc import Callable
 
 import flax.linen as nn
 import jax
@@ -14,6 +15,7 @@ from splice_jax.images import residual_level, thumbnail
 from splice_jax.localizers.base import Found
 from splice_jax.localizers.family import Refine, Variables
 from splice_jax.localizers.network import NetworkLocalizer
+from splice_jax.models.compilation import convolution_options
 from splice_jax.models.semi_global import SemiGlobalNetwork
 
 CHUNKS = {"cpu": 18}
@@ -30,12 +32,14 @@ ORIENTATIONS = (1, 2, 4, 8)
 _AXIS = "patches"
 
 
-@functools.partial(jax.jit, static_argnames="network")
-def _global_feature(network: SemiGlobalNetwork, variables: Variables, thumbnail: Array) -> Array:
-    def both(module: SemiGlobalNetwork, thumbnails: Array) -> Array:
-        return module.global_feature(module.backbone(thumbnails))
+@functools.cache
+def _global_feature(network: SemiGlobalNetwork) -> Callable[[Variables, np.ndarray], Array]:
+    """Variables and a thumbnail to its global feature, [1, 256]."""
 
-    return nn.apply(both, network)(variables, thumbnail[None])
+    def both(module: SemiGlobalNetwork, thumbnail: Array) -> Array:
+        return module.global_feature(module.backbone(thumbnail[None]))
+
+    return jax.jit(nn.apply(both, network), compiler_options=convolution_options())
 
 
 @functools.partial(jax.jit, static_argnames=("network", "mesh"))
@@ -119,7 +123,7 @@ class PatchNetworkLocalizer(NetworkLocalizer):
         if self.network.global_network == "none":
             return None
         on_first = jax.tree.map(lambda leaf: leaf.addressable_data(0), self.variables)  # Else each device computes it.
-        return jax.device_put(_global_feature(self.network, on_first, thumbnail(image)), self._everywhere)
+        return jax.device_put(_global_feature(self.network)(on_first, thumbnail(image)), self._everywhere)
 
     def _patches(
         self, batch: UInt8[np.ndarray, "n 64 64 3"], feature: Array | None, level: np.float32

@@ -1,5 +1,6 @@
 """The Semi-Global Network and the network of Bappy et al. as trained rows: `sgn` and `bappy`."""
 
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from splice_jax.localizers.family import Family, Loss, Refine, Training, Variabl
 from splice_jax.localizers.patch_network import ORIENTATIONS, PatchNetworkLocalizer
 from splice_jax.losses import semi_global_loss
 from splice_jax.models import local_network, semi_global
+from splice_jax.models.compilation import convolution_options
 from splice_jax.models.initializers import INITIALIZATIONS
 from splice_jax.models.precision import COMPUTE_DTYPES
 from splice_jax.models.semi_global import SemiGlobalNetwork, initial_variables
@@ -171,12 +173,13 @@ def backbone_features(network: SemiGlobalNetwork, variables: Variables, table: P
     """What training changes nothing in, for every image once: a frozen ResNet's features [k, 512], or thumbnails."""
     if not network.has_constant_features:
         return table.thumbnails
-    apply = jax.jit(lambda images: network.apply(variables, images, method="backbone"))
+    backbone = functools.partial(network.apply, method="backbone")
+    apply = jax.jit(backbone, compiler_options=convolution_options())
     size, count = 32, len(table.thumbnails)
     chunks = []
     for start in range(0, count, size):
         rows = np.minimum(np.arange(start, start + size), count - 1)  # one shape, one compilation
-        chunks.append(np.asarray(apply(table.thumbnails[rows])))
+        chunks.append(np.asarray(apply(variables, table.thumbnails[rows])))
     return np.concatenate(chunks)[:count]
 
 

@@ -42,7 +42,9 @@ def convolve(
     """
     if not (on_cpu() if matmul is None else matmul):
         return _plain(image, kernel)
-    return _gather(image, kernel) if kernel.shape[3] >= kernel.shape[2] else _scatter(image, kernel)
+    inputs, outputs = kernel.shape[2:]
+    by_product = _gather if inputs < outputs else _scatter if inputs > outputs else _gather_and_scatter
+    return by_product(image, kernel)
 
 
 def convolve_relu_pool(
@@ -59,6 +61,11 @@ def _plain(image: Array, kernel: Array) -> Array:
     return lax.conv_general_dilated(image[None], kernel, (1, 1), "SAME", dimension_numbers=("NCHW", "HWIO", "NCHW"))[0]
 
 
+def _product(weights: Array, columns: Array) -> Array:
+    """weights @ columns. XLA's CPU backend would merge a transposition into the product, which then takes longer."""
+    return lax.optimization_barrier(weights) @ columns
+
+
 def _windows(image: Array, size: int, stride: int = 1) -> Array:
     """Every pixel's surroundings as a column: [channels * size * size, pixels]."""
     channels, height, width = image.shape
@@ -73,7 +80,18 @@ def _windows(image: Array, size: int, stride: int = 1) -> Array:
 def _gather(image: Array, kernel: Array) -> Array:
     """Windows first, then one product: cheap where inputs are fewer than outputs."""
     weights = kernel.transpose(3, 2, 0, 1).reshape(kernel.shape[3], -1)
-    return (weights @ _windows(image, KERNEL)).reshape(-1, *image.shape[1:])
+    return _product(weights, _windows(image, KERNEL)).reshape(-1, *image.shape[1:])
+
+
+def _gather_and_scatter(image: Array, kernel: Array) -> Array:
+    """Five rows as columns, one product, then shift along the rows and add: cheap where all channels are few."""
+    inputs, height, width = image.shape
+    outputs = kernel.shape[3]
+    padded = jnp.pad(image, ((0, 0), (REACH, REACH), (REACH, REACH)))
+    rows = jnp.stack([padded[:, i : i + height] for i in range(KERNEL)]).reshape(KERNEL * inputs, -1)
+    weights = kernel.transpose(1, 3, 0, 2).reshape(KERNEL * outputs, -1)
+    products = _product(weights, rows).reshape(KERNEL, outputs, height, -1)
+    return sum((products[j, :, :, j : j + width] for j in range(1, KERNEL)), products[0, :, :, :width])
 
 
 @jax.custom_vjp
@@ -82,7 +100,7 @@ def _scatter(image: Array, kernel: Array) -> Array:
     inputs, height, width = image.shape
     outputs = kernel.shape[3]
     weights = kernel.transpose(0, 1, 3, 2).reshape(-1, inputs)
-    products = lax.split(weights @ image.reshape(inputs, -1), (outputs,) * KERNEL**2)
+    products = lax.split(_product(weights, image.reshape(inputs, -1)), (outputs,) * KERNEL**2)
     total = jnp.zeros((outputs, height, width), image.dtype)
     for tap, product in enumerate(products):
         down, right = REACH - tap // KERNEL, REACH - tap % KERNEL
@@ -102,7 +120,7 @@ def _scatter_backward(residuals: tuple[Array, Array], gradient: Array) -> tuple[
     windows = _windows(gradient, KERNEL)
     turned = kernel[::-1, ::-1].transpose(2, 3, 0, 1).reshape(inputs, -1)
     to_kernel = (windows @ image.reshape(inputs, -1).T).reshape(outputs, KERNEL, KERNEL, inputs)
-    return (turned @ windows).reshape(image.shape), to_kernel[:, ::-1, ::-1].transpose(1, 2, 3, 0)
+    return _product(turned, windows).reshape(image.shape), to_kernel[:, ::-1, ::-1].transpose(1, 2, 3, 0)
 
 
 _scatter.defvjp(_scatter_forward, _scatter_backward)
@@ -130,12 +148,9 @@ def _phases_relu_pool(image: Array, kernel: Array) -> Array:
 
 
 def _phases_forward(image: Array, kernel: Array) -> tuple[Array, tuple[Array, Array, Array]]:
-    phases = jnp.split(_phase_kernels(kernel), 4)
-    windows = _cell_windows(image)
-    largest = phases[0] @ windows
+    largest, *others = jnp.split(_product(_phase_kernels(kernel), _cell_windows(image)), 4)
     winner = jnp.zeros(largest.shape, jnp.int8)
-    for number, phase in enumerate(phases[1:], 1):
-        filtered = phase @ windows
+    for number, filtered in enumerate(others, 1):
         winner = jnp.where(filtered > largest, jnp.int8(number), winner)
         largest = jnp.maximum(filtered, largest)
     winner = jnp.where(largest > 0, winner, jnp.int8(4))  # 4: the ReLU is closed, no phase gets a gradient
@@ -149,7 +164,7 @@ def _phases_backward(residuals: tuple[Array, Array, Array], gradient: Array) -> 
     windows, image_transpose = jax.vjp(_cell_windows, image)
     phases, kernel_transpose = jax.vjp(_phase_kernels, kernel)
     routed = jnp.concatenate([jnp.where(winner == number, gradient, 0) for number in range(4)])
-    return image_transpose(phases.T @ routed)[0], kernel_transpose(routed @ windows.T)[0]
+    return image_transpose(_product(phases.T, routed))[0], kernel_transpose(routed @ windows.T)[0]
 
 
 _phases_relu_pool.defvjp(_phases_forward, _phases_backward)

@@ -23,8 +23,8 @@ def localizer(global_network: str, **options: Any) -> PatchNetworkLocalizer:
     return PatchNetworkLocalizer("row", network, initial_variables(network, jax.random.key(0)), **options)
 
 
-def compilations() -> list[int]:
-    functions: list[Any] = [patch_network._probabilities, patch_network._global_feature]
+def compilations(network: SemiGlobalNetwork) -> list[int]:
+    functions: list[Any] = [patch_network._probabilities, patch_network._global_feature(network)]
     return [function._cache_size() for function in functions]
 
 
@@ -42,7 +42,7 @@ def known_maps(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_maps_have_the_size_of_their_image_and_one_compilation_serves_all(global_network: str) -> None:
     row = localizer(global_network)
     row(noise(64, 64))
-    compiled = compilations()
+    compiled = compilations(row.network)
     for (height, width), patches in SIZES.items():
         found = row(noise(height, width))
         assert found.probability.shape == found.mask.shape == (height, width)
@@ -52,7 +52,7 @@ def test_maps_have_the_size_of_their_image_and_one_compilation_serves_all(global
         for values in (found.probability, found.label_probability):
             assert values.min() >= 0 and values.max() <= 1
         np.testing.assert_array_equal(found.mask, found.probability >= 0.5)
-    assert compilations() == compiled
+    assert compilations(row.network) == compiled
 
 
 def test_probabilities_are_those_of_the_network_applied_to_patches_and_thumbnail() -> None:

@@ -69,6 +69,7 @@ def test_eager_convolution_relu_and_pooling_equal_scipy() -> None:
     [
         (convolve, correlated, ((3, 7, 6), (5, 5, 3, 4))),
         (convolve, correlated, ((4, 7, 6), (5, 5, 4, 2))),
+        (convolve, correlated, ((2, 7, 6), (5, 5, 2, 2))),
         (convolve_relu_pool, pooled, ((8, 6), (5, 5, 1, 3))),
     ],
 )
