@@ -2,8 +2,9 @@
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import jax
@@ -11,11 +12,11 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from splice_jax.data.loader import Batch, batches
+from splice_jax.data.loader import Batch, batches, columns_of
 from splice_jax.data.patch_table import PatchTable
 from splice_jax.localizers import Localizer
 from splice_jax.localizers.runs import localizer_from_config
-from splice_jax.localizers.semi_global import FAMILY, backbone_features, loss
+from splice_jax.localizers.semi_global import FAMILY, backbone_features, loss, training_from
 from splice_jax.models.local_network import LocalNetwork, MaskHead
 from splice_jax.models.semi_global import SemiGlobalNetwork, initial_variables
 from splice_jax.patches import PATCH_SIZE, labels
@@ -40,10 +41,12 @@ def training_step(config: ConfigDict) -> Callable[[], object]:
     return train
 
 
-def _step(config: ConfigDict, network: SemiGlobalNetwork) -> tuple[ParallelStep, State]:
+def _step(
+    config: ConfigDict, network: SemiGlobalNetwork, resident: Mapping[str, Any] = MappingProxyType({})
+) -> tuple[ParallelStep, State]:
     """A network's step, and its state before the first one on every device."""
     optimizer = make_optimizer(step_schedule(config.learning_rate, (), 1.0, 0), clip_norm=config.clip_norm)
-    step = ParallelStep(Recipe(loss(network, config.loss, augment=config.augment), optimizer))
+    step = ParallelStep(Recipe(loss(network, config.loss, augment=config.augment), optimizer), resident)
     return step, step.replicate(initial_state(initial_variables(network, jax.random.key(0)), optimizer, 0))
 
 
@@ -90,7 +93,8 @@ def sparse_table(folder: Path, patches: int, patches_per_image: int) -> PatchTab
 def loading_rate(config: ConfigDict, table: PatchTable, count: int) -> float:
     """Patches per second of the loader alone, over `count` batches after the first eight, which fill its buffer."""
     sizes = {"batch_size": config.batch_size, "patches_per_image": config.patches_per_image}
-    stream = batches(table, np.zeros((len(table.thumbnails), 512), np.float32), num_epochs=None, seed=0, **sizes)[1]
+    columns = columns_of(table, np.zeros((len(table.thumbnails), 512), np.float32))
+    stream = batches(columns, table.image_of_patch, num_epochs=None, seed=0, **sizes)[1]
     for _ in range(8):
         next(stream)
     start = time.perf_counter()
@@ -102,16 +106,16 @@ def loading_rate(config: ConfigDict, table: PatchTable, count: int) -> float:
 def training_rate(config: ConfigDict, table: PatchTable, count: int) -> float:
     """Patches per second of training from a table, loader and all, over `count` steps after the first two."""
     network = FAMILY.network(config)
-    step, state = _step(config, network)
-    sizes = {"batch_size": config.batch_size, "patches_per_image": config.patches_per_image}
+    config.num_steps = count + 2
     features = np.zeros((len(table.thumbnails), 512), np.float32)
-    stream = batches(table, features, num_epochs=None, seed=0, **sizes)[1]
+    training = training_from(config, network, table, features)
+    step, state = _step(config, network, training.resident)
     for _ in range(2):
-        state, _ = step(state, next(stream))
+        state, _ = step(state, next(training.batches))
     jax.block_until_ready(state)
     start = time.perf_counter()
     for _ in range(count):
-        state, _ = step(state, next(stream))
+        state, _ = step(state, next(training.batches))
     jax.block_until_ready(state)
     return count * config.batch_size / (time.perf_counter() - start)
 
@@ -119,7 +123,8 @@ def training_rate(config: ConfigDict, table: PatchTable, count: int) -> float:
 def first_batch(config: ConfigDict, table: PatchTable, features: np.ndarray) -> Batch:
     """What training would be fed with."""
     sizes = {"batch_size": config.batch_size, "patches_per_image": config.patches_per_image}
-    return next(batches(table, features, num_epochs=1, seed=0, **sizes)[1])
+    columns = columns_of(table, features)
+    return next(batches(columns, table.image_of_patch, num_epochs=1, seed=0, **sizes)[1])
 
 
 def product_rate(size: int = 4096, repeats: int = 3) -> float:

@@ -62,6 +62,7 @@ def get_config() -> ConfigDict:
     config.drop_factor = 0.1
     config.warmup_steps = 0
     config.clip_norm = 0.0  # gradients of a larger norm are scaled down to it; 0: never
+    config.resident_gigabytes = 2.0  # on accelerators, tables of patches up to this size lie in each one's memory
     config.cpu_devices = 0  # devices that the CPU is divided into; 0: one per core
 
     # Reports and checkpoints, in steps

@@ -35,10 +35,11 @@ class PatchTable:
     thumbnails: UInt8[np.ndarray, "k 224 224 3"]
     residual_levels: Float32[np.ndarray, " k"]
 
-    def gather_masks(self, rows: np.ndarray) -> UInt8[np.ndarray, "rows 64 64"]:
-        """The masks of some patches, unpacked; 1 = spliced."""
-        size = patches.PATCH_SIZE
-        return np.unpackbits(self.masks[rows], axis=-1).reshape(*rows.shape, size, size)
+
+def unpack_masks(packed: UInt8[np.ndarray, "... 512"]) -> UInt8[np.ndarray, "... 64 64"]:
+    """Masks from their bits, 1 = spliced; in host memory or, of a JAX array, on its device."""
+    unpackbits = packed.__array_namespace__().unpackbits
+    return unpackbits(packed, axis=-1).reshape(*packed.shape[:-1], patches.PATCH_SIZE, patches.PATCH_SIZE)
 
 
 def open_table(directory: Path) -> PatchTable:

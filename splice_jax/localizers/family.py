@@ -10,6 +10,7 @@ import functools
 import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
@@ -32,13 +33,13 @@ class Loss(Protocol):
     """The loss of one device's share of a batch."""
 
     def __call__(
-        self, variables: Variables, batch: Mapping[str, "Array"], key: "Array", axis_name: str | None
+        self, variables: Variables, batch: Mapping[str, Any], key: "Array", axis_name: str | None
     ) -> tuple["Array", tuple[Any, dict[str, "Array"]]]:
         """The loss, and with it the new `batch_stats` and the scalars to log, `loss/total` among them.
 
         Args:
             variables: `params` and `batch_stats`.
-            batch: columns of equal length.
+            batch: columns of equal length, and what `Training.resident` holds.
             key: random, another one for each step and device.
             axis_name: the mapped axis that the batch is spread over; None where it is whole.
         """
@@ -60,6 +61,8 @@ class Training(NamedTuple):
     batches: Batches
     """This process's share of every batch."""
     loss: Loss
+    resident: Mapping[str, Any] = MappingProxyType({})
+    """Arrays that lie on every device from the first step to the last; to the loss, they are columns of each batch."""
 
 
 class Family(ABC):

@@ -21,6 +21,7 @@ from splice_jax.localizers.patch_network import ORIENTATIONS, PatchNetworkLocali
 from splice_jax.losses import semi_global_loss
 from splice_jax.models import local_network, semi_global
 from splice_jax.models.compilation import convolution_options
+from splice_jax.models.convolution import on_cpu
 from splice_jax.models.initializers import INITIALIZATIONS
 from splice_jax.models.precision import COMPUTE_DTYPES
 from splice_jax.models.semi_global import SemiGlobalNetwork, initial_variables
@@ -86,8 +87,7 @@ class SemiGlobal(Family):
     ) -> Training:
         """Groups of patches of one image, shuffled; the three-term loss."""
         table = patch_table(config, examples)
-        steps, batches = _batches(config, table, backbone_features(network, variables, table))
-        return Training(steps, batches, loss(network, config.loss, augment=config.augment))
+        return training_from(config, network, table, backbone_features(network, variables, table))
 
     def localizer(
         self,
@@ -141,7 +141,9 @@ def loss(network: SemiGlobalNetwork, terms: ConfigDict, *, augment: bool) -> Los
         augment: whether patches are turned.
     """
 
-    def of_batch(variables: Variables, batch: Mapping[str, Array], key: Array, axis_name: str | None) -> Any:
+    def of_batch(variables: Variables, batch: Mapping[str, Any], key: Array, axis_name: str | None) -> Any:
+        if "columns" in batch:
+            batch = loader.gather(batch["columns"], batch["rows"], batch["images"])
         batch = dict(batch) | (dihedral(key, batch["patches"], batch["masks"]) if augment else {})
         outputs, updates = network.clone(axis_name=axis_name).apply(
             variables,
@@ -183,24 +185,39 @@ def backbone_features(network: SemiGlobalNetwork, variables: Variables, table: P
     return np.concatenate(chunks)[:count]
 
 
-def _batches(config: ConfigDict, table: PatchTable, features: np.ndarray) -> tuple[int, Any]:
+def training_from(config: ConfigDict, network: SemiGlobalNetwork, table: PatchTable, features: np.ndarray) -> Training:
+    """What the network learns from a table, which lies on the devices where they are accelerators and it fits.
+
+    Args:
+        config: see configs/default.py.
+        network: what is trained.
+        table: the patches.
+        features: `backbone_features`.
+
+    Raises:
+        UserError: a batch size that cannot be.
+    """
     devices = jax.device_count()
     if config.batch_size % (config.patches_per_image * devices):
         raise UserError(
             f"config.batch_size: {config.batch_size} is no multiple of patches_per_image x devices, "
             f"{config.patches_per_image} x {devices}"
         )
-    epochs = config.num_epochs if not config.num_steps else None
+    columns = loader.columns_of(table, features)
+    resident = not on_cpu() and columns.size <= 1e9 * config.resident_gigabytes
     try:
-        return loader.batches(
-            table,
-            features,
+        steps, batches = loader.batches(
+            columns,
+            table.image_of_patch,
             batch_size=config.batch_size,
             patches_per_image=config.patches_per_image,
-            num_epochs=epochs,
+            num_epochs=None if config.num_steps else config.num_epochs,
             seed=config.seed,
             shard=jax.process_index(),
             shards=jax.process_count(),
+            rows_only=resident,
         )
     except ValueError as error:
         raise UserError(f"config.{error}") from error
+    of_batch = loss(network, config.loss, augment=config.augment)
+    return Training(steps, batches, of_batch, {"columns": columns} if resident else {})

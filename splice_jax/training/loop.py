@@ -39,7 +39,9 @@ EVALUATION_FIELDS = (
 _COUNTS = ("batch_size", "patches_per_image", "num_epochs", "log_every", "validate_every", "checkpoint_every")
 _RANGES = {
     **dict.fromkeys((*_COUNTS, "validation_images"), (1, math.inf)),
-    **dict.fromkeys(("num_steps", "warmup_steps", "clip_norm", "weight_decay", "cpu_devices"), (0, math.inf)),
+    **dict.fromkeys(
+        ("num_steps", "warmup_steps", "clip_norm", "weight_decay", "cpu_devices", "resident_gigabytes"), (0, math.inf)
+    ),
     "seed": (0, 2**32 - 1),
 }
 
@@ -63,7 +65,7 @@ def train(config: ConfigDict, workdir: Path) -> State:
     check_workdir(config, workdir)
     examples, validation = training_data(config)
     variables = rows.with_weights(rows.initial_variables(network, jax.random.key(config.seed)), config)
-    steps_per_epoch, batches, loss = rows.training(config, network, variables, examples)
+    steps_per_epoch, batches, loss, resident = rows.training(config, network, variables, examples)
     steps = config.num_steps or steps_per_epoch * config.num_epochs
     schedule = _schedule(config, steps_per_epoch, steps)
     optimizer = make_optimizer(
@@ -81,7 +83,7 @@ def train(config: ConfigDict, workdir: Path) -> State:
         print(f"{workdir}: going on after step {last.step}", flush=True)
     start, best_score = int(state.step), float(record["best_score"])
 
-    parallel = ParallelStep(Recipe(loss, optimizer))
+    parallel = ParallelStep(Recipe(loss, optimizer), resident)
     replicas = parallel.replicate(state)
     localizer = rows.localizer(config, network, state.variables, row=config.method)
     pending: list[dict[str, jax.Array]] = []

@@ -1,10 +1,11 @@
 """One training step, and its mapping over devices. Nothing outside this module knows of `jax.pmap`.
 
-`train_step` is a pure function of (state, batch). JAX lowers pmap to jit(shard_map), so it costs nothing.
+`train_step` is a pure function of (state, batch, resident). JAX lowers pmap to jit(shard_map), so it costs nothing.
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import flax.struct
@@ -56,8 +57,11 @@ class Recipe(NamedTuple):
     optimizer: optax.GradientTransformation
 
 
-def train_step(state: State, batch: dict[str, Array], *, recipe: Recipe) -> tuple[State, Scalars]:
+def train_step(
+    state: State, batch: dict[str, Array], resident: Mapping[str, Any], *, recipe: Recipe
+) -> tuple[State, Scalars]:
     """A gradient step on one device's share of the batch; gradients and scalars are averaged over `AXIS`."""
+    batch = {**resident, **batch}
     key = jax.random.fold_in(jax.random.fold_in(state.key, state.step), jax.lax.axis_index(AXIS))
 
     def loss_fn(params: Any) -> tuple[Array, tuple[Any, Scalars]]:
@@ -82,10 +86,14 @@ def train_step(state: State, batch: dict[str, Array], *, recipe: Recipe) -> tupl
 class ParallelStep:
     """`train_step` on all local devices of all processes: plain arrays in, plain arrays out."""
 
-    def __init__(self, recipe: Recipe) -> None:
+    def __init__(self, recipe: Recipe, resident: Mapping[str, Any] = MappingProxyType({})) -> None:
+        """Copies what is `resident` to every device; see `family.Training`."""
         self._devices = jax.local_devices()
+        mesh = jax.sharding.Mesh(self._devices, (AXIS,))
+        self._one_each = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(AXIS))
+        self._resident = jax.tree.map(self._copies, dict(resident))
         step = functools.partial(train_step, recipe=recipe)
-        self._step: Callable = jax.pmap(step, AXIS, donate_argnums=(0,))
+        self._step: Any = jax.pmap(step, AXIS, donate_argnums=(0,))
 
     @property
     def devices(self) -> int:
@@ -94,10 +102,13 @@ class ParallelStep:
 
     def replicate(self, state: State) -> State:
         """A copy of the state on every device."""
-        mesh = jax.sharding.Mesh(self._devices, (AXIS,))
-        sharding = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(AXIS))
         stacked = jax.tree.map(lambda leaf: np.stack([leaf] * self.devices), state)
-        return jax.device_put(stacked, sharding)
+        return jax.device_put(stacked, self._one_each)
+
+    def _copies(self, array: np.ndarray) -> Array:
+        """As `replicate`, but never more than once in host memory, and not to be overwritten."""
+        copies = [jax.device_put(array[None], device) for device in self._devices]
+        return jax.make_array_from_single_device_arrays((self.devices, *array.shape), self._one_each, copies)
 
     def unreplicate(self, state: State) -> State:
         """The state of one device, copied to host memory: a step overwrites its own."""
@@ -109,6 +120,6 @@ class ParallelStep:
 
     def __call__(self, state: State, batch: dict[str, np.ndarray]) -> tuple[State, Scalars]:
         """One step; scalars are those of the first device, not yet fetched, as arrays of one element."""
-        state, scalars = self._step(state, self.shard(batch))
+        state, scalars = self._step(state, self.shard(batch), self._resident)
         # `value[0]` would compile to a program for all devices, which takes longer than a small step.
         return state, {name: value.addressable_data(0) for name, value in scalars.items()}

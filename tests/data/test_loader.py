@@ -2,11 +2,13 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from splice_jax.data.loader import Batch, batches, patch_groups
-from splice_jax.data.patch_table import PatchTable
+from splice_jax.data.loader import Batch, batches, columns_of, gather, patch_groups
+from splice_jax.data.patch_table import PatchTable, unpack_masks
 
 COUNTS = (1, 6, 3, 4, 8, 2)
 """Patches of each image: with two patches to a group, 1 + 3 + 2 + 2 + 4 + 1 = 13 groups."""
@@ -30,11 +32,12 @@ def numbered_table() -> PatchTable:
 
 
 TABLE = numbered_table()
+COLUMNS = columns_of(TABLE, TABLE.thumbnails)
 
 
-def stream(*, batch_size: int = 2, seed: int = 0, num_epochs: int | None = 1, **shard: int) -> tuple[int, Any]:
-    options: dict[str, Any] = {"patches_per_image": 2, "num_epochs": num_epochs, "seed": seed, **shard}
-    return batches(TABLE, TABLE.thumbnails, batch_size=batch_size, **options)
+def stream(*, batch_size: int = 2, seed: int = 0, num_epochs: int | None = 1, **more: int) -> tuple[int, Any]:
+    options: dict[str, Any] = {"patches_per_image": 2, "num_epochs": num_epochs, "seed": seed, **more}
+    return batches(COLUMNS, IMAGE_OF_PATCH, batch_size=batch_size, **options)
 
 
 def rows(found: Iterator[Batch]) -> list[tuple[int, ...]]:
@@ -66,7 +69,7 @@ def test_a_batch_gathers_what_belongs_together() -> None:
     for batch in found:
         numbers = batch["patches"][:, 0, 0, 0]
         np.testing.assert_array_equal(batch["patches"], TABLE.patches[numbers])
-        np.testing.assert_array_equal(batch["masks"], TABLE.gather_masks(numbers))
+        np.testing.assert_array_equal(batch["masks"], unpack_masks(TABLE.masks[numbers]))
         np.testing.assert_array_equal(batch["labels"], numbers % 2)
         assert batch["image"].tolist() == [0, 0, 1, 1, 2, 2]
         np.testing.assert_array_equal(batch["backbone"][batch["image"], 0, 0, 0], IMAGE_OF_PATCH[numbers])
@@ -79,6 +82,20 @@ def test_a_batch_gathers_what_belongs_together() -> None:
             "backbone": (np.uint8, (3, 224, 224, 3)),
             "residual_levels": (np.float32, (3,)),
         }
+
+
+def test_rows_alone_are_gathered_on_a_device_to_the_same_batches() -> None:
+    on_device = jax.tree.map(jnp.asarray, COLUMNS)
+    gathered = jax.jit(gather)
+    _, found = stream(batch_size=6, num_epochs=2)
+    _, numbers = stream(batch_size=6, num_epochs=2, rows_only=True)
+    for expected, rows_and_images in zip(found, numbers, strict=True):
+        assert set(rows_and_images) == {"rows", "images"}
+        batch = gathered(on_device, **rows_and_images)
+        assert set(batch) == set(expected)
+        for name, column in batch.items():
+            assert isinstance(column, jax.Array) and column.dtype == expected[name].dtype
+            np.testing.assert_array_equal(column, expected[name])
 
 
 def test_every_patch_is_seen_in_an_epoch_in_another_order_each_time() -> None:

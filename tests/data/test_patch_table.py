@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from splice_jax.data import Example
-from splice_jax.data.patch_table import COLUMNS, PatchTable, build_table, open_table
+from splice_jax.data.patch_table import COLUMNS, PatchTable, build_table, open_table, unpack_masks
 from splice_jax.errors import UserError
 from splice_jax.images import residual_level
 
@@ -39,7 +39,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> PatchTable:
 
 
 def test_patches_and_masks_are_those_of_the_grid_image_after_image(table: PatchTable) -> None:
-    masks = table.gather_masks(np.arange(11))
+    masks = unpack_masks(table.masks)
     row = 0
     for number, origins in enumerate(ORIGINS):
         image, mask = padded(EXAMPLES[number].image), padded(EXAMPLES[number].mask)
@@ -57,7 +57,7 @@ def test_levels_are_those_of_whole_images(table: PatchTable) -> None:
 
 def test_masks_are_gathered_in_any_order_and_shape_and_take_a_bit_per_pixel(table: PatchTable) -> None:
     rows = np.array([[9, 2], [2, 0]])
-    gathered = table.gather_masks(rows)
+    gathered = unpack_masks(table.masks[rows])
     assert gathered.shape == (2, 2, 64, 64) and set(np.unique(gathered)) == {0, 1}
     np.testing.assert_array_equal(gathered[0, 1], EXAMPLES[1].mask[:64, 36:])
     np.testing.assert_array_equal(gathered[0, 1], gathered[1, 0])

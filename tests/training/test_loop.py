@@ -13,6 +13,7 @@ from ml_collections import ConfigDict
 
 from splice_jax.checkpoints import BEST, LAST, Checkpoints
 from splice_jax.errors import UserError
+from splice_jax.localizers import semi_global
 from splice_jax.training import loop
 from splice_jax.training.loop import train
 from splice_jax.training.monitor import Monitor
@@ -89,6 +90,27 @@ def test_a_run_killed_twice_ends_as_the_one_that_was_not(
         assert_identical(resumed.restore(like), straight.restore(like))
 
 
+def test_a_table_that_lies_on_the_devices_trains_the_same_network(
+    tiny: Configure, tiny_run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(semi_global, "on_cpu", lambda: False)
+    seen: list[dict[str, Any]] = []
+    step = loop.ParallelStep.__call__
+
+    def stepping(self: ParallelStep, state: Any, batch: dict[str, Any]) -> Any:
+        seen.append(batch)
+        return step(self, state, batch)
+
+    monkeypatch.setattr(loop.ParallelStep, "__call__", stepping)
+    assert_identical(train(tiny(), tmp_path / "resident"), tiny_run.state)
+    assert [set(batch) for batch in seen] == 6 * [{"rows", "images"}]
+    seen.clear()
+    with pytest.raises(UserError, match=r"config\.resident_gigabytes: -1\.0 is less than 0"):
+        train(tiny(resident_gigabytes=-1.0), tmp_path / "negative")
+    train(tiny(resident_gigabytes=0.0, num_steps=1), tmp_path / "host")
+    assert [set(batch) >= {"patches", "masks"} for batch in seen] == [True]
+
+
 def test_a_run_that_was_not_interrupted(tiny_run: Any) -> None:
     lines = metrics(tiny_run.workdir)
     assert [line["step"] for line in lines] == [2, 3, 4, 4, 6, 6]
@@ -109,7 +131,7 @@ def test_a_run_that_was_not_interrupted(tiny_run: Any) -> None:
 class Adding:
     """In the place of a training step: adds to all parameters a number that follows from the batch and the step."""
 
-    def __init__(self, recipe: Any) -> None:
+    def __init__(self, recipe: Any, resident: Any) -> None:
         pass
 
     def replicate(self, state: State) -> State:
