@@ -99,8 +99,8 @@ def _prepare(name: str, task: str, *options: Any) -> Job:
     return _our_job(task, *options, dtype="bfloat16" if name == OURS_BFLOAT16 else "float32")
 
 
-def _our_job(task: str, arch: str, *size: int, dtype: str) -> Job:
-    from benchmarks import speed
+def our_config(arch: str, dtype: str = "float32") -> Any:
+    """The configuration of one of the baseline's architectures."""
     from configs.default import get_config
 
     config = get_config()
@@ -108,6 +108,13 @@ def _our_job(task: str, arch: str, *size: int, dtype: str) -> Job:
         arch, ("sgn", "resnet18")
     )
     config.compute_dtype, config.patches_per_image = dtype, PATCHES_PER_IMAGE
+    return config
+
+
+def _our_job(task: str, arch: str, *size: int, dtype: str) -> Job:
+    from benchmarks import speed
+
+    config = our_config(arch, dtype)
     if task == "train":
         [config.batch_size] = size
         return speed.training_step(config)

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
+from benchmarks.kernels import device_time
 from splice_jax.data.loader import Batch, batches, columns_of
 from splice_jax.data.patch_table import PatchTable
 from splice_jax.localizers import Localizer
@@ -29,6 +30,18 @@ TRAINING_GFLOP = 0.7
 
 def training_step(config: ConfigDict) -> Callable[[], object]:
     """A gradient step on one batch, from host memory; it is compiled by the first call."""
+    return _trainer(config)[0]
+
+
+def kernels(config: ConfigDict) -> dict[str, float]:
+    """Milliseconds of the devices' time in one training step, by part of the network."""
+    train, step, states, batch = _trainer(config)
+    train()
+    return device_time(train, step.program(states[0], batch))
+
+
+def _trainer(config: ConfigDict) -> tuple[Callable[[], object], ParallelStep, list[State], Batch]:
+    """A gradient step on one batch, and what it is made of; the list holds the state, which each step replaces."""
     network = FAMILY.network(config)
     step, state = _step(config, network)
     table = random_table(config)
@@ -38,7 +51,7 @@ def training_step(config: ConfigDict) -> Callable[[], object]:
     def train() -> None:
         states[0], _ = jax.block_until_ready(step(states[0], batch))
 
-    return train
+    return train, step, states, batch
 
 
 def _step(

@@ -33,6 +33,7 @@ SIZES = {"0.4": (568, 757), "3": (1536, 2048), "12": (3000, 4000)}
 
 LARGE = {"48": (6000, 8000), "100": (10000, 10000)}
 TABLES = (1_000, 30_000, 500_000)
+KERNELS = "devices' time in a training step of 64 patches, ms, by part of the network"
 LOADING = "loader alone, patches/s, by patches in the table"
 TRAINING = "training from the table, patches/s, by patches in the table"
 BATCHES = (64, 256, 1024)
@@ -61,12 +62,13 @@ def main() -> None:
         rounds = given.rounds if small else 1
         found[title] = compare(title, rounds, 0.0, 1, "localize", given.arch, *size, without=without)
     found["parts"] = alone(_parts, given.rounds)
+    found[KERNELS] = alone(_kernels, given.arch)
     found[LOADING] = alone(_by_table, "loading_rate", 200)
     found[TRAINING] = alone(_by_table, "training_rate", 20)
     found["CRF, s/image"] = alone(_crf)
     with tempfile.TemporaryDirectory() as folder:
         found["commands"] = alone(_commands, Path(folder))
-    for title in ("parts", LOADING, TRAINING, "CRF, s/image", "commands"):
+    for title in ("parts", KERNELS, LOADING, TRAINING, "CRF, s/image", "commands"):
         print(f"\n{title}")
         for name, value in found[title].items():
             print(f"  {name:52}{_text(value):>14}")
@@ -173,6 +175,17 @@ def _parts(repeats: int) -> dict[str, float]:
             found[f"{name}, {dtype}, ms/patch on one device, forward"] = forward
             found[f"{name}, {dtype}, ms/patch on one device, gradient"] = gradient
     return found
+
+
+def _kernels(arch: str) -> dict[str, float]:
+    from benchmarks.contestants import our_config
+    from benchmarks.speed import kernels
+    from splice_jax import runtime
+
+    runtime.set_up()
+    config = our_config(arch)
+    config.batch_size = BATCH
+    return kernels(config)
 
 
 def _by_table(name: str, count: int) -> dict[str, float]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import commands, contestants, scoring, speed, suite
+from benchmarks import commands, contestants, kernels, scoring, speed, suite
 from configs.default import get_config
 from splice_jax.evaluation import processes
 from splice_jax.localizers import localizer
@@ -74,3 +74,44 @@ def test_as_many_maps_are_scored_as_are_asked_for(tmp_path: Path):
         wall, cpu = scoring.seconds(cached, workers)
     assert wall > 0 and cpu > 0
     assert scoring.memory() > 10
+
+
+HLO = """HloModule jit_step
+
+%fused (p: f32[2]) -> f32[2] {
+  %p = f32[2]{0} parameter(0)
+  ROOT %inner = f32[2]{0} negate(%p), metadata={op_name="jit(step)/transpose(jvp(Net))/mask_head/neg"}
+}
+
+%body (q: f32[2]) -> f32[2] {
+  %q = f32[2]{0} parameter(0)
+  ROOT %nameless = f32[2]{0} add(%q, %q)
+}
+
+ENTRY %main (a: f32[2]) -> f32[2] {
+  %a = f32[2]{0} parameter(0)
+  %wrapped = f32[2]{0} fusion(%a), kind=kLoop, calls=%fused
+  %loop = f32[2]{0} while(%wrapped), condition=%never, body=%body, metadata={op_name="jit(step)/Net/lstm/while"}
+  %sum = f32[2]{0} all-reduce(%loop), metadata={op_name="jit(step)/psum"}
+  ROOT %last = f32[2]{0} multiply(%sum, %sum), metadata={op_name="jit(step)/mul"}
+}
+"""
+
+
+def test_a_kernel_belongs_to_what_it_is_named_after_or_else_to_what_is_in_it_or_around_it():
+    parts = kernels._parts(HLO)
+    assert parts["wrapped"] == "mask head, back"
+    assert parts["nameless"] == "LSTM, forward"
+    assert parts["sum"] == kernels.SUMS
+    assert parts["last"] == kernels.REST
+    assert "loop" not in parts
+
+
+def test_the_devices_time_is_told_by_part():
+    config = get_config()
+    config.hidden_size, config.num_layers, config.global_network = 64, 1, "none"
+    config.batch_size, config.patches_per_image = 16, 8
+    found = speed.kernels(config)
+    for part in ("LSTM", "mask head", "narrow convolutions", "label head"):
+        assert found[f"{part}, forward"] > 0 and found[f"{part}, back"] > 0
+    assert not any(part.startswith("image's half") for part in found)

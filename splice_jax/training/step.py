@@ -123,3 +123,7 @@ class ParallelStep:
         state, scalars = self._step(state, self.shard(batch), self._resident)
         # `value[0]` would compile to a program for all devices, which takes longer than a small step.
         return state, {name: value.addressable_data(0) for name, value in scalars.items()}
+
+    def program(self, state: State, batch: dict[str, np.ndarray]) -> str:
+        """The step as XLA has optimized it, for profiles."""
+        return str(self._step.lower(state, self.shard(batch), self._resident).compile().as_text())
