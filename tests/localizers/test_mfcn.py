@@ -100,8 +100,8 @@ def test_a_step_on_two_devices_is_the_step_on_one(small: Configure, monkeypatch:
     network = family("mfcn").network(config)
     variables = family("mfcn").initial_variables(network, jax.random.key(0))
     examples = open_split(config.dataset, config.data_dir, "train")
-    _, batches, loss = family("mfcn").training(config, network, variables, examples)
-    batch = next(batches)
+    training = family("mfcn").training(config, network, variables, examples)
+    batch, loss = next(training.batches), training.loss
     key = jax.random.key(0)
     whole, (statistics, _) = jax.jit(loss, static_argnums=3)(variables, batch, key, None)
     halves = {name: column.reshape(2, -1, *column.shape[1:]) for name, column in batch.items()}
