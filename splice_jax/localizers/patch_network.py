@@ -18,7 +18,7 @@ from splice_jax.localizers.network import NetworkLocalizer
 from splice_jax.models.compilation import convolution_options
 from splice_jax.models.semi_global import SemiGlobalNetwork
 
-CHUNKS = {"cpu": 18}
+CHUNKS = {"cpu": 27}
 """Patches per device and call of the network, by backend: one compilation serves all image sizes and bounds the memory.
 
 On a CPU hardly slower than 64 at a time, and the last call of an image is seldom full."""

@@ -5,6 +5,8 @@ XLA's CPU convolution and `reduce_window` gradients are slow at that; one patch 
 the cache. On accelerators the same functions are plain convolutions, batched by `vmap`.
 """
 
+import functools
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -91,22 +93,19 @@ def _gather_and_scatter(image: Array, kernel: Array) -> Array:
     rows = jnp.stack([padded[:, i : i + height] for i in range(KERNEL)]).reshape(KERNEL * inputs, -1)
     weights = kernel.transpose(1, 3, 0, 2).reshape(KERNEL * outputs, -1)
     products = _product(weights, rows).reshape(KERNEL, outputs, height, -1)
-    return sum((products[j, :, :, j : j + width] for j in range(1, KERNEL)), products[0, :, :, :width])
+    return functools.reduce(operator.add, (products[j, ..., j : j + width] for j in range(KERNEL)))
 
 
 @jax.custom_vjp
 def _scatter(image: Array, kernel: Array) -> Array:
-    """One product first, then shift and add: cheap where outputs are fewer than inputs."""
+    """One product first, then shift and add, by rows and then along them: cheap where outputs are fewer than inputs."""
     inputs, height, width = image.shape
-    outputs = kernel.shape[3]
+    padded = jnp.pad(image, ((0, 0), (REACH, REACH), (0, 0)))
     weights = kernel.transpose(0, 1, 3, 2).reshape(-1, inputs)
-    products = lax.split(_product(weights, image.reshape(inputs, -1)), (outputs,) * KERNEL**2)
-    total = jnp.zeros((outputs, height, width), image.dtype)
-    for tap, product in enumerate(products):
-        down, right = REACH - tap // KERNEL, REACH - tap % KERNEL
-        shift = ((0, 0, 0), (down, -down, 0), (right, -right, 0))
-        total += lax.pad(product.reshape(total.shape), jnp.zeros((), image.dtype), shift)
-    return total
+    products = _product(weights, padded.reshape(inputs, -1)).reshape(KERNEL, KERNEL, -1, height + 2 * REACH, width)
+    columns = functools.reduce(operator.add, (products[i, :, :, i : i + height] for i in range(KERNEL)))
+    columns = lax.optimization_barrier(jnp.pad(columns, ((0, 0), (0, 0), (0, 0), (REACH, REACH))))
+    return functools.reduce(operator.add, (columns[j, ..., j : j + width] for j in range(KERNEL)))
 
 
 def _scatter_forward(image: Array, kernel: Array) -> tuple[Array, tuple[Array, Array]]:

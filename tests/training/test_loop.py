@@ -1,4 +1,5 @@
 import dataclasses
+import functools
 import json
 import math
 import shutil
@@ -102,7 +103,8 @@ def test_a_table_that_lies_on_the_devices_trains_the_same_network(
         return step(self, state, batch)
 
     monkeypatch.setattr(loop.ParallelStep, "__call__", stepping)
-    assert_identical(train(tiny(), tmp_path / "resident"), tiny_run.state)
+    close = functools.partial(np.testing.assert_allclose, rtol=0, atol=1e-4)  # A step moves a weight by up to 1e-3.
+    jax.tree.map(close, train(tiny(), tmp_path / "resident").params, tiny_run.state.params)
     assert [set(batch) for batch in seen] == 6 * [{"rows", "images"}]
     seen.clear()
     with pytest.raises(UserError, match=r"config\.resident_gigabytes: -1\.0 is less than 0"):
