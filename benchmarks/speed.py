@@ -87,13 +87,16 @@ def random_table(config: ConfigDict, patches: int = 0) -> PatchTable:
 
 
 def sparse_table(folder: Path, patches: int, patches_per_image: int) -> PatchTable:
-    """A memory-mapped table of zeros of any size, that takes no room on disk."""
+    """A memory-mapped table of zeros of any size, that takes no room on disk.
+
+    It is read once, to lie in memory as a table does after its first epoch: filling holes is slower than a disk.
+    """
     images = patches // patches_per_image
 
     def column(name: str, *shape: int) -> Any:
         return np.lib.format.open_memmap(folder / f"{name}.npy", "w+", np.uint8, shape)
 
-    return PatchTable(
+    table = PatchTable(
         patches=column("patches", patches, PATCH_SIZE, PATCH_SIZE, 3),
         masks=column("masks", patches, PATCH_SIZE**2 // 8),
         labels=np.zeros(patches, np.uint8),
@@ -101,6 +104,9 @@ def sparse_table(folder: Path, patches: int, patches_per_image: int) -> PatchTab
         thumbnails=column("thumbnails", images, 224, 224, 3),
         residual_levels=np.full(images, 0.01, np.float32),
     )
+    for each in (table.patches, table.masks):
+        each.max()
+    return table
 
 
 def loading_rate(config: ConfigDict, table: PatchTable, count: int) -> float:

@@ -118,7 +118,7 @@ def compare(
             words.append(f"{found[name]['share']:.0%} of the product's rate")
         middle = statistics.median(rates)
         print(
-            f"  {name:24}{middle:9.2f}{rates[0]:9.2f}{rates[-1]:9.2f}  {memory[name]:6.0f}  {', '.join(words)}",
+            f"  {name:24}{middle:9.3g}{rates[0]:9.3g}{rates[-1]:9.3g}  {memory[name]:6.0f}  {', '.join(words)}",
             flush=True,
         )
     return found
