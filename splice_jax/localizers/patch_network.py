@@ -1,7 +1,8 @@
 """The rows whose network sees patches: `sgn` and `bappy`."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
 
 import flax.linen as nn
 import jax
@@ -30,6 +31,8 @@ ORIENTATIONS = (1, 2, 4, 8)
 """How many of an image's mirrored and transposed forms may be looked at: as it is, upside down, sideways, turned."""
 
 _AXIS = "patches"
+
+Item = TypeVar("Item")
 
 
 @functools.cache
@@ -113,9 +116,12 @@ class PatchNetworkLocalizer(NetworkLocalizer):
         stitcher = patches.Stitcher(height, width)
         flat = origins.reshape(-1, 2)
         label_probability = np.empty(len(flat), np.float32)
-        for start in range(0, len(flat), self.chunk):
-            chunk = slice(start, start + self.chunk)
-            label_probability[chunk], maps = self._patches(patches.extract(image, flat[chunk]), feature, level)
+
+        chunks = [slice(start, start + self.chunk) for start in range(0, len(flat), self.chunk)]
+        dispatched = (self._patches(patches.extract(image, flat[chunk]), feature, level) for chunk in chunks)
+        for chunk, found in zip(chunks, _one_ahead(dispatched), strict=True):
+            labels, maps = (np.asarray(each)[: len(flat[chunk])] for each in found)
+            label_probability[chunk] = labels
             stitcher.add(flat[chunk], maps)
         return stitcher.result(), label_probability.reshape(origins.shape[:2])
 
@@ -127,12 +133,21 @@ class PatchNetworkLocalizer(NetworkLocalizer):
 
     def _patches(
         self, batch: UInt8[np.ndarray, "n 64 64 3"], feature: Array | None, level: np.float32
-    ) -> tuple[Float32[np.ndarray, " n"], Float32[np.ndarray, "n 64 64"]]:
-        """Label and mask probabilities of at most `chunk` patches."""
+    ) -> tuple[Array, Array]:
+        """Label and mask probabilities of at most `chunk` patches, filled up to `chunk`; they may not be there yet."""
         filled = np.zeros((self.chunk, *batch.shape[1:]), np.uint8)
         filled[: len(batch)] = batch
-        labels, masks = _probabilities(self.network, self._mesh, self.variables, filled, feature, level)
-        return np.asarray(labels)[: len(batch)], np.asarray(masks)[: len(batch)]
+        return _probabilities(self.network, self._mesh, self.variables, filled, feature, level)
+
+
+def _one_ahead(items: Iterable[Item]) -> Iterator[Item]:
+    """The same items, each given once the one after it has been asked for: the devices are never without work."""
+    waiting: list[Item] = []
+    for item in items:
+        waiting.append(item)
+        if len(waiting) > 1:
+            yield waiting.pop(0)
+    yield from waiting
 
 
 def _turned(pixels: np.ndarray, orientation: int) -> np.ndarray:
