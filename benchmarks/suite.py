@@ -86,7 +86,7 @@ def alone(function: Any, *arguments: Any) -> Any:
 def compare(
     title: str, rounds: int, limit: float, count: int, *job: Any, without: Collection[str] = ()
 ) -> dict[str, dict[str, Any]]:
-    """Lets everyone do a job in turn, `rounds` times, and prints a table of rates and ratios.
+    """Lets everyone work in turn, `rounds` times, and prints a table of rates and ratios.
 
     Args:
       title: of the table.
