@@ -87,16 +87,13 @@ def random_table(config: ConfigDict, patches: int = 0) -> PatchTable:
 
 
 def sparse_table(folder: Path, patches: int, patches_per_image: int) -> PatchTable:
-    """A memory-mapped table of zeros of any size, that takes no room on disk.
-
-    It is read once, to lie in memory as a table does after its first epoch: filling holes is slower than a disk.
-    """
+    """A memory-mapped table of zeros of any size, that takes no room on disk until it is read or written."""
     images = patches // patches_per_image
 
     def column(name: str, *shape: int) -> Any:
         return np.lib.format.open_memmap(folder / f"{name}.npy", "w+", np.uint8, shape)
 
-    table = PatchTable(
+    return PatchTable(
         patches=column("patches", patches, PATCH_SIZE, PATCH_SIZE, 3),
         masks=column("masks", patches, PATCH_SIZE**2 // 8),
         labels=np.zeros(patches, np.uint8),
@@ -104,9 +101,6 @@ def sparse_table(folder: Path, patches: int, patches_per_image: int) -> PatchTab
         thumbnails=column("thumbnails", images, 224, 224, 3),
         residual_levels=np.full(images, 0.01, np.float32),
     )
-    for each in (table.patches, table.masks):
-        each.max()
-    return table
 
 
 def loading_rate(config: ConfigDict, table: PatchTable, count: int) -> float:
@@ -123,9 +117,11 @@ def loading_rate(config: ConfigDict, table: PatchTable, count: int) -> float:
 
 
 def training_rate(config: ConfigDict, table: PatchTable, count: int) -> float:
-    """Patches per second of training from a table, loader and all, over `count` steps after the first two."""
+    """Patches per second of training from a table, loader and all, over `count` steps after the first two.
+
+    Epochs follow one another without end where the configuration counts in steps.
+    """
     network = FAMILY.network(config)
-    config.num_steps = count + 2
     features = np.zeros((len(table.thumbnails), 512), np.float32)
     training = training_from(config, network, table, features)
     step, state = _step(config, network, training.resident)

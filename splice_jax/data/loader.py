@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import grain
 import numpy as np
-from jaxtyping import Int32, Int64, UInt8
+from jaxtyping import Float32, Int32, Int64, Shaped, UInt8
 
 from splice_jax.data.patch_table import PatchTable, unpack_masks
 
@@ -25,8 +25,8 @@ class Columns(NamedTuple):
     patches: UInt8[np.ndarray, "n 64 64 3"]
     masks: UInt8[np.ndarray, "n 512"]
     labels: UInt8[np.ndarray, " n"]
-    residual_levels: np.ndarray
-    backbone: np.ndarray
+    residual_levels: Float32[np.ndarray, " k"]
+    backbone: Shaped[np.ndarray, "k ..."]
 
     @property
     def size(self) -> int:
@@ -77,8 +77,8 @@ class Rows(grain.transforms.Map):
     def __init__(self, groups: Int64[np.ndarray, "groups size"], image_of_patch: Int32[np.ndarray, " n"]) -> None:
         self._groups, self._image_of_patch = groups.astype(np.int32), image_of_patch
 
-    def map(self, element: Int64[np.ndarray, " k"]) -> Batch:
-        """The patches of the groups `element`, group after group."""
+    def map(self, element: Int64[np.ndarray, " k"]) -> dict[str, np.ndarray]:
+        """The arguments `rows` and `images` of `gather` for the groups `element`, group after group."""
         groups = self._groups[element]
         return {"rows": groups.reshape(-1), "images": self._image_of_patch[groups[:, 0]]}
 
@@ -89,8 +89,8 @@ class Gather(grain.transforms.Map):
     def __init__(self, columns: Columns) -> None:
         self._columns = columns
 
-    def map(self, element: Batch) -> Batch:
-        """As `gather`."""
+    def map(self, element: dict[str, np.ndarray]) -> Batch:
+        """As `gather`, of its arguments by name."""
         return gather(self._columns, **element)
 
 

@@ -172,7 +172,12 @@ def patch_table(config: ConfigDict, examples: Split) -> PatchTable:
 
 
 def backbone_features(network: SemiGlobalNetwork, variables: Variables, table: PatchTable) -> np.ndarray:
-    """What training changes nothing in, for every image once: a frozen ResNet's features [k, 512], or thumbnails."""
+    """What the image's half is fed with, for every image once: a frozen ResNet's features [k, 512], or thumbnails.
+
+    Where there is no such half, rows of nothing [k, 0].
+    """
+    if network.global_network == "none":
+        return np.zeros((len(table.thumbnails), 0), np.uint8)
     if not network.has_constant_features:
         return table.thumbnails
     backbone = functools.partial(network.apply, method="backbone")

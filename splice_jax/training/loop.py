@@ -23,7 +23,7 @@ from splice_jax.training.step import ParallelStep, Recipe, State, initial_state
 from splice_jax.training.validation import validate
 
 SCHEDULES = ("step", "cosine")
-EVALUATION_FIELDS = (
+CHANGEABLE_FIELDS = (
     "methods",
     "runs",
     "evaluation_name",
@@ -33,8 +33,11 @@ EVALUATION_FIELDS = (
     "split",
     "crf",
     "orientations",
+    "resident_gigabytes",
 )
-"""Fields in which a run's configuration may change from one start to the next: training does not look at them."""
+"""Fields in which a run's configuration may change from one start to the next: training does not look at them.
+
+But for the last, with which a run can go on where there is less memory; sums may then round otherwise."""
 
 _COUNTS = ("batch_size", "patches_per_image", "num_epochs", "log_every", "validate_every", "checkpoint_every")
 _RANGES = {
@@ -142,7 +145,7 @@ def check_workdir(config: ConfigDict, workdir: Path) -> None:
         changed = [
             field
             for field in sorted({*field_names(config), *field_names(old)})
-            if field.split(".")[0] not in EVALUATION_FIELDS and field_value(config, field) != field_value(old, field)
+            if field.split(".")[0] not in CHANGEABLE_FIELDS and field_value(config, field) != field_value(old, field)
         ]
         if changed:
             differences = ", ".join(f"{field} was {field_value(old, field)!r}" for field in changed)

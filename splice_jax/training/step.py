@@ -116,7 +116,8 @@ class ParallelStep:
 
     def shard(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Splits every column of a batch into equal shares, in order."""
-        return {name: column.reshape(self.devices, -1, *column.shape[1:]) for name, column in batch.items()}
+        shares = self.devices
+        return {name: each.reshape(shares, len(each) // shares, *each.shape[1:]) for name, each in batch.items()}
 
     def __call__(self, state: State, batch: dict[str, np.ndarray]) -> tuple[State, Scalars]:
         """One step; scalars are those of the first device, not yet fetched, as arrays of one element."""

@@ -40,6 +40,7 @@ class Summing(nn.Module):
     """A backbone whose features are sums."""
 
     has_constant_features: bool = True
+    global_network: str = "resnet18"
 
     @nn.compact
     def backbone(self, images: Any) -> Any:
@@ -58,8 +59,10 @@ def test_frozen_features_are_computed_of_every_image_once(count: int) -> None:
     network: Any = Summing()
     features = backbone_features(network, {}, table)
     np.testing.assert_array_equal(features, table.thumbnails.astype(np.float32).sum((1, 2)))
-    network = Summing(has_constant_features=False)
+    network = Summing(has_constant_features=False, global_network="cnn")
     assert backbone_features(network, {}, table) is table.thumbnails
+    network = Summing(has_constant_features=False, global_network="none")
+    assert backbone_features(network, {}, table).shape == (count, 0)
 
 
 def test_global_weights_take_the_place_of_the_resnet_s_only(

@@ -111,6 +111,7 @@ def test_a_table_that_lies_on_the_devices_trains_the_same_network(
         train(tiny(resident_gigabytes=-1.0), tmp_path / "negative")
     train(tiny(resident_gigabytes=0.0, num_steps=1), tmp_path / "host")
     assert [set(batch) >= {"patches", "masks"} for batch in seen] == [True]
+    assert train(tiny(num_steps=1), tmp_path / "host").step == 1  # goes on with the table elsewhere
 
 
 def test_a_run_that_was_not_interrupted(tiny_run: Any) -> None:
