@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -21,23 +22,14 @@ class Timed(NamedTuple):
     output: str
 
 
-def run(*command: str, cache: Path, compiled: str = "compiled", maps: Path | None = None) -> Timed:
+def run(*command: str, cache: Path, maps: Path | None = None) -> Timed:
     """Runs a Python command in the project's folder, with a cache of its own, watching a folder for its first map.
-
-    Args:
-      command: arguments of Python.
-      cache: the user's cache folder.
-      compiled: name of the folder in it that compiled programs are kept in.
-      maps: where the first map is looked for.
 
     Raises:
       RuntimeError: it failed; with what it printed.
     """
-    environment = {
-        **os.environ,
-        "XDG_CACHE_HOME": str(cache),
-        "JAX_COMPILATION_CACHE_DIR": str(cache / compiled),
-    }
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("JAX_COMPILATION")}
+    environment["XDG_CACHE_HOME"] = str(cache)
     start, first_map = time.perf_counter(), 0.0
     with tempfile.TemporaryFile("w+") as printed:
         process = subprocess.Popen(
@@ -62,13 +54,13 @@ def run(*command: str, cache: Path, compiled: str = "compiled", maps: Path | Non
 def evaluation(folder: Path) -> dict[str, float]:
     """Trains for two steps on synthetic images and evaluates, each twice; seconds, if not megabytes.
 
-    Both find the prepared data, but each only its own compiled programs: validation in training compiles some of
-    evaluation's.
+    Evaluation finds the prepared data, but not the programs that validation in training has compiled.
     """
     cache, workdirs = folder / "cache", (folder / "first", folder / "second")
     steps = ("--config.num_steps=2", "--config.validate_every=2", "--config.validation_images=1")
     demo = ("train.py", "--config=configs/demo.py", *steps)
-    trained = [run(*demo, f"--workdir={workdir}", cache=cache, compiled="trained") for workdir in workdirs]
+    trained = [run(*demo, f"--workdir={workdir}", cache=cache) for workdir in workdirs]
+    shutil.rmtree(cache / "splice_jax" / "compiled")
     scored = [run("evaluate.py", f"--workdir={workdir}", cache=cache, maps=workdir) for workdir in workdirs]
     rescored = run("evaluate.py", f"--workdir={workdirs[0]}", "--config.rescore", cache=cache)
     image, maps = _image(folder), folder / "maps"

@@ -90,7 +90,7 @@ def compare(
 
     Args:
       title: of the table.
-      rounds: how often.
+      rounds: how often; a turn is as many jobs as fill `contestants.TURN_SECONDS`.
       limit: what arithmetic alone would allow of that in a second, for the share that is reached; 0 for unknown.
       count: what is done in one job, patches or images.
       job: see `contestants.Contestant`.

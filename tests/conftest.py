@@ -43,7 +43,10 @@ def _caches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:
-    """The folder of the real photographs; the test is skipped where it is absent."""
+    """The folder of the real photographs; the test is skipped where it is absent.
+
+    They are not the project's to hand on: they lie beside the checkout, and a clone has none.
+    """
     if not _REAL_DATA.is_dir():
         pytest.skip(f"no real photographs: {_REAL_DATA} is absent")
     return _REAL_DATA

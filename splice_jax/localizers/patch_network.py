@@ -117,7 +117,6 @@ class PatchNetworkLocalizer(NetworkLocalizer):
         stitcher = patches.Stitcher(height, width)
         flat = origins.reshape(-1, 2)
         label_probability = np.empty(len(flat), np.float32)
-
         chunks = [slice(start, start + self.chunk) for start in range(0, len(flat), self.chunk)]
         dispatched = (self._patches(patches.extract(image, flat[chunk]), feature, level) for chunk in chunks)
         for chunk, found in zip(chunks, _one_ahead(dispatched), strict=True):

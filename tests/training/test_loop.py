@@ -111,7 +111,25 @@ def test_a_table_that_lies_on_the_devices_trains_the_same_network(
         train(tiny(resident_gigabytes=-1.0), tmp_path / "negative")
     train(tiny(resident_gigabytes=0.0, num_steps=1), tmp_path / "host")
     assert [set(batch) >= {"patches", "masks"} for batch in seen] == [True]
-    assert train(tiny(num_steps=1), tmp_path / "host").step == 1  # goes on with the table elsewhere
+    assert train(tiny(num_steps=1), tmp_path / "host").step == 1  # may be opened with the table elsewhere
+
+
+def test_a_run_goes_on_with_its_table_on_the_devices(
+    tiny: Configure,
+    tiny_run: Any,
+    tmp_path: Path,
+    kill: Callable[[str, int], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(semi_global, "on_cpu", lambda: False)
+    kill("step", 4)
+    with pytest.raises(Killed):
+        train(tiny(resident_gigabytes=0.0), tmp_path)
+    assert Checkpoints(tmp_path, LAST).step == 3
+    state = train(tiny(), tmp_path)
+    assert state.step == 6
+    close = functools.partial(np.testing.assert_allclose, rtol=0, atol=1e-4)  # A step moves a weight by up to 1e-3.
+    jax.tree.map(close, state.params, tiny_run.state.params)
 
 
 def test_a_run_that_was_not_interrupted(tiny_run: Any) -> None:
