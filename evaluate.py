@@ -22,8 +22,9 @@ from pathlib import Path
 from absl import app, flags, logging
 from ml_collections import ConfigDict
 
-from splice_jax import configuration, errors, runtime
+from splice_jax import errors, runtime
 from splice_jax.errors import UserError
+from splice_jax.runs import configuration
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "folder of the run, as given to train.py")
 
@@ -43,9 +44,11 @@ def main() -> None:
         config = configuration.apply_overrides(_config(workdir, file), overrides)
         if not config.rescore:
             runtime.set_up(config.cpu_devices)
-        from splice_jax.evaluation import runner  # Only now, so that mistakes are told before JAX and TFDS are loaded.
+        from splice_jax.evaluation.evaluate import (
+            evaluate as run,  # Only now, so that mistakes are told before JAX is loaded.
+        )
 
-        runner.evaluate(config, workdir)
+        run(config, workdir)
 
     app.run(evaluate, argv=[sys.argv[0], *rest], flags_parser=_parse)
 

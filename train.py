@@ -11,8 +11,9 @@ from pathlib import Path
 
 from absl import app, flags, logging
 
-from splice_jax import configuration, errors, runtime
+from splice_jax import errors, runtime
 from splice_jax.errors import UserError
+from splice_jax.runs import configuration
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "folder of the run, made where missing")
 

@@ -112,7 +112,7 @@ def _prepare(name: str, task: str, *options: Any) -> Job:
 
 def our_config(arch: str, dtype: str = "float32") -> Any:
     """The configuration of one of the baseline's architectures."""
-    from configs.default import get_config
+    from splice_jax.runs.builtin.default import get_config
 
     config = get_config()
     config.method, config.global_network = {"jcs": ("bappy", "none"), "sgn": ("sgn", "cnn")}.get(

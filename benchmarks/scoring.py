@@ -16,12 +16,14 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
-from splice_jax.evaluation import maps, processes, scoring
-from splice_jax.evaluation.maps import MapRecord, RowRecord
-from splice_jax.evaluation.scoring import RowMaps
-from splice_jax.evaluation.truth import Truth
+from splice_jax.evaluation.maps import cache
+from splice_jax.evaluation.maps.cache import MapRecord, RowRecord
+from splice_jax.evaluation.maps.truth import Truth
+from splice_jax.evaluation.scores import scoring
+from splice_jax.evaluation.scores.scoring import RowMaps
 from splice_jax.images import encode_png
 from splice_jax.metrics import quantize
+from splice_jax.workers import executor
 
 DIFFERENT = 4
 ROW = "sgn"
@@ -35,7 +37,7 @@ def main() -> None:
     flags.add_argument("--height", type=int, default=1536)
     flags.add_argument("--processes", type=int, default=None, metavar="N", help="0 for none; one per core by default")
     given = flags.parse_args()
-    with tempfile.TemporaryDirectory() as folder, processes.executor(given.processes) as workers:
+    with tempfile.TemporaryDirectory() as folder, executor(given.processes) as workers:
         cached = made_up_maps(Path(folder), given.maps, (given.height, given.width))
         wall, cpu = seconds(cached, workers)
     print(
@@ -52,9 +54,9 @@ def made_up_maps(folder: Path, count: int, size: tuple[int, int]) -> RowMaps:
     for number in range(min(DIFFERENT, count)):
         noise = ndimage.gaussian_filter(random.standard_normal(size).astype(np.float32), 4) + 0.05 * mask
         levels = quantize((1 / (1 + np.exp(-30 * noise))).astype(np.float32))
-        digests.append(maps.write_map(maps.map_path(folder, ROW, str(number)), levels))
+        digests.append(cache.write_map(cache.map_path(folder, ROW, str(number)), levels))
     for number in range(DIFFERENT, count):
-        os.link(maps.map_path(folder, ROW, str(number % DIFFERENT)), maps.map_path(folder, ROW, str(number)))
+        os.link(cache.map_path(folder, ROW, str(number % DIFFERENT)), cache.map_path(folder, ROW, str(number)))
     truths = [Truth(number, str(number), *size, encode_png(mask), True, "") for number in range(count)]
     records = [MapRecord(str(number), digests[number % len(digests)], 0.0) for number in range(count)]
     return RowMaps.of(folder, ROW, RowRecord({}, None, tuple(records)), truths, ignore_border=0)

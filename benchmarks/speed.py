@@ -13,14 +13,14 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from benchmarks.kernels import device_time
-from splice_jax.data.loader import Batch, batches, columns_of
-from splice_jax.data.patch_table import PatchTable
-from splice_jax.localizers import Localizer
-from splice_jax.localizers.runs import localizer_from_config
-from splice_jax.localizers.semi_global import FAMILY, backbone_features, loss, training_from
+from splice_jax.data.feeding.loader import Batch, batches, columns_of
+from splice_jax.data.feeding.patch_table import PatchTable
+from splice_jax.methods import Localizer
+from splice_jax.methods.trained.semi_global import FAMILY, backbone_features, loss, training_from
 from splice_jax.models.local_network import LocalNetwork, MaskHead
 from splice_jax.models.semi_global import SemiGlobalNetwork, initial_variables
 from splice_jax.patches import PATCH_SIZE, labels
+from splice_jax.runs.load import localizer_from_config
 from splice_jax.training.optimizer import make_optimizer, step_schedule
 from splice_jax.training.step import ParallelStep, Recipe, State, initial_state
 

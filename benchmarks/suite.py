@@ -163,8 +163,8 @@ def _machine() -> dict[str, Any]:
 
 def _parts(repeats: int) -> dict[str, float]:
     from benchmarks.speed import parts
-    from configs.default import get_config
     from splice_jax import runtime
+    from splice_jax.runs.builtin.default import get_config
 
     runtime.set_up()
     found = {}
@@ -191,8 +191,8 @@ def _kernels(arch: str) -> dict[str, float]:
 def _by_table(name: str, count: int) -> dict[str, float]:
     """A rate of benchmarks/speed.py over `count` batches, for tables of few and of many patches."""
     from benchmarks import speed
-    from configs.default import get_config
     from splice_jax import runtime
+    from splice_jax.runs.builtin.default import get_config
 
     runtime.set_up()
     rate, config = getattr(speed, name), get_config()

@@ -1,28 +1,8 @@
 """Natural or forged blur at edges, by the camera's response (Chen, McCloskey & Yu).
 
-C. Chen, S. McCloskey and J. Yu, "Image Splicing Detection via Camera Response Function Analysis", CVPR 2017.
-
-    python train.py --config=configs/camera_response.py --workdir=runs/camera_response --config.data_dir=splices
-    python evaluate.py --workdir=runs/camera_response
-
-The paper judges edges and publishes no score of pixels: from edges to a region is this project's own step, so that
-validation tells `edge_auc`, of edges, as well. All numbers of `splice_jax/data/edges.py` and `edge_table.py` are this
-project's too.
+Its source, its commands and what to expect of it: splice_jax/runs/builtin/camera_response.py.
 """
 
-from ml_collections import ConfigDict
+from splice_jax.runs.builtin import camera_response
 
-from configs import default
-
-
-def get_config() -> ConfigDict:
-    """Training on the edges of composed splices."""
-    config = default.get_config()
-    config.dataset = "folder"
-    config.method = "camera_response"
-    config.batch_size = 128
-    config.num_steps = 3000
-    config.schedule = "cosine"
-    config.warmup_steps = 100
-    config.weight_decay = 5e-4
-    return config
+get_config = camera_response.get_config

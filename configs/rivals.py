@@ -1,21 +1,8 @@
 """Every row that needs no trained run, for comparison; nothing is trained.
 
-    python evaluate.py --config=configs/rivals.py --workdir=runs/rivals --config.dataset=folder --config.data_dir=DIR
-
-Rows of trained runs stand beside them by `--config.runs=runs/sgn,runs/mfcn --config.methods=sgn,mfcn,noi1,cfa1`. What
-each looks at, what it needs and when it fails is in docs/rows.md.
+Its source, its commands and what to expect of it: splice_jax/runs/builtin/rivals.py.
 """
 
-from ml_collections import ConfigDict
+from splice_jax.runs.builtin import rivals
 
-from configs import default
-from splice_jax.localizers.base import HOMES
-
-
-def get_config() -> ConfigDict:
-    """Evaluation alone."""
-    config = default.get_config()
-    config.methods = ",".join(HOMES)
-    config.crf.backend = "none"
-    config.crf.neutral = "otsu"  # for `+crf`: these maps are on no scale of probabilities
-    return config
+get_config = rivals.get_config

@@ -1,18 +1,8 @@
 """The single-task network of Salloum, Ren & Kuo: as configs/mfcn.py, without the edge decoder.
 
-    python train.py --config=configs/sfcn.py --workdir=runs/sfcn --config.data_dir=splices
-    python evaluate.py --workdir=runs/sfcn
-
-Every other field is as there.
+Its source, its commands and what to expect of it: splice_jax/runs/builtin/salloum.py.
 """
 
-from ml_collections import ConfigDict
+from splice_jax.runs.builtin import salloum
 
-from configs import mfcn
-
-
-def get_config() -> ConfigDict:
-    """The surface decoder alone."""
-    config = mfcn.get_config()
-    config.method = "sfcn"
-    return config
+get_config = salloum.sfcn

@@ -15,12 +15,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from splice_jax.localizers.base import localizer as localizer
-    from splice_jax.localizers.runs import load as load
+    from splice_jax.methods.registry import localizer as localizer
+    from splice_jax.runs.load import load as load
 
 __version__ = "0.1.0"
 
-_HOMES = {"load": "splice_jax.localizers.runs", "localizer": "splice_jax.localizers"}
+_HOMES = {"load": "splice_jax.runs.load", "localizer": "splice_jax.methods"}
 
 
 def __getattr__(name: str) -> Any:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from splice_jax import __version__, errors
 
 if TYPE_CHECKING:
-    from splice_jax.localizers import Localizer
+    from splice_jax.methods import Localizer
 
 Commands = Any  # What `add_subparsers` returns; argparse keeps its type to itself.
 
@@ -69,14 +69,14 @@ def _add_localize(commands: Commands) -> None:
 
 
 def _rows() -> str:
-    from splice_jax.localizers import names
+    from splice_jax.methods import names
 
     return f"Rows that need no run: {', '.join(names())}. docs/rows.md says what each looks at."
 
 
 def _localize(arguments: argparse.Namespace) -> int:
     from splice_jax.files import writable_folder
-    from splice_jax.localization import find_images, localize_files
+    from splice_jax.localize import find_images, localize_files
 
     images = find_images(arguments.images, arguments.output)
     localizer = _localizer(arguments.workdir, arguments.method, arguments.crf)
@@ -97,7 +97,7 @@ def _localizer(workdir: Path | None, method: str | None, crf: str) -> "Localizer
     localizer = splice_jax.localizer(method)
     if crf == "none":
         return localizer
-    from splice_jax.localizers.refined import Refined
+    from splice_jax.methods.refined import Refined
 
     return Refined(localizer, crf)
 
@@ -117,7 +117,7 @@ def _add_compose(commands: Commands) -> None:
 
 
 def _compose(arguments: argparse.Namespace) -> int:
-    from splice_jax.data.compose import compose_folder
+    from splice_jax.data.composing.compose import compose_folder
 
     options = {name: value for name, value in vars(arguments).items() if name != "run"}
     counts = compose_folder(options.pop("photos"), options.pop("output"), **options)
@@ -138,8 +138,8 @@ def _add_prepare(commands: Commands) -> None:
 
 
 def _prepare(arguments: argparse.Namespace) -> int:
-    from splice_jax.data import verify
-    from splice_jax.data.preparation import prepare_manual
+    from splice_jax.data.sets import verify
+    from splice_jax.data.sets.preparation import prepare_manual
 
     dataset, data_dir = arguments.dataset, arguments.data_dir
     findings = prepare_manual(dataset, arguments.manual_dir, data_dir)
@@ -159,7 +159,7 @@ def _add_verify(commands: Commands) -> None:
 
 
 def _verify(arguments: argparse.Namespace) -> int:
-    from splice_jax.data import verify
+    from splice_jax.data.sets import verify
 
     findings = verify.verify(arguments.dataset, arguments.data_dir)
     print(verify.table(findings))
@@ -195,8 +195,8 @@ def _add_import_pytorch(commands: Commands) -> None:
 
 
 def _import_pytorch(arguments: argparse.Namespace) -> int:
-    from configs import baseline
-    from splice_jax.localizers.pytorch_runs import import_run
+    from splice_jax.runs.builtin import baseline
+    from splice_jax.runs.pytorch import import_run
 
     record = import_run(arguments.checkpoint, arguments.arch, arguments.workdir, baseline.get_config())
     workdir, epoch = arguments.workdir, record["epoch"]
@@ -214,8 +214,8 @@ def _add_export_pytorch(commands: Commands) -> None:
 
 
 def _export_pytorch(arguments: argparse.Namespace) -> int:
-    from configs import baseline
-    from splice_jax.localizers.pytorch_runs import export_run
+    from splice_jax.runs.builtin import baseline
+    from splice_jax.runs.pytorch import export_run
 
     faithful, parallel = baseline.get_config(), arguments.data_parallel
     different = export_run(arguments.workdir, arguments.output, faithful, data_parallel=parallel)

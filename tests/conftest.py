@@ -14,7 +14,7 @@ import pytest
 from ml_collections import ConfigDict
 from PIL import Image
 
-from configs import default
+from splice_jax.runs.builtin import default
 
 # Read when JAX is first imported, by the tests or by the commands they start. Networks this small compile for much
 # longer than they run: without optimization, and without emitters that later versions may not know, in an eighth.

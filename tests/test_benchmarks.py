@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from benchmarks import commands, contestants, kernels, scoring, speed, suite
-from configs.default import get_config
-from splice_jax.evaluation import processes
-from splice_jax.localizers import localizer
+from splice_jax.methods import localizer
+from splice_jax.runs.builtin.default import get_config
+from splice_jax.workers import executor
 
 
 def test_the_batch_is_one_that_training_would_see():
@@ -71,7 +71,7 @@ def test_a_command_is_timed_to_its_end_and_to_its_first_map(tmp_path: Path):
 def test_as_many_maps_are_scored_as_are_asked_for(tmp_path: Path):
     cached = scoring.made_up_maps(tmp_path, 6, (20, 30))
     assert len({job.truth.name for job in cached.jobs}) == len(list((tmp_path / scoring.ROW).iterdir())) == 6
-    with processes.executor(0) as workers:
+    with executor(0) as workers:
         wall, cpu = scoring.seconds(cached, workers)
     assert wall > 0 and cpu > 0
     assert scoring.memory() > 10

@@ -12,7 +12,7 @@ from splice_jax import cli
 from splice_jax.crf import BACKENDS
 from splice_jax.errors import UserError
 from splice_jax.images import encode_png
-from splice_jax.localizers import names
+from splice_jax.methods import names
 
 
 @pytest.fixture
@@ -124,7 +124,7 @@ def test_compose_passes_everything_on(capsys, monkeypatch):
         calls.append((photos, output, options))
         return {"train": 4, "test": 1}
 
-    monkeypatch.setattr("splice_jax.data.compose.compose_folder", compose_folder)
+    monkeypatch.setattr("splice_jax.data.composing.compose.compose_folder", compose_folder)
     code, said, _ = outcome(
         capsys, "compose", "p", "--output=o", "--regions=r", "--count=5", "--seed=3", "--recipe=rescale", "--workers=1"
     )
@@ -217,7 +217,7 @@ def test_prepare_tells_what_to_do_and_ends_in_2(capsys, tmp_path):
 
 
 def test_prepare_and_verify_print_a_table_and_end_in_2_where_something_is_wrong(capsys, monkeypatch):
-    from splice_jax.data.verify import Finding
+    from splice_jax.data.sets.verify import Finding
 
     calls, findings = [], [Finding("sizes", "64x64")]
 
@@ -225,9 +225,9 @@ def test_prepare_and_verify_print_a_table_and_end_in_2_where_something_is_wrong(
         calls.append((dataset, data_dir))
         return findings
 
-    monkeypatch.setattr("splice_jax.data.verify.verify", verify)
+    monkeypatch.setattr("splice_jax.data.sets.verify.verify", verify)
     monkeypatch.setattr(
-        "splice_jax.data.preparation.prepare_manual", lambda dataset, manual, data: verify(manual.name, data)
+        "splice_jax.data.sets.preparation.prepare_manual", lambda dataset, manual, data: verify(manual.name, data)
     )
     code, said, complaints = outcome(capsys, "prepare", "carvalho", "--manual-dir=a/b", "--data-dir=d")
     assert (code, complaints) == (0, "")

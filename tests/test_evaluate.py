@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from configs import rivals
-from configs.default import get_config
-from splice_jax.localizers import names
+from splice_jax.methods import names
+from splice_jax.runs.builtin import rivals
+from splice_jax.runs.builtin.default import get_config
 
 ROOT = Path(__file__).parents[1]
 

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 from scipy import fft
 
-from splice_jax.data.camera import Camera, photograph
-from splice_jax.data.scenes import draw_scene
+from splice_jax.data.composing.camera import Camera, photograph
+from splice_jax.data.composing.scenes import draw_scene
 from splice_jax.errors import UserError
 from splice_jax.images import read_image, upright
 from splice_jax.jpeg import STANDARD_TABLE, ZIGZAG, NoCoefficientsError, block_dct, read_luma

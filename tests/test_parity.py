@@ -13,13 +13,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from configs import baseline as configuration
-from splice_jax.localizers.runs import network_from_config
-from splice_jax.localizers.semi_global import FAMILY
-from splice_jax.localizers.semi_global import loss as batch_loss
 from splice_jax.losses import semi_global_loss
+from splice_jax.methods.trained.semi_global import FAMILY
+from splice_jax.methods.trained.semi_global import loss as batch_loss
 from splice_jax.models.resnet import ResNet18
 from splice_jax.models.semi_global import SemiGlobalNetwork
+from splice_jax.runs.builtin import baseline as configuration
+from splice_jax.runs.load import network_from_config
 from splice_jax.training.optimizer import make_optimizer, step_schedule
 from splice_jax.training.step import ParallelStep, Recipe, State, initial_state
 from splice_jax.weights import baseline

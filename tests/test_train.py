@@ -15,9 +15,9 @@ import pytest
 from ml_collections import ConfigDict
 from PIL import Image
 
-from configs.default import get_config
-from splice_jax.checkpoints import BEST, LAST, Checkpoints
-from splice_jax.configuration import field_names, load_config
+from splice_jax.runs.builtin.default import get_config
+from splice_jax.runs.checkpoints import BEST, LAST, Checkpoints
+from splice_jax.runs.configuration import field_names, load_config
 from splice_jax.training.loop import train
 
 ROOT = Path(__file__).parents[1]

@@ -72,7 +72,7 @@ def open_split(
     """A split of a data set, which is prepared first where it is not yet and its images are at hand.
 
     Args:
-      dataset: a name in `splice_jax.data.builders.BUILDERS`.
+      dataset: a name in `splice_jax.data.sets.builders.BUILDERS`.
       data_dir: of `folder`, the folder of images; of others, where the prepared set lives, "" for the user's cache.
       split: "train", "val" or "test"; "all" of `columbia`, `carvalho` and `nc2016`.
       split_seed: of the latter, by which seed their images are split.
@@ -81,8 +81,8 @@ def open_split(
     Raises:
       UserError: no such data set or split, or anything wrong with the files.
     """
-    from splice_jax.data import splits  # TFDS takes half a second to import
-    from splice_jax.data.builders import base, manual, prepared
+    from splice_jax.data.sets import splits  # TFDS takes half a second to import
+    from splice_jax.data.sets.builders import base, manual, prepared
 
     builder = prepared(dataset, data_dir)
     identity, version = str(Path(builder.data_path).absolute()), str(builder.version)

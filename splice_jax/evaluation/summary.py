@@ -7,10 +7,10 @@ from statistics import fmean, stdev
 from typing import Any
 
 from splice_jax.errors import UserError, listed, one_line
-from splice_jax.evaluation import published, results
-from splice_jax.evaluation.protocol import HALF, HEADLINE, convention_of, find
+from splice_jax.evaluation.output import published, scores_json
+from splice_jax.evaluation.output.tables import NOTHING, decimal, markdown, published_scores
 from splice_jax.evaluation.rows import names, printed_name
-from splice_jax.evaluation.tables import NOTHING, decimal, markdown, published_scores
+from splice_jax.evaluation.scores.conventions import HALF, HEADLINE, convention_of, find
 
 SEEDS = ("seed", "split_seed")
 _MAY_DIFFER = (
@@ -92,7 +92,7 @@ def same_seeds(summary: Mapping[str, Any]) -> str:
 
 def write(path: Path, summary: Mapping[str, Any]) -> None:
     """Writes the summary as JSON."""
-    results.write_json(path, summary)
+    scores_json.write_json(path, summary)
 
 
 def _scores_path(run: Path, evaluation: str) -> Path:

@@ -12,18 +12,20 @@ from ml_collections import ConfigDict
 from tqdm import tqdm
 
 from splice_jax import crf, data, metrics
-from splice_jax.configuration import load_run_config, save_config
 from splice_jax.crf import NEUTRALS, CrfParameters
 from splice_jax.data import Example
 from splice_jax.errors import UserError
-from splice_jax.evaluation import maps, processes, results
-from splice_jax.evaluation.mapping import Row, Stage, make_maps, probability_of
-from splice_jax.evaluation.origins import origin
-from splice_jax.evaluation.protocol import Convention
-from splice_jax.evaluation.trained import Run
-from splice_jax.evaluation.truth import Truth, read_truths
+from splice_jax.evaluation.maps import cache
+from splice_jax.evaluation.maps.make import Row, Stage, make_maps, probability_of
+from splice_jax.evaluation.maps.provenance import origin
+from splice_jax.evaluation.maps.truth import Truth, read_truths
+from splice_jax.evaluation.output import scores_json
+from splice_jax.evaluation.runs import Run
+from splice_jax.evaluation.scores.conventions import Convention
 from splice_jax.files import writable_folder
 from splice_jax.images import read_mask
+from splice_jax.runs.configuration import load_run_config, save_config
+from splice_jax.workers import executor, in_order
 
 FILE_NAME = "tune_crf.json"
 SPLIT = "val"
@@ -122,7 +124,7 @@ def tune(
         "before": 0,
         "best": best,
     }
-    results.write_json(writable_folder(workdir) / FILE_NAME, content)
+    scores_json.write_json(writable_folder(workdir) / FILE_NAME, content)
     _write_into_run(workdir, parameters[best])
     return content
 
@@ -173,32 +175,32 @@ def _evenly(truths: Sequence[Truth], images: int | None) -> list[Truth]:
     return [truths[round(position)] for position in np.linspace(0, len(truths) - 1, images).tolist()]
 
 
-def _maps(stage: Stage, config: ConfigDict, workdir: Path) -> tuple[Stage, maps.RowRecord]:
+def _maps(stage: Stage, config: ConfigDict, workdir: Path) -> tuple[Stage, cache.RowRecord]:
     """The network's maps of the validation images: those of an evaluation where they are fresh, else made now."""
     made_from = origin(config.method, "none", config, Run(workdir, config, config))
     own = workdir / "evaluation" / "tune-crf" / "maps"
     for folder in (*sorted(workdir.glob("evaluation/*/validation/maps")), own):
         try:
-            return stage._replace(folder=folder), maps.require(folder, config.method, stage.made_from(made_from))
+            return stage._replace(folder=folder), cache.require(folder, config.method, stage.made_from(made_from))
         except UserError:
             continue
     import splice_jax
 
     rows = [Row(splice_jax.load(workdir, crf="none", config=config))]
     stage = stage._replace(folder=own)
-    with processes.executor(0) as workers:
+    with executor(0) as workers:
         make_maps(rows, stage, {config.method: made_from}, parameters=CrfParameters(), workers=workers)
-    return stage, maps.read_record(own, config.method)
+    return stage, cache.read_record(own, config.method)
 
 
 def _tasks(
-    stage: Stage, record: maps.RowRecord, chosen: Sequence[Truth], config: ConfigDict, parameters: list[CrfParameters]
+    stage: Stage, record: cache.RowRecord, chosen: Sequence[Truth], config: ConfigDict, parameters: list[CrfParameters]
 ) -> Iterator[Task]:
     checksums = {each.image: each.sha256 for each in record.maps}
     trials: list[CrfParameters | None] = [None, *parameters]
     for truth in chosen:
         example: Example = stage.examples[truth.position]
-        path = maps.map_path(stage.folder, config.method, truth.name)
+        path = cache.map_path(stage.folder, config.method, truth.name)
         for start in range(0, len(trials), _PORTION):
             portion = trials[start : start + _PORTION]
             yield Task(example.image, truth.mask, path, checksums[truth.name], config.crf.backend, portion)
@@ -208,10 +210,10 @@ def _try(tasks: Iterator[Task], size: tuple[int, int], workers: int | None) -> F
     images, trials = size
     found = []
     with (
-        processes.executor(workers) as pool,
+        executor(workers) as pool,
         tqdm(total=images * trials, desc="tuning", unit="trial", disable=None) as bar,
     ):
-        for scored in processes.in_order(pool, _score, tasks):
+        for scored in in_order(pool, _score, tasks):
             found.append(scored)
             bar.update(len(scored))
     return np.concatenate(found).reshape(images, trials, 4)
@@ -220,7 +222,7 @@ def _try(tasks: Iterator[Task], size: tuple[int, int], workers: int | None) -> F
 def _score(task: Task) -> Float64[np.ndarray, "trials 4"]:
     """F1 and MCC, at the best threshold and at 0.5, of one map after each CRF. Runs in any process."""
     mask = read_mask(task.mask)
-    levels = maps.read_map(task.path, task.sha256)
+    levels = cache.read_map(task.path, task.sha256)
     found = []
     for parameters in task.trials:
         refined = levels

@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from splice_jax.models.initializers import Initializer
+from splice_jax.models.kernels.initializers import Initializer
 
 EPSILON = 1e-5
 MOMENTUM = 0.1  # the share of a batch in the running averages

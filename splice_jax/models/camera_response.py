@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, UInt8
 
-from splice_jax.models.initializers import kaiming_normal
+from splice_jax.models.kernels.initializers import kaiming_normal
 
 
 class EdgeLeNet(nn.Module):

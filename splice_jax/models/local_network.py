@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, UInt8
 
-from splice_jax.models.convolution import KERNEL, convolve, convolve_relu_pool, each
-from splice_jax.models.initializers import kernels, paired_kernels
-from splice_jax.models.lstm import LSTM
+from splice_jax.models.kernels.convolution import KERNEL, convolve, convolve_relu_pool, each
+from splice_jax.models.kernels.initializers import kernels, paired_kernels
+from splice_jax.models.kernels.lstm import LSTM
 from splice_jax.patches import PATCH_SIZE
 
 BLOCKS = 8  # a patch is cut into 8 x 8 blocks of 8 x 8 pixels

@@ -6,7 +6,7 @@ import flax.linen as nn
 from jaxtyping import Array, Float
 
 from splice_jax.models.batch_norm import BatchNorm
-from splice_jax.models.initializers import kaiming_normal
+from splice_jax.models.kernels.initializers import kaiming_normal
 
 STAGE_WIDTHS = (64, 128, 256, 512)
 

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, Int, UInt8
 
 from splice_jax.images import THUMBNAIL_SIZE
 from splice_jax.models.batch_norm import BatchNorm
-from splice_jax.models.initializers import biases, kernels, scales
+from splice_jax.models.kernels.initializers import biases, kernels, scales
 from splice_jax.models.local_network import LocalNetwork, MaskHead, imagenet_normalized
 from splice_jax.models.resnet import ResNet18
 from splice_jax.patches import PATCH_SIZE

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from splice_jax.models.batch_norm import BatchNorm
-from splice_jax.models.initializers import kaiming_normal
+from splice_jax.models.kernels.initializers import kaiming_normal
 
 CONVOLUTIONS = (2, 2, 3, 3, 3)
 """How many stand ahead of each max-pooling."""

@@ -10,13 +10,13 @@ import numpy as np
 import optax
 from ml_collections import ConfigDict
 
-from splice_jax.checkpoints import BEST, LAST, Checkpoints
-from splice_jax.configuration import FILE_NAME, field_names, field_value, load_run_config, save_config
 from splice_jax.data import Example, Split, open_split
 from splice_jax.errors import UserError
 from splice_jax.files import writable_folder
-from splice_jax.localizers.family import family
 from splice_jax.losses import NORMALIZATIONS
+from splice_jax.methods.trained.family import family
+from splice_jax.runs.checkpoints import BEST, LAST, Checkpoints
+from splice_jax.runs.configuration import FILE_NAME, field_names, field_value, load_run_config, save_config
 from splice_jax.training.monitor import Monitor
 from splice_jax.training.optimizer import OPTIMIZERS, cosine_schedule, make_optimizer, step_schedule
 from splice_jax.training.step import ParallelStep, Recipe, State, initial_state

@@ -8,7 +8,7 @@ from jaxtyping import UInt8
 from splice_jax import metrics
 from splice_jax.data import Example
 from splice_jax.images import resize
-from splice_jax.localizers.base import Found, Localizer
+from splice_jax.methods.localizer import Found, Localizer
 
 PICTURES, PICTURE_HEIGHT, PICTURE_WIDTH = 4, 160, 240
 

@@ -5,15 +5,16 @@ import sys
 import numpy as np
 import pytest
 
-from splice_jax.data import builders, open_split
-from splice_jax.data.builders import synthetic
+from splice_jax.data import open_split
+from splice_jax.data.sets import builders
+from splice_jax.data.sets.builders import synthetic
 from splice_jax.errors import UserError
 
 PROGRAM = """
 import sys
 import splice_jax.data
 assert "tensorflow_datasets" not in sys.modules, "splice_jax.data imports TFDS before it is needed"
-from splice_jax.data.builders import synthetic
+from splice_jax.data.sets.builders import synthetic
 synthetic.COUNTS = {"train": 2, "test": 1}
 split = splice_jax.data.open_split("synthetic", "", "train")
 assert split[1].image.shape == (synthetic.HEIGHT, synthetic.WIDTH, 3)

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from splice_jax.evaluation.grid import RowScores, differences, distinct_steps, shared_steps
-from splice_jax.evaluation.image_scores import Sums, counts_at_steps, survey
 from splice_jax.evaluation.rows import row_name
+from splice_jax.evaluation.scores.image import Sums, counts_at_steps, survey
+from splice_jax.evaluation.scores.row import RowScores, differences, distinct_steps, shared_steps
 from splice_jax.metrics import quantize
 
 Pair = tuple[np.ndarray, np.ndarray]

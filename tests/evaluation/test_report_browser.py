@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from splice_jax.data import Example
-from splice_jax.evaluation.degradations import parse
-from splice_jax.evaluation.mapping import Row
-from splice_jax.evaluation.runner import evaluate_rows
-from splice_jax.localizers import Found, Localizer, Undefined, localizer
+from splice_jax.evaluation.evaluate import evaluate_rows
+from splice_jax.evaluation.maps.degradations import parse
+from splice_jax.evaluation.maps.make import Row
+from splice_jax.methods import Found, Localizer, Undefined, localizer
 from tests.evaluation import browser
 
 pytestmark = pytest.mark.skipif(browser.EXECUTABLE is None, reason="there is no Chromium to open the report in")

@@ -20,9 +20,9 @@ FLAGS = ("--config.methods=sgn,random", "--config.degradations=resize:0.5", "--c
 @pytest.fixture(scope="module")
 def evaluated(tiny_run: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the tiny run, evaluated once by the command; not to be changed."""
-    from configs.default import get_config
-    from splice_jax.configuration import apply_overrides, load_config
-    from splice_jax.evaluation.runner import evaluate
+    from splice_jax.evaluation.evaluate import evaluate
+    from splice_jax.runs.builtin.default import get_config
+    from splice_jax.runs.configuration import apply_overrides, load_config
 
     workdir = shutil.copytree(tiny_run.workdir, tmp_path_factory.mktemp("evaluated") / "run")
     assert set(load_config(workdir).to_dict()) == set(get_config().to_dict())
@@ -140,7 +140,7 @@ def test_a_run_from_before_these_fields_is_evaluated(
 
 
 def test_the_checkpoint_is_looked_for_where_training_leaves_it() -> None:
-    from splice_jax.checkpoints import BEST
-    from splice_jax.evaluation.origins import CHECKPOINT
+    from splice_jax.evaluation.maps.provenance import CHECKPOINT
+    from splice_jax.runs.checkpoints import BEST
 
     assert Path("checkpoints", BEST) == CHECKPOINT

@@ -8,7 +8,7 @@ import pytest
 
 from splice_jax.errors import UserError
 from splice_jax.evaluation import summary
-from splice_jax.evaluation.protocol import HEADLINE, find
+from splice_jax.evaluation.scores.conventions import HEADLINE, find
 
 ROWS = {("sgn", "none"): 0.3, ("sgn", "pydensecrf"): 0.5}
 

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from splice_jax import data
-from splice_jax.configuration import load_config, save_config
 from splice_jax.crf import CrfParameters, refine
 from splice_jax.errors import UserError
 from splice_jax.evaluation import tune_crf
-from splice_jax.evaluation.image_scores import score_image
-from splice_jax.evaluation.maps import read_map
+from splice_jax.evaluation.maps.cache import read_map
+from splice_jax.evaluation.scores.image import score_image
 from splice_jax.metrics import quantize
+from splice_jax.runs.configuration import load_config, save_config
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("pydensecrf") is None, reason="the extra is not installed")
 

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from splice_jax.data import Example
-from splice_jax.evaluation.degradations import parse
-from splice_jax.evaluation.mapping import Row
-from splice_jax.evaluation.maps import map_path, read_record
-from splice_jax.evaluation.plan import Validation, plan
-from splice_jax.evaluation.runner import evaluate_rows, score
-from splice_jax.localizers import Found, Localizer, Undefined, localizer
+from splice_jax.evaluation.evaluate import evaluate_rows, score
+from splice_jax.evaluation.maps.cache import map_path, read_record
+from splice_jax.evaluation.maps.degradations import parse
+from splice_jax.evaluation.maps.make import Row
+from splice_jax.evaluation.maps.plan import Validation, plan
+from splice_jax.methods import Found, Localizer, Undefined, localizer
 
 HEADER = {"dataset": "folder", "split": "test", "config": {"seed": 0}, "commit": "abc"}
 

@@ -5,7 +5,7 @@ import pytest
 from scipy.ndimage import uniform_filter
 from scipy.signal import correlate2d
 
-from splice_jax.models.initializers import kaiming_normal
+from splice_jax.models.kernels.initializers import kaiming_normal
 from splice_jax.models.local_network import (
     INPUT_NORMALIZATIONS,
     LEAK,

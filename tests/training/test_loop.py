@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from splice_jax.checkpoints import BEST, LAST, Checkpoints
 from splice_jax.errors import UserError
-from splice_jax.localizers import semi_global
+from splice_jax.methods.trained import semi_global
+from splice_jax.runs.checkpoints import BEST, LAST, Checkpoints
 from splice_jax.training import loop
 from splice_jax.training.loop import train
 from splice_jax.training.monitor import Monitor

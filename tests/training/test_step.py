@@ -10,9 +10,9 @@ import pytest
 from ml_collections import ConfigDict
 
 from splice_jax.augmentation import dihedral
-from splice_jax.localizers.runs import network_from_config
-from splice_jax.localizers.semi_global import loss
+from splice_jax.methods.trained.semi_global import loss
 from splice_jax.models.semi_global import Outputs, initial_variables
+from splice_jax.runs.load import network_from_config
 from splice_jax.training.optimizer import make_optimizer
 from splice_jax.training.step import ParallelStep, Recipe, State, initial_state
 

@@ -4,7 +4,7 @@ from PIL import Image
 from sklearn import metrics as sklearn
 
 from splice_jax.data import Example
-from splice_jax.localizers import Found, Localizer
+from splice_jax.methods import Found, Localizer
 from splice_jax.training.validation import PICTURE_HEIGHT, PICTURE_WIDTH, PICTURES, validate
 
 RANDOM = np.random.default_rng(0)

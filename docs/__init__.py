@@ -1,1 +1,0 @@
-"""Documentation, and the program that draws its pictures of real photographs' maps."""

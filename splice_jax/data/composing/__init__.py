@@ -1,0 +1,1 @@
+"""Splices composed from photographs, and photographs simulated from scenes."""

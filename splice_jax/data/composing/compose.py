@@ -1,0 +1,260 @@
+"""Folders of composed splices from folders of photographs, in the form of a `folder` data set.
+
+The photographs are dealt to train, val and test before anything is composed: hosts and donors of one split are in no
+other. Image i of a split is made from (seed, split, i) and the list of photographs alone, in any order and any process.
+"""
+
+import contextlib
+import csv
+import functools
+import hashlib
+import multiprocessing
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image as Pillow
+from tqdm import tqdm
+
+from splice_jax.data.composing.camera import Image
+from splice_jax.data.composing.objects import Regions
+from splice_jax.data.composing.recipes import RECIPES
+from splice_jax.data.composing.splicing import Splice, compose_splice
+from splice_jax.errors import UserError
+from splice_jax.files import replacing
+from splice_jax.images import IMAGE_SUFFIXES, read_image
+
+SPLITS = ("train", "val", "test")
+FEWEST = 2
+"""Photographs that a split needs: a host and a donor."""
+SMALLEST_SIDE = 64
+LARGEST_SIDE = 1024
+"""Larger photographs are cut, at random and not shrunk, to this: shrinking would wipe out their traces."""
+COLUMNS = (
+    "image", "host", "donor", "recipe", "seed", "index", "share", "scale", "angle", "feather", "jpeg_quality",
+    "host_history", "donor_history",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Source:
+    """A photograph and its segmentation, where it has one."""
+
+    photo: Path
+    regions: Path | None = None
+
+
+@dataclass(frozen=True)
+class Composer:
+    """All splices of one split: `composer(index)` composes one.
+
+    sources: at least two photographs. split: one of `SPLITS`. recipe: a name in `RECIPES`.
+    """
+
+    sources: tuple[Source, ...]
+    split: str
+    seed: int
+    recipe: str
+
+    def __call__(self, index: int) -> tuple[Splice, Source, Source]:
+        """The splice, its host and its donor. Raises UserError where one of them cannot be used."""
+        rng = np.random.default_rng((self.seed, SPLITS.index(self.split), index))
+        host, donor = (self.sources[i] for i in rng.choice(len(self.sources), 2, replace=False))
+        host_image, _ = _read(host, rng)
+        donor_image, regions = _read(donor, rng)
+        host_image = _cut(host_image, tuple(3 * side // 2 for side in donor_image.shape[:2]), rng)
+        try:
+            return compose_splice(host_image, donor_image, regions, rng, RECIPES[self.recipe]), host, donor
+        except ValueError as error:
+            raise UserError(f"{donor.photo}: too small beside {host.photo.name} ({error}); leave it out") from error
+
+
+def compose_folder(
+    photos: Path,
+    output: Path,
+    *,
+    regions: Path | None = None,
+    count: int | Mapping[str, int] = 1000,
+    seed: int = 0,
+    recipe: str = "histories",
+    split: str | None = None,
+    workers: int = 1,
+    progress: bool = True,
+) -> dict[str, int]:
+    """Write composed splices to output/{train,val,test}/{images,masks}, each with a compositions.csv.
+
+    Args:
+      photos: folder of authentic photographs, its subfolders left aside.
+      regions: folder with one segmentation per photograph, an image of region numbers with its stem and size; the
+        objects to cut out are unions of adjacent regions. None: they are drawn.
+      count: images altogether, or per split.
+      split: the split that all photographs are for; None deals photographs and images 80 : 10 : 10 to three.
+      workers: processes. The result does not depend on it.
+
+    Returns:
+      the number of images written, per split.
+
+    Raises:
+      UserError: an unusable photograph or segmentation, too few photographs, an unknown recipe or split, or an output
+        that exists already.
+    """
+    _check_choice("recipe", recipe, tuple(RECIPES))
+    if split is not None:
+        _check_choice("split", split, SPLITS)
+    if seed < 0:
+        raise UserError(f"seed: {seed} is negative; give a number from 0 on")
+    counts = _counts(count, split)
+    _refuse_occupied(output if split is None else output / split)
+    sources = deal(find_sources(photos, regions), seed, split, counts)
+    with contextlib.ExitStack() as unfinished:
+        folders = {name: unfinished.enter_context(replacing(output / name)) for name in counts}
+        for name, number in counts.items():
+            _compose_split(Composer(sources[name], name, seed, recipe), number, folders[name], workers, progress)
+    return counts
+
+
+def find_sources(photos: Path, regions: Path | None = None) -> tuple[Source, ...]:
+    """The photographs in a folder in order of name, each content once, with their segmentations.
+
+    Raises UserError where there are none, or one of them lacks its segmentation.
+    """
+    unique = {hashlib.sha256(path.read_bytes()).digest(): path for path in reversed(_images_in(photos, "photographs"))}
+    kept = sorted(unique.values())
+    if regions is None:
+        return tuple(map(Source, kept))
+    segmentations = {path.stem: path for path in _images_in(regions, "segmentations")}
+    for path in kept:
+        if path.stem not in segmentations:
+            raise UserError(f"{regions}: no segmentation {path.stem}.png for photograph {path}; add it or omit regions")
+    return tuple(Source(path, segmentations[path.stem]) for path in kept)
+
+
+def _images_in(folder: Path, title: str) -> list[Path]:
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder of {title}")
+    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
+    if not found:
+        raise UserError(f"{folder}: no {title} ({', '.join(sorted(IMAGE_SUFFIXES))}) right in it")
+    return found
+
+
+def deal(
+    sources: Sequence[Source], seed: int, split: str | None, counts: Mapping[str, int]
+) -> dict[str, tuple[Source, ...]]:
+    """Photographs per split of `counts`: all of them for `split`, or 80 : 10 : 10 after a seeded shuffle."""
+    if split is not None:
+        dealt = {split: tuple(sources)}
+    else:
+        order = [sources[i] for i in np.random.default_rng((seed, len(SPLITS))).permutation(len(sources))]
+        few = max(FEWEST, round(len(order) / 10))
+        dealt = {"test": tuple(order[:few]), "val": tuple(order[few : 2 * few]), "train": tuple(order[2 * few :])}
+    for name in counts:
+        if len(dealt[name]) < FEWEST:
+            needed = FEWEST if split is not None else FEWEST * len(SPLITS)
+            raise UserError(
+                f"{sources[0].photo.parent}: {len(sources)} different photographs; at least {needed} are needed"
+            )
+    return dealt
+
+
+def _counts(count: int | Mapping[str, int], split: str | None) -> dict[str, int]:
+    if isinstance(count, int):
+        few = round(count / 10)
+        count = {split: count} if split else {"train": count - 2 * few, "val": few, "test": few}
+    for name, number in count.items():
+        _check_choice("split", name, SPLITS if split is None else (split,))
+        if number < 0:
+            raise UserError(f"count: {number} images of {name}; give a number from 0 on")
+    wanted = {name: number for name, number in count.items() if number > 0}
+    if not wanted:
+        raise UserError("count: no images to compose; give a larger number")
+    return wanted
+
+
+def _check_choice(field: str, value: str, known: Sequence[str]) -> None:
+    if value not in known:
+        raise UserError(f"{field}: {value!r} is none of {', '.join(known)}")
+
+
+def _refuse_occupied(folder: Path) -> None:
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(f"{folder}: exists already and is not empty; choose a new output folder")
+
+
+def _read(source: Source, rng: np.random.Generator) -> tuple[Image, Regions | None]:
+    """A photograph, and its segmentation, of which at most `LARGEST_SIDE` pixels a side are kept."""
+    image = read_image(source.photo)
+    if min(image.shape[:2]) < SMALLEST_SIDE:
+        raise UserError(f"{source.photo}: {image.shape[1]} x {image.shape[0]} pixels; at least 64 x 64 are needed")
+    if source.regions is None:
+        return _cut(image, (LARGEST_SIDE, LARGEST_SIDE), rng), None
+    regions = read_regions(source.regions)
+    if regions.shape != image.shape[:2]:
+        raise UserError(
+            f"{source.regions}: {regions.shape[1]} x {regions.shape[0]} pixels, but {source.photo.name} has "
+            f"{image.shape[1]} x {image.shape[0]}; they must be equal"
+        )
+    both = _cut(np.dstack([image, regions]), (LARGEST_SIDE, LARGEST_SIDE), rng)
+    return both[..., :3].astype(np.uint8), both[..., 3]
+
+
+def _cut(pixels: np.ndarray, most: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+    """A random part of at most `most` (height, width); all of it where it is no larger."""
+    height, width = (min(side, limit) for side, limit in zip(pixels.shape, most, strict=False))
+    top, left = rng.integers(pixels.shape[0] - height + 1), rng.integers(pixels.shape[1] - width + 1)
+    return pixels[top : top + height, left : left + width]
+
+
+def read_regions(path: Path) -> Regions:
+    """A segmentation: one region number per pixel, from a grey, 16-bit or palette image."""
+    try:
+        with Pillow.open(path) as picture:
+            regions = np.array(picture)
+    except (OSError, ValueError, SyntaxError) as error:
+        raise UserError(f"{path}: not a readable segmentation ({error})") from error
+    if regions.ndim != 2 or regions.dtype.kind not in "ui" or regions.min() < 0 or regions.max() > 65535:
+        raise UserError(f"{path}: a segmentation has one channel of region numbers from 0 to 65535")
+    return regions
+
+
+def _compose_split(composer: Composer, number: int, folder: Path, workers: int, progress: bool) -> None:
+    for kind in ("images", "masks"):
+        (folder / kind).mkdir(parents=True)
+    write = functools.partial(_write, composer, folder, max(5, len(str(number - 1))))
+    with _mapping(workers) as mapped, open(folder / "compositions.csv", "w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(COLUMNS)
+        rows = mapped(write, range(number))
+        hidden = None if progress else True  # None shows the bar on a terminal only
+        table.writerows(tqdm(rows, f"composing {composer.split}", number, unit=" images", disable=hidden))
+
+
+@contextlib.contextmanager
+def _mapping(workers: int) -> Iterator[Callable[..., Iterable[list[object]]]]:
+    """`map`, in this process or over several."""
+    if workers <= 1:
+        yield map
+        return
+    # JAX, which the caller may have loaded, does not survive a fork.
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        try:
+            yield functools.partial(pool.map, chunksize=8)
+        except BaseException:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+
+
+def _write(composer: Composer, folder: Path, digits: int, index: int) -> list[object]:
+    """Compose one image, write it with its mask, and return its row of the table."""
+    splice, host, donor = composer(index)
+    stem = f"{index:0{digits}d}"
+    name = stem + (".png" if splice.jpeg is None else ".jpg")
+    (folder / "images" / name).write_bytes(splice.encoded_image())
+    (folder / "masks" / f"{stem}.png").write_bytes(splice.encoded_mask())
+    return [
+        name, host.photo.name, donor.photo.name, composer.recipe, composer.seed, index, f"{splice.mask.mean():.4f}",
+        f"{splice.scale:.3f}", f"{splice.angle:.1f}", f"{splice.feather:.2f}", splice.jpeg_quality,
+        "; ".join(splice.host_history), "; ".join(splice.donor_history),
+    ]  # fmt: skip

@@ -1,0 +1,1 @@
+"""What a training step eats: tables on disk and streams of batches."""

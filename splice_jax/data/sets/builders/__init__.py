@@ -1,0 +1,71 @@
+"""Data sets by name, as TFDS builders: array_record files, read by random access, without TensorFlow."""
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+
+from splice_jax.data.sets.builders.base import SpliceBuilder, is_prepared, prepare
+from splice_jax.data.sets.builders.carvalho import Carvalho
+from splice_jax.data.sets.builders.columbia import Columbia
+from splice_jax.data.sets.builders.folder import Folder, fingerprint, list_pairs
+from splice_jax.data.sets.builders.manual import ManualBuilder
+from splice_jax.data.sets.builders.nc2016 import Nc2016
+from splice_jax.data.sets.builders.synthetic import Synthetic
+from splice_jax.errors import UserError
+from splice_jax.runtime import user_cache
+
+
+def cache() -> Path:
+    """Where prepared sets live that have no data_dir of their own: $XDG_CACHE_HOME or ~/.cache, splice_jax/tfds."""
+    return user_cache() / "tfds"
+
+
+def _synthetic(data_dir: str) -> SpliceBuilder:
+    return Synthetic(Path(data_dir) if data_dir else cache())
+
+
+def _folder(data_dir: str) -> SpliceBuilder:
+    if not data_dir:
+        raise UserError("data_dir: is empty; a `folder` data set needs the folder of its images/ and masks/")
+    folder = Path(data_dir).expanduser()
+    pairs = list_pairs(folder)
+    return Folder(pairs, cache() / fingerprint(folder, pairs))
+
+
+def manual_builder(dataset: str, data_dir: str, manual_dir: Path | None = None) -> ManualBuilder:
+    """The builder of a data set that its owners hand out; `manual_dir` is their folder, needed for preparing alone."""
+    return MANUAL[dataset](Path(data_dir).expanduser() if data_dir else cache(), manual_dir)
+
+
+def _already_prepared(dataset: str, data_dir: str) -> SpliceBuilder:
+    builder = manual_builder(dataset, data_dir)
+    if not is_prepared(builder):
+        raise UserError(
+            f"{builder.data_dir}: {dataset} is not prepared there; run splice-jax prepare {dataset}, which says how, "
+            "or set data_dir to where it is"
+        )
+    return builder
+
+
+MANUAL: dict[str, type[ManualBuilder]] = {"columbia": Columbia, "carvalho": Carvalho, "nc2016": Nc2016}
+"""Data sets that users have to get from their owners: name -> builder."""
+
+BUILDERS: dict[str, Callable[[str], SpliceBuilder]] = {
+    "synthetic": _synthetic,
+    "folder": _folder,
+    **{name: functools.partial(_already_prepared, name) for name in MANUAL},
+}
+"""Data set name -> its builder for a data_dir."""
+
+
+def prepared(dataset: str, data_dir: str = "") -> SpliceBuilder:
+    """The builder of a data set that is there, prepared now where it was not.
+
+    Raises:
+      UserError: no such data set, or whatever is wrong with the user's files or folder.
+    """
+    if dataset not in BUILDERS:
+        raise UserError(f"dataset: {dataset!r} is none of {', '.join(sorted(BUILDERS))}")
+    builder = BUILDERS[dataset](data_dir)
+    prepare(builder, f"{dataset} {data_dir}".strip())
+    return builder

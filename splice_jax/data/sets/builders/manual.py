@@ -1,0 +1,165 @@
+"""What the paper's data sets share: each comes as a folder that its owners hand out, and is read as one whole.
+
+A prepared set holds its spliced images in the split `whole` and its authentic ones in `whole_authentic`; which of them
+train, validate and test is drawn by seed, in `splice_jax.data.sets.splits`.
+"""
+
+import abc
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow_datasets as tfds
+from jaxtyping import Bool
+
+from splice_jax.data.sets.builders.base import AUTHENTIC, KEPT_SUFFIXES, Record, SpliceBuilder
+from splice_jax.errors import UserError, listed
+from splice_jax.images import encode_png, read_image
+
+WHOLE = "whole"
+"""The one split of a prepared set, beside its authentic images. (TFDS keeps the word "all" to itself.)"""
+
+DEPTH = 2
+"""Folders between the one that the user names and the one that holds the data: archives unpack into folders."""
+
+Mask = Bool[np.ndarray, "height width"]
+
+
+class Source(NamedTuple):
+    """The files of one image: no mask for an authentic one, several where several regions were spliced one by one."""
+
+    image: Path
+    masks: tuple[Path, ...] = ()
+    origins: tuple[str, ...] = ()
+
+
+class Published(NamedTuple):
+    """The images that a data set should have.
+
+    exact: whether another number is wrong; otherwise copies are known to differ. source: where the numbers stand.
+    sizes: the smallest and the largest, (width, height), where they are known.
+    """
+
+    spliced: int
+    authentic: int
+    exact: bool
+    source: str
+    sizes: tuple[tuple[int, int], tuple[int, int]] | None = None
+
+
+class ManualBuilder(SpliceBuilder):
+    """A data set made from its owners' folder. A new one gives `VERSION`, these three constants and two methods."""
+
+    TITLE: str
+    INSTRUCTIONS: str
+    """Where to get it, what the folder looks like, and the terms."""
+    PUBLISHED: Published
+
+    def __init__(self, data_dir: Path, manual_dir: Path | None = None) -> None:
+        """`manual_dir`: the owners' folder; needed for preparing alone."""
+        self._manual_dir = manual_dir
+        super().__init__(data_dir)
+
+    @abc.abstractmethod
+    def sources(self, folder: Path) -> list[Source]:
+        """The files of all images, in the order in which they will be read.
+
+        Raises:
+          UserError: the folder does not look as it should, or a file is missing.
+        """
+
+    @abc.abstractmethod
+    def read_spliced(self, mask: Path, image: Path, size: tuple[int, int]) -> Mask:
+        """What a mask file says, True = spliced, for an image of this (height, width).
+
+        Raises:
+          UserError: an unreadable mask, one of another size, or one that is none.
+        """
+
+    def stored(self) -> dict[str, Any]:
+        """Those of every set, and where the images come from."""
+        return super().stored() | {"origins": tfds.features.Text()}
+
+    def records(self) -> dict[str, Iterator[Record]]:
+        """Every image with its mask; spliced and authentic ones apart."""
+        if self._manual_dir is None or not self._manual_dir.is_dir():
+            raise UserError(f"{self._manual_dir or '--manual-dir'}: no such folder; give the unpacked {self.TITLE}")
+        sources = self.sources(self._manual_dir)
+        _refuse_same_names(sources)
+        spliced = [source for source in sources if source.masks]
+        authentic = [source for source in sources if not source.masks]
+        parts = {WHOLE: map(self._record, spliced), WHOLE + AUTHENTIC: map(self._record, authentic)}
+        return {part: records for part, records in parts.items() if part == WHOLE or authentic}
+
+    def _record(self, source: Source) -> Record:
+        image = read_image(source.image)
+        size = image.shape[0], image.shape[1]
+        mask = np.zeros(size, bool)
+        for path in source.masks:
+            mask |= self.read_spliced(path, source.image, size)
+        if source.masks and (not mask.any() or mask.all()):
+            share = "everything" if mask.any() else "nothing"
+            raise UserError(f"{source.masks[0]}: marks {share} as spliced; get a whole copy of the data set")
+        kept = source.image.suffix.lower() in KEPT_SUFFIXES
+        encoded = source.image.read_bytes() if kept else encode_png(image)
+        return Record(source.image.stem, encoded, encode_png(mask), not source.masks, "\n".join(source.origins))
+
+
+def _refuse_same_names(sources: list[Source]) -> None:
+    seen: dict[str, Path] = {}
+    for source in sources:
+        first = seen.setdefault(source.image.stem, source.image)
+        if first is not source.image:
+            raise UserError(f"{source.image}: has the same name as {first}; keep one of the two")
+
+
+def entries(folder: Path) -> dict[str, Path]:
+    """What is in a folder, by its name in lower case, hidden things left out, in order of name."""
+    visible = (path for path in folder.iterdir() if not path.name.startswith((".", "__MACOSX")))
+    return {path.name.lower(): path for path in sorted(visible)}
+
+
+def folder_with(folder: Path, name: str) -> Path:
+    """The folder, `folder` or one a little below it, that holds a folder of this name in any case.
+
+    Raises:
+      UserError: there is none.
+    """
+    waiting = deque([(folder, 0)])
+    while waiting:
+        place, depth = waiting.popleft()
+        inside = entries(place)
+        if name.lower() in inside and inside[name.lower()].is_dir():
+            return place
+        if depth < DEPTH:
+            waiting.extend((path, depth + 1) for path in inside.values() if path.is_dir())
+    raise UserError(f"{folder}: holds no folder {name}, nor does a folder in it; unpack the data set there")
+
+
+def files(folder: Path, suffixes: tuple[str, ...], what: str) -> list[Path]:
+    """The files of a folder that end so, in any case, in order of name.
+
+    Raises:
+      UserError: there is none.
+    """
+    found = [path for path in entries(folder).values() if path.suffix.lower() in suffixes and path.is_file()]
+    if not found:
+        raise UserError(f"{folder}: no {what} in it ({', '.join(suffixes)}); unpack the data set there")
+    return found
+
+
+def refuse_missing(missing: list[str], folder: Path) -> None:
+    """Names all missing files at once. Raises UserError where there are any."""
+    if missing:
+        raise UserError(f"{folder}: {len(missing)} files are missing ({listed(missing)}); get a whole copy")
+
+
+def refuse_other_size(mask: Mask, path: Path, image: Path, size: tuple[int, int]) -> None:
+    """Raises UserError where the mask has not the size (height, width) of the image."""
+    if mask.shape != size:
+        raise UserError(
+            f"{path}: {mask.shape[1]} x {mask.shape[0]} pixels, but {image.name} has {size[1]} x {size[0]}; "
+            "get a whole copy of both"
+        )

@@ -1,0 +1,148 @@
+"""The data set `nc2016`: the splices of NIST's Nimble Challenge 2016, of both its collections.
+
+What is spliced, authentic, or manipulated in another way (removal, copy and paste within the image) stands in the
+pipe-separated reference/manipulation/NC2016-manipulation-ref.csv; the others are left out. In the masks black is
+manipulated. JPEG files are kept byte for byte.
+
+Many probes were made from the same photograph, a whole series of them each. The reference names it (BaseFileName), the
+donor where there is one, and the authentic probe of the same scene (CorrespondingControlFileName): all that share one
+of these stay in one split.
+"""
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import tensorflow_datasets as tfds
+from PIL import Image
+
+from splice_jax.data.sets.builders.manual import (
+    ManualBuilder,
+    Mask,
+    Published,
+    Source,
+    entries,
+    folder_with,
+    refuse_other_size,
+)
+from splice_jax.errors import UserError, listed, one_line, printable
+from splice_jax.images import read_mask
+
+REFERENCE = Path("reference", "manipulation", "NC2016-manipulation-ref.csv")
+REQUIRED = ("ProbeFileName", "ProbeMaskFileName", "IsTarget", "IsManipulationTypeSplice")
+ORIGINS = ("ProbeFileName", "BaseFileName", "DonorFileName", "CorrespondingControlFileName")
+
+_ORIENTATION = 0x0112
+_SIDEWAYS = {
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+Row = Mapping[str, str]
+
+
+class Nc2016(ManualBuilder):
+    """Builder of `nc2016`."""
+
+    VERSION = tfds.core.Version("1.0.0")
+    TITLE = "NIST Nimble Challenge 2016 data set"
+    INSTRUCTIONS = """\
+Where:  on request from NIST, https://www.nist.gov/itl/iad/mig/media-forensics-challenge ; there is a registration
+        with a licence agreement. The archive is called NC2016_Test0613 or similar.
+Folder: DIR/probe/*.jpg and DIR/reference/manipulation/, with NC2016-manipulation-ref.csv and mask/*.png in it. DIR
+        may also be the folder that NC2016_Test0613 lies in.
+Terms:  NIST's data licence agreement, which you sign; we have not seen its text. Do not redistribute."""
+    PUBLISHED = Published(280, 560, False, "the paper's use; authentic: public lists; copies differ")
+
+    def sources(self, folder: Path) -> list[Source]:
+        """Spliced probes with their masks and authentic probes, in the reference's order."""
+        root = folder_with(folder, REFERENCE.parts[0])
+        reference = root / REFERENCE
+        found: dict[Path, Source] = {}
+        for number, row in enumerate(read_reference(reference), 2):
+            spliced = row["IsManipulationTypeSplice"].upper() == "Y"
+            if not spliced and row["IsTarget"].upper() != "N":
+                continue
+            try:
+                probe = inside(root, row["ProbeFileName"])
+                masks = (inside(root, row["ProbeMaskFileName"]),) if spliced else ()
+            except ValueError as error:
+                raise UserError(f"{reference}, line {number}: {error}") from error
+            found[probe] = _joined(found.get(probe), Source(probe, masks, _origins(row)))
+        if not any(source.masks for source in found.values()):
+            raise UserError(f"{reference}: lists no splice (IsManipulationTypeSplice = Y); get a whole copy")
+        return list(found.values())
+
+    def read_spliced(self, mask: Path, image: Path, size: tuple[int, int]) -> Mask:
+        """True where a mask is black; turned as the image is, where it was made of the image as stored."""
+        spliced = ~read_mask(mask)
+        if spliced.shape == size[::-1] != size:
+            spliced = _turned(spliced, image)
+        refuse_other_size(spliced, mask, image, size)
+        return spliced
+
+
+def read_reference(path: Path) -> Sequence[Row]:
+    """The rows of the reference.
+
+    Raises:
+      UserError: no such file, no text, or columns missing.
+    """
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, delimiter="|", restval="")
+            rows = [{name.strip(): value.strip() for name, value in row.items() if name} for row in reader]
+            columns = [name.strip() for name in reader.fieldnames or ()]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path}: cannot be read ({one_line(error)}); get a whole copy of the data set") from error
+    missing = [name for name in REQUIRED if name not in columns]
+    if missing:
+        raise UserError(f"{path}: has no column {listed(missing)}; its columns, separated by |, are {listed(columns)}")
+    return rows
+
+
+def inside(root: Path, name: str) -> Path:
+    """The file of a name in the reference, in any case, which must lie in `root`.
+
+    Raises:
+      ValueError: it leads out of `root`, or there is no such file.
+    """
+    shown = printable(name)
+    parts = Path(name.replace("\\", "/")).parts
+    if not parts or ".." in parts or parts[0].startswith("/") or ":" in parts[0]:
+        raise ValueError(f"{shown!r} is no path within the data set; get a whole copy of the reference")
+    path = root
+    for part in parts:
+        path = path / part if (path / part).exists() else _any_case(path, part)
+    if not path.resolve().is_relative_to(root.resolve()):
+        raise ValueError(f"{shown} leads out of the data set; replace the link by the file")
+    if not path.is_file():
+        raise ValueError(f"{shown} is missing; get a whole copy of the data set")
+    return path
+
+
+def _any_case(folder: Path, name: str) -> Path:
+    found = entries(folder).get(name.lower()) if folder.is_dir() else None
+    return found or folder / name
+
+
+def _origins(row: Row) -> tuple[str, ...]:
+    return tuple(row[column].lower() for column in ORIGINS if row.get(column))
+
+
+def _joined(first: Source | None, second: Source) -> Source:
+    """A probe may stand in several rows, for several splices."""
+    if first is None:
+        return second
+    masks, origins = dict.fromkeys(first.masks + second.masks), dict.fromkeys(first.origins + second.origins)
+    return Source(first.image, tuple(masks), tuple(origins))
+
+
+def _turned(mask: Mask, image: Path) -> Mask:
+    """The mask of a photograph held sideways, as its EXIF orientation says it is to be seen."""
+    with Image.open(image) as opened:
+        turn = _SIDEWAYS.get(opened.getexif().get(_ORIENTATION, 1))
+    return mask if turn is None else np.array(Image.fromarray(mask).transpose(turn))

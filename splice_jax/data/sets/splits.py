@@ -1,0 +1,276 @@
+"""Splits by seed: which images of a prepared set train, validate and test, 65 : 10 : 25, written into the set.
+
+The set's folder gets images.csv, one line per image, and splits/seedN.csv, the split of each image by name. A file of
+one's own in the form of the latter, under a seed's name, is used as it stands.
+
+Images that share content stay together: those of the same pixels, those with a textured 64 x 64 patch in common (both
+cut along the grid that training cuts along; so splices of one host, and the host itself, are found), and those that
+the data set says were made from one photograph. What was compressed or moved anew cannot be found by content.
+"""
+
+import csv
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int64, UInt8, UInt64
+from scipy.sparse import coo_array, csgraph
+from tqdm import tqdm
+
+from splice_jax.data.sets.builders.base import AUTHENTIC, SpliceBuilder, read_split
+from splice_jax.data.sets.builders.manual import WHOLE
+from splice_jax.errors import UserError, listed, one_line
+from splice_jax.files import replacing
+from splice_jax.images import read_image, read_mask
+from splice_jax.patches import PATCH_SIZE
+
+SHARES = {"train": 0.65, "val": 0.10, "test": 0.25}
+ALL = "all"
+"""What every image of a set is asked for by."""
+SEEDS = range(5)
+"""Prepared in advance; any other is drawn when it is asked for."""
+
+FLAT = 16
+"""Patches whose values span less are no evidence of a common photograph: skies and shadows are alike everywhere."""
+
+COLUMNS = ("part", "name", "width", "height", "spliced_share", "content", "group")
+
+
+@dataclass(frozen=True, eq=False)
+class Surveyed:
+    """What was seen of a stored image.
+
+    part: the stored split that it stands in. share: spliced pixels, in [0, 1]. content: digest of its pixels, "" where
+    it cannot be decoded, and then `problem` says why. patches: digests of its textured patches.
+    """
+
+    part: str
+    name: str
+    size: tuple[int, int] = (0, 0)
+    share: float = 0.0
+    content: str = ""
+    origins: tuple[str, ...] = ()
+    patches: UInt64[np.ndarray, " n"] | Sequence[int] = ()
+    problem: str = ""
+
+    @property
+    def authentic(self) -> bool:
+        """Whether it stands in a split of authentic images."""
+        return self.part.endswith(AUTHENTIC)
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A line of images.csv: an image's place in the set, and the number of the group that it stays together with."""
+
+    part: str
+    index: int
+    name: str
+    content: str
+    group: int
+
+
+class Selection(Sequence[Any]):
+    """Some examples of a stored split."""
+
+    def __init__(self, source: Sequence[Any], indices: Sequence[int]) -> None:
+        self._source, self._indices = source, indices
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    def __getitem__(self, position: Any) -> Any:
+        return self._source[self._indices[position]]
+
+
+def survey(builder: SpliceBuilder) -> list[Surveyed]:
+    """Decodes every image and mask of a prepared set, in order; what cannot be decoded is told, not raised."""
+    found = []
+    for part in builder.info.splits:
+        source = read_split(builder, part)
+        for index in tqdm(range(len(source)), f"looking at {part}", unit=" images", disable=None):
+            found.append(_surveyed(part, source, index))
+    return found
+
+
+def _surveyed(part: str, source: Sequence[Any], index: int) -> Surveyed:
+    name = f"number {index}"
+    try:
+        encoded = source[index]
+        name = encoded["name"].decode()
+        image = read_image(encoded["image"], name=name)
+        mask = read_mask(encoded["mask"], name=f"mask of {name}")
+    except UserError as error:
+        return Surveyed(part, name, problem=one_line(error))
+    except (OSError, ValueError, RuntimeError, IndexError) as error:  # what a broken record raises
+        return Surveyed(part, name, problem=f"{part}, {name}: {one_line(error)}")
+    if mask.shape != image.shape[:2]:
+        return Surveyed(part, name, problem=f"{name}: the mask has another size than the image")
+    origins = encoded.get("origins", b"").decode().split("\n")
+    return Surveyed(
+        part,
+        name,
+        (image.shape[0], image.shape[1]),
+        float(mask.mean()),
+        hashlib.sha256(repr(image.shape).encode() + image.tobytes()).hexdigest()[:32],
+        tuple(origin for origin in origins if origin),
+        patch_digests(image),
+    )
+
+
+def patch_digests(image: UInt8[np.ndarray, "height width 3"]) -> UInt64[np.ndarray, " n"]:
+    """A digest of every whole patch of the grid that is not flat."""
+    rows, columns = (side // PATCH_SIZE for side in image.shape[:2])
+    cut = image[: rows * PATCH_SIZE, : columns * PATCH_SIZE].reshape(rows, PATCH_SIZE, columns, PATCH_SIZE, 3)
+    textured = np.argwhere(np.ptp(cut, axis=(1, 3, 4)) >= FLAT)
+    return np.array([digest(cut[row, :, column].tobytes()) for row, column in textured], np.uint64)
+
+
+def digest(content: bytes) -> int:
+    """64 bits that stand for the content."""
+    return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "little")
+
+
+def groups(images: Sequence[Surveyed]) -> Int64[np.ndarray, " n"]:
+    """A number per image: the same for images that share content or an origin, directly or through others."""
+    keys = [np.fromiter(_keys(image), np.uint64) for image in images]
+    owner = np.repeat(np.arange(len(images)), [len(of_image) for of_image in keys])
+    _, key = np.unique(np.concatenate(keys), return_inverse=True)
+    nodes = len(images) + int(key.max(initial=-1)) + 1
+    shared = coo_array((np.ones(len(key), bool), (owner, len(images) + key)), shape=(nodes, nodes))
+    components = csgraph.connected_components(shared, directed=False)[1][: len(images)]
+    return np.unique(components, return_inverse=True)[1]
+
+
+def _keys(image: Surveyed) -> Iterator[int]:
+    yield digest(f"content {image.content or image.name}".encode())
+    yield from (digest(f"origin {origin}".encode()) for origin in image.origins)
+    yield from image.patches
+
+
+def draw(images: Sequence[Listed], seed: int) -> dict[str, str]:
+    """The split of each image, by name, a function of the images' groups and names and the seed.
+
+    Groups come in random order, first those with spliced images; each goes where, relative to its share, there would
+    then be the fewest spliced images (or authentic ones, of a group that has no others).
+    """
+    members: dict[int, list[Listed]] = {}
+    for image in images:
+        members.setdefault(image.group, []).append(image)
+    shuffled = np.random.default_rng(seed).permutation(np.array(list(members)))
+    counts = {part: dict.fromkeys(SHARES, 0) for part in {image.part for image in images}}
+    drawn: dict[str, str] = {}
+    for group in sorted(shuffled, key=lambda group: all(image.part != WHOLE for image in members[group])):
+        by_part = {part: sum(image.part == part for image in members[group]) for part in counts}
+        part = WHOLE if by_part.get(WHOLE) else max(by_part, key=lambda part: by_part[part])
+        split = min(SHARES, key=lambda split: (counts[part][split] + by_part[part]) / SHARES[split])
+        for name in by_part:
+            counts[name][split] += by_part[name]
+        drawn |= {image.name: split for image in members[group]}
+    return {image.name: drawn[image.name] for image in images}
+
+
+def image_list(builder: SpliceBuilder, found: Callable[[], Sequence[Surveyed]] | None = None) -> list[Listed]:
+    """images.csv of a prepared set, written now where it is not there.
+
+    Args:
+      found: gives the survey where one is needed.
+
+    Raises:
+      UserError: a file that cannot be read, or no right to write it.
+    """
+    path = Path(builder.data_dir) / "images.csv"
+    if not path.exists():
+        _write_images(path, found() if found else survey(builder))
+    counts: dict[str, int] = {}
+    listed_images = []
+    for row in _rows(path, COLUMNS):
+        index = counts.setdefault(row["part"], 0)
+        counts[row["part"]] += 1
+        try:
+            listed_images.append(Listed(row["part"], index, row["name"], row["content"], int(row["group"])))
+        except ValueError as error:
+            raise UserError(f"{path}: {row['group']!r} is no group; delete the file, it is made anew") from error
+    if counts != {part: info.num_examples for part, info in builder.info.splits.items() if info.num_examples}:
+        raise UserError(f"{path}: does not list the images that are there; delete the file, it is made anew")
+    return listed_images
+
+
+def _write_images(path: Path, found: Sequence[Surveyed]) -> None:
+    lines = [
+        (image.part, image.name, *image.size[::-1], f"{image.share:.6f}", image.content, group)
+        for image, group in zip(found, groups(found), strict=True)
+    ]
+    _write(path, COLUMNS, lines)
+
+
+def split_file(builder: SpliceBuilder, seed: int) -> Path:
+    """Where the split of a seed is written."""
+    return Path(builder.data_dir) / "splits" / f"seed{seed}.csv"
+
+
+def split_of(builder: SpliceBuilder, images: Sequence[Listed], seed: int) -> dict[str, str]:
+    """The split of each image by name, as its file says; drawn and written now where there is none.
+
+    Raises:
+      UserError: a negative seed, a file that does not say of every image where it belongs, no right to write it.
+    """
+    if seed < 0:
+        raise UserError(f"split_seed: {seed} is negative; give a number from 0 on")
+    path = split_file(builder, seed)
+    if not path.exists():
+        _write(path, ("split", "name"), [(split, name) for name, split in draw(images, seed).items()])
+    found = {row["name"]: row["split"] for row in _rows(path, ("split", "name"))}
+    names = {image.name for image in images}
+    wrong = [*(names ^ found.keys()), *(name for name, split in found.items() if split not in SHARES)]
+    if wrong:
+        raise UserError(
+            f"{path}: {listed(sorted(wrong))} must stand in it once each, in {', '.join(SHARES)}, and nothing else; "
+            "mend it, or delete it and it is drawn anew"
+        )
+    return found
+
+
+def _rows(path: Path, columns: Sequence[str]) -> Sequence[Mapping[str, str]]:
+    try:
+        with open(path, encoding="utf-8", newline="") as file:
+            reader = csv.DictReader(file, restval="")
+            rows = list(reader)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path}: cannot be read ({one_line(error)}); delete it, it is made anew") from error
+    if not set(columns) <= set(reader.fieldnames or ()):
+        raise UserError(f"{path}: has not the columns {', '.join(columns)}; delete it, it is made anew")
+    return rows
+
+
+def _write(path: Path, columns: Sequence[str], lines: Iterable[Sequence[Any]]) -> None:
+    with replacing(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(lines)
+
+
+def select(builder: SpliceBuilder, split: str, seed: int, include_authentic: bool) -> list[Selection]:
+    """The examples of a split of a prepared set, spliced ones first; "all" is every one.
+
+    Raises:
+      UserError: no such split, or what `image_list` and `split_of` raise.
+    """
+    if split not in (*SHARES, ALL):
+        raise UserError(f"split: {builder.name} has no {split!r}; it has {', '.join((*SHARES, ALL))}")
+    images = image_list(builder)
+    where = split_of(builder, images, seed)
+    parts = [WHOLE, WHOLE + AUTHENTIC] if include_authentic else [WHOLE]
+    chosen = {part: [i.index for i in images if i.part == part and split in (ALL, where[i.name])] for part in parts}
+    if not chosen[WHOLE]:
+        raise UserError(f"split: {split_file(builder, seed)} leaves no spliced image to {split!r}; prepare more images")
+    return [Selection(read_split(builder, part), indices) for part, indices in chosen.items() if indices]
+
+
+def fingerprint(builder: SpliceBuilder, seed: int) -> str:
+    """Hexadecimal digits that change with any image of a prepared set and with its split."""
+    paths = (Path(builder.data_dir) / "images.csv", split_file(builder, seed))
+    return hashlib.sha256(b"\0".join(path.read_bytes() for path in paths)).hexdigest()[:16]

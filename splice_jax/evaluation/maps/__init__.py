@@ -1,0 +1,1 @@
+"""The maps of an evaluation: which are needed, how they are made, and what they were made from."""

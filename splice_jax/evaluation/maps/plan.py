@@ -1,0 +1,138 @@
+"""Which maps an evaluation needs: of the split that is scored, of validation images, of degraded images."""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from splice_jax.crf import CrfParameters
+from splice_jax.data import Example
+from splice_jax.errors import UserError
+from splice_jax.evaluation.maps import cache
+from splice_jax.evaluation.maps.degradations import Degradation
+from splice_jax.evaluation.maps.make import Row, Stage, make_maps
+from splice_jax.evaluation.maps.truth import Truth, read_truths
+from splice_jax.evaluation.rows import row_name
+from splice_jax.evaluation.scores import scoring
+from splice_jax.evaluation.scores.image import Sums
+from splice_jax.evaluation.scores.scoring import RowMaps, RowResult
+from splice_jax.workers import executor
+
+Key = tuple[str, str]
+"""Method and CRF of a row."""
+
+
+@dataclass(frozen=True, eq=False)
+class Validation:
+    """The images on which the threshold `validation` is chosen, or why there are none."""
+
+    examples: Sequence[Example] = ()
+    reason: str = "no validation images were given"
+
+
+class Series(NamedTuple):
+    """Every row on degraded images."""
+
+    degradation: Degradation
+    rows: Mapping[Key, RowResult]
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """Rows, by method and CRF with what each is made from, and the stages that their maps are made in."""
+
+    rows: Mapping[Key, Mapping[str, Any]]
+    main: Stage
+    validation: Stage | None
+    degraded: Sequence[Stage]
+    ignore_border: int = 0
+    processes: int | None = None
+    """Beside this one; None: one per core where there is enough to do."""
+
+    def make(self, rows: Sequence[Row], parameters: CrfParameters) -> None:
+        """Makes and caches all maps; processes help where there is a CRF, which keeps a core busy."""
+        alone = self.processes is None and all(row.crf == "none" for row in rows)
+        origins = {row_name(*key): made_from for key, made_from in self.rows.items()}
+        with executor(0 if alone else self.processes) as workers:
+            for stage in self._stages():
+                make_maps(rows, stage, origins, parameters=parameters, workers=workers)
+
+    def require(self) -> None:
+        """Makes sure that all maps are there and are what `make` would make.
+
+        Raises:
+          UserError: they are missing or stale.
+        """
+        for stage in self._stages():
+            for key in self.rows:
+                self._record(stage, key)
+
+    def score(self) -> tuple[dict[Key, RowResult], list[Series]]:
+        """Scores the maps of every row, and of every row on degraded images.
+
+        A threshold from validation is chosen on images that are not degraded.
+        """
+        with self.workers() as workers:
+            chosen: dict[Key, Sums | None] = {}
+            for key in self.rows:
+                cached = self._cached(self.validation, key) if self.validation else None
+                chosen[key] = scoring.survey_row(cached, workers)[1] if cached else None
+            stages = [self.main, *self.degraded]
+            scored = [
+                {key: scoring.score_row(self._cached(stage, key), workers, chosen[key]) for key in self.rows}
+                for stage in stages
+            ]
+        series = [
+            Series(stage.degradation, rows) for stage, rows in zip(stages, scored, strict=True) if stage.degradation
+        ]
+        return scored[0], series
+
+    def workers(self) -> Executor:
+        """Processes that read maps."""
+        return scoring.pool(self.main.truths, len(self.rows) * (1 + len(self.degraded)), self.processes)
+
+    def _stages(self) -> list[Stage]:
+        return [self.main, *([self.validation] if self.validation else []), *self.degraded]
+
+    def _cached(self, stage: Stage, key: Key) -> RowMaps:
+        record = self._record(stage, key)
+        return RowMaps.of(stage.folder, row_name(*key), record, stage.truths, ignore_border=self.ignore_border)
+
+    def _record(self, stage: Stage, key: Key) -> cache.RowRecord:
+        return cache.require(stage.folder, row_name(*key), stage.made_from(self.rows[key]))
+
+
+def plan(
+    rows: Mapping[Key, Mapping[str, Any]],
+    examples: Sequence[Example],
+    output: Path,
+    *,
+    title: str,
+    validation: Validation,
+    degradations: Sequence[Degradation] = (),
+    seed: int = 0,
+    ignore_border: int = 0,
+    processes: int | None = None,
+) -> Plan:
+    """The plan of an evaluation into the folder `output`.
+
+    Raises:
+      UserError: the split that `title` names has no spliced image, or two images of one name.
+    """
+    truths = read_truths(examples)
+    spliced = _spliced(truths)
+    if not spliced:
+        raise UserError(f"{title} holds no spliced image, so there is nothing to score")
+    main = Stage("evaluating", examples, truths, output / "maps")
+    chosen_on = _spliced(read_truths(validation.examples))
+    choosing = Stage("validation", validation.examples, chosen_on, output / "validation" / "maps")
+    degraded = [
+        Stage(str(each), examples, spliced, output / "degradations" / each.folder / "maps", each, seed)
+        for each in degradations
+    ]
+    return Plan(rows, main, choosing if chosen_on else None, degraded, ignore_border, processes)
+
+
+def _spliced(truths: Sequence[Truth]) -> list[Truth]:
+    return [truth for truth in truths if truth.spliced]

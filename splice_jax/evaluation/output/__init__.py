@@ -1,0 +1,1 @@
+"""From scores to files, tables, figures and the report."""

@@ -1,0 +1,149 @@
+"""What an evaluation found, and the files of numbers that it is written to."""
+
+import csv
+import json
+import math
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+import splice_jax
+from splice_jax.evaluation.maps.plan import Key
+from splice_jax.evaluation.scores import bootstrap, detection
+from splice_jax.evaluation.scores.conventions import SCORES, Convention
+from splice_jax.evaluation.scores.row import POINTS
+from splice_jax.evaluation.scores.scoring import Accuracy, RowResult
+from splice_jax.files import replacing
+
+
+def row_entry(
+    key: Key, result: RowResult, conventions: Sequence[Convention], *, note: str = "", seed: int
+) -> dict[str, Any]:
+    """One of the `rows` of scores.json.
+
+    `patch_accuracy` is over all patches and all scored pixels of the split's spliced images; `seconds_per_image` is the
+    median, which the first image's compilation does not move; `detection` is null without authentic images. `images`
+    of the split's spliced images have a map, the others have none for the reasons counted in `undefined`; where all
+    are without, every score is null. `note` says how a network is not the published one and whether it was trained on
+    other data; `beside` holds means over images of what the row scores beside its map, as the camera response's
+    `edge_auc`, with the number of images.
+    """
+    method, crf = key
+    return {
+        "method": method,
+        "crf": crf,
+        "scores": result.scores.entries(seed=seed, conventions=conventions),
+        "patch_accuracy": _patch_accuracy(result),
+        "seconds_per_image": round(median(result.seconds), 4) if result.seconds else None,
+        "detection": detection.summarize(result.levels, seed=seed),
+        "images": len(result.scores.images),
+        "undefined": result.reasons(),
+        "note": note,
+        "beside": _beside(result, seed=seed),
+    }
+
+
+def _beside(result: RowResult, *, seed: int) -> dict[str, Any]:
+    found = {}
+    for name in sorted({name for scores in result.beside for name in scores}):
+        values = np.array([scores[name] for scores in result.beside if name in scores])
+        interval = bootstrap.of_mean(values, seed=seed)
+        found[name] = {"mean": float(values.mean()), "mean_ci95": interval, "images": len(values)}
+    return found
+
+
+def _patch_accuracy(result: RowResult) -> dict[str, float] | None:
+    accuracies = [accuracy for accuracy in result.accuracies if accuracy is not None]
+    if not accuracies:
+        return None
+    labels = Accuracy(*(sum(column) for column in zip(*accuracies, strict=True)))
+    tp, fp, fn, tn = (int(sum(image.half[kind] for image in result.scores.images)) for kind in range(4))
+    return {"classification": labels.right / labels.patches, "segmentation": (tp + tn) / (tp + fp + fn + tn)}
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Writes a file of numbers, such as scores.json."""
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def curves(rows: Mapping[Key, RowResult]) -> dict[str, Any]:
+    """The content of curves.json: F1 and MCC of every row against the threshold."""
+    return {
+        "thresholds": [point / (POINTS - 1) for point in range(POINTS)],
+        "rows": [{"method": method, "crf": crf} | row.scores.curves() for (method, crf), row in rows.items()],
+    }
+
+
+def write_per_image(path: Path, rows: Mapping[Key, RowResult]) -> None:
+    """Writes per_image.csv: one line per row and image, authentic images too.
+
+    What an image has no value for is an empty cell: all localization scores of an authentic image, the AUC of an image
+    that is spliced everywhere, all but the reason in `undefined` where the row is undefined. A threshold may be `inf`.
+    """
+    lines: list[dict[str, Any]] = [
+        {"image": line["image"], "method": method, "crf": crf} | line
+        for (method, crf), result in rows.items()
+        for line in _lines(result)
+    ]
+    columns = dict.fromkeys(name for line in sorted(lines, key=len, reverse=True) for name in line)
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(columns), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(lines)
+
+
+_COLUMNS = {
+    "best-per-image": "_best",
+    "0.5": "_at_0.5",
+    "best-per-dataset": "_best_dataset",
+    "validation": "_validation",
+}
+
+
+def _lines(result: RowResult) -> Iterator[dict[str, Any]]:
+    localized, mapped = _localized(result), zip(result.levels, result.seconds, result.beside, strict=True)
+    for truth in result.truths:
+        first = {"image": truth.name, "width": truth.width, "height": truth.height, "authentic": int(not truth.spliced)}
+        if truth.name in result.undefined:
+            yield first | {"undefined": result.undefined[truth.name]}
+            continue
+        level, seconds, beside = next(mapped)
+        last = {"image_score": level.score, "marked_share_at_0.5": level.marked, "undefined": "", "seconds": seconds}
+        yield first | (next(localized) if truth.spliced else {}) | dict(beside) | last
+
+
+def _localized(result: RowResult) -> Iterator[dict[str, Any]]:
+    """The columns of each spliced image."""
+    columns = {
+        f"{name}{suffix}{end}": result.scores.values(convention, name)
+        for polarity, end in (("given", ""), ("oracle", "_oracle"))
+        for threshold, suffix in _COLUMNS.items()
+        for name in SCORES
+        if (convention := Convention(threshold, "images", polarity)) in result.scores.conventions
+    }
+    for index, image in enumerate(result.scores.images):
+        thresholds = {f"{name}_threshold": value for name, value in image.best_thresholds._asdict().items()}
+        yield {
+            "spliced_share": image.spliced_share,
+            **{column: float(values[index]) for column, values in columns.items()},
+            **thresholds,
+            "auc": "" if math.isnan(image.auc) else image.auc,
+        }
+
+
+def commit() -> str:
+    """The commit of the checkout that runs, with `-dirty` where it was changed since; else the package's version."""
+    checkout = Path(splice_jax.__file__).parents[1]
+    version = f"splice_jax {splice_jax.__version__}"
+    if not (checkout / ".git").exists():
+        return version
+    command = ["git", "-C", str(checkout), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return version

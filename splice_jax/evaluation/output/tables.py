@@ -1,0 +1,253 @@
+"""The paper's tables out of measured scores, with published figures in columns of their own, and the whole grid."""
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from splice_jax.evaluation.output import published
+from splice_jax.evaluation.rows import main_row, names, printed_name
+from splice_jax.evaluation.scores.conventions import GRID, HALF, HEADLINE, convention_of, find
+from splice_jax.files import replacing
+
+NOTHING = "–"
+"""What stands in a cell where there is nothing to say; never 0."""
+
+Table = list[dict[str, str]]
+"""Lines, each by the titles of its columns."""
+
+
+def write(folder: Path, scores: Mapping[str, Any]) -> None:
+    """Writes tables.md, table1.csv (F1 and MCC) and table2.csv (accuracy of patch labels and of pixels)."""
+    first, second = table_1(scores), table_2(scores)
+    _write(folder / "table1.csv", _csv(first))
+    _write(folder / "table2.csv", _csv(second))
+    _write(folder / "tables.md", _document(scores, first, second))
+
+
+def table_1(scores: Mapping[str, Any]) -> Table:
+    """F1 and MCC of every row, measured under the headline and at 0.5, and as published for this data set."""
+    figures = {figure.row: figure for figure in published.SCORES if scores["dataset"] in figure.scores}
+    lines = []
+    for name, row in zip(names(scores), scores["rows"], strict=True):
+        lines.append(
+            {"row": printed_name(row), "images": str(row["images"])}
+            | _measured(row)
+            | published_scores(figures.pop(name, None), scores["dataset"])
+        )
+    for figure in figures.values():
+        lines.append({"row": NOTHING, "images": NOTHING} | _unmeasured() | published_scores(figure, scores["dataset"]))
+    return lines
+
+
+def table_2(scores: Mapping[str, Any]) -> Table:
+    """Shares of patch labels and of pixels that a network's heads have right at 0.5, measured and published."""
+    figures = {figure.row: figure for figure in published.ACCURACIES if scores["dataset"] in figure.accuracy}
+    lines = []
+    for name, row in zip(names(scores), scores["rows"], strict=True):
+        if row["patch_accuracy"] is not None:
+            both = [f"{100 * row['patch_accuracy'][head]:.2f} %" for head in ("classification", "segmentation")]
+            lines.append(
+                _accuracy(printed_name(row), str(row["images"]), both, figures.pop(name, None), scores["dataset"])
+            )
+    for figure in figures.values():
+        lines.append(_accuracy(NOTHING, NOTHING, [NOTHING, NOTHING], figure, scores["dataset"]))
+    return lines
+
+
+def text_differences(scores: Mapping[str, Any]) -> str:
+    """What the row that the evaluation is about scores above every other, compactly, for a terminal."""
+    about = main_row(names(scores))
+    chosen = [each for each in scores["differences"] if convention_of(each) == HEADLINE]
+    lines = [_difference(each, about) for each in chosen if about in (each["row"], each["other"])]
+    if not lines:
+        return "differences: there is one row only"
+    heading = f"{about} minus other rows, {HEADLINE}, over the images of both, paired bootstrap 95 % intervals:"
+    return "\n".join([heading, *lines])
+
+
+def _difference(each: Mapping[str, Any], about: str) -> str:
+    sign, other = (1, each["other"]) if each["row"] == about else (-1, each["row"])
+    if not each["images"]:
+        return f"  - {other}: {NOTHING} (no image in common)"
+    cells = []
+    for score in ("f1", "mcc"):
+        low, high = sorted(sign * bound for bound in each[f"{score}_ci95"])
+        cells.append(f"{score.upper()} {signed(sign * each[score])} [{signed(low)}, {signed(high)}]")
+    return f"  - {other}: {', '.join(cells)} ({each['images']} images)"
+
+
+def undefined(row: Mapping[str, Any]) -> str:
+    """For how many images a row of scores.json has no score and why; empty where it has one for all."""
+    missing = sum(row["undefined"].values())
+    reasons = "; ".join(
+        reason if len(row["undefined"]) == 1 else f"{reason} ({count})" for reason, count in row["undefined"].items()
+    )
+    return f"{NOTHING} for {missing} of {missing + row['images']} images: {reasons}" if missing else ""
+
+
+def undefined_rows(scores: Mapping[str, Any]) -> list[str]:
+    """A line for every row without a score for some image."""
+    reasons = zip(names(scores), map(undefined, scores["rows"]), strict=True)
+    return [f"{name}: {reason}" for name, reason in reasons if reason]
+
+
+def beside_maps(scores: Mapping[str, Any]) -> list[str]:
+    """A line for every score that a row has beside those of its maps, as the AUC of edges."""
+    return [
+        f"{printed_name(row)}: {name} {with_interval(found, 'mean')}, mean over {found['images']} images"
+        for row in scores["rows"]
+        for name, found in row.get("beside", {}).items()
+    ]
+
+
+def signed(value: float) -> str:
+    """Three decimals with a sign, which zero has too."""
+    return f"{round(value, 3) + 0:+.3f}"
+
+
+def decimal(value: float) -> str:
+    """Three decimals, without a minus sign on zero."""
+    return f"{round(value, 3) + 0:.3f}"
+
+
+def with_interval(entry: Mapping[str, Any], score: str) -> str:
+    """A score and its interval; `NOTHING` where it has no value."""
+    if entry[score] is None:
+        return NOTHING
+    low, high = entry[f"{score}_ci95"]
+    return f"{decimal(entry[score])} [{decimal(low)}, {decimal(high)}]"
+
+
+def _measured(row: Mapping[str, Any]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for title, convention in (("best", HEADLINE), ("at 0.5", HALF)):
+        entry = find(row["scores"], convention)
+        found |= {f"measured {score.upper()} {title}": with_interval(entry, score) for score in ("f1", "mcc")}
+    return found
+
+
+def _unmeasured() -> dict[str, str]:
+    return {f"measured {score} {title}": NOTHING for title in ("best", "at 0.5") for score in ("F1", "MCC")}
+
+
+def published_scores(figure: published.Published | None, dataset: str) -> dict[str, str]:
+    """The columns of what is published, with its source and certainty; `NOTHING` in all of them where nothing is."""
+    f1, mcc = (None, None) if figure is None else figure.scores[dataset]
+    cells = [NOTHING if value is None else f"{value:.4g}" for value in (f1, mcc)]
+    return {"published method": figure.method if figure else NOTHING} | _sourced(("F1", "MCC"), cells, figure)
+
+
+def _accuracy(
+    row: str, images: str, cells: Sequence[str], figure: published.PublishedAccuracy | None, dataset: str
+) -> dict[str, str]:
+    both = [NOTHING, NOTHING] if figure is None else [f"{100 * share:.2f} %" for share in figure.accuracy[dataset]]
+    measured = dict(zip(("measured patch labels", "measured pixels"), cells, strict=True))
+    method = figure.method if figure else NOTHING
+    return (
+        {"row": row, "images": images}
+        | measured
+        | {"published method": method}
+        | _sourced(("patch labels", "pixels"), both, figure)
+    )
+
+
+def _sourced(titles: Sequence[str], cells: Sequence[str], figure: Any) -> dict[str, str]:
+    columns = {f"published {title}": cell for title, cell in zip(titles, cells, strict=True)}
+    return columns | {
+        "published in": figure.source if figure else NOTHING,
+        "certainty": figure.certainty if figure else NOTHING,
+    }
+
+
+def _document(scores: Mapping[str, Any], first: Table, second: Table) -> str:
+    known = published.DATASETS.get(scores["dataset"])
+    comparable = (
+        "as printed by others, under their own protocols: comparable only where data, split and convention agree"
+    )
+    note = (
+        f"Published figures are for {known}, {comparable}." if known else "No figures are published for this data set."
+    )
+    border = f" Pixels within {scores['ignore_border']} of a mask's boundary do not count." * bool(
+        scores["ignore_border"]
+    )
+    reason = scores["validation"].get("reason")
+    validation = f"No threshold was chosen on validation: {reason}.\n\n" if reason else ""
+    missing = "".join(f"- {line}\n" for line in undefined_rows(scores))
+    beside = "".join(f"- {line}\n" for line in beside_maps(scores))
+    beside = f"## Beside the maps\n\n{beside}\n" if beside else ""
+    missing = f"Without a score:\n\n{missing}\n" if missing else ""
+    return (
+        f"# {main_row(names(scores))} on {scores['dataset']}, {scores['split']} split\n\n"
+        f"{scores['images']} spliced images; {scores['authentic_images']} authentic images left out of these means. "
+        f"Intervals are bootstrap 95 % intervals over images.{border}\n\n"
+        f"Headline: F1 and MCC {HEADLINE} (*best*); beside it {HALF}. {note}\n\n"
+        f"{missing}## Table 1: F1 and MCC\n\n{markdown(first)}\n"
+        f"## Table 2: patch labels and pixels rightly predicted at 0.5\n\n{markdown(second)}\n"
+        f"## Authentic images\n\n{markdown(_detection(scores))}\n"
+        f"{beside}"
+        f"## Every convention\n\n{validation}{_grid(scores)}"
+    )
+
+
+def _detection(scores: Mapping[str, Any]) -> Table:
+    """The image-level scores of the rows that have any."""
+    return [
+        {
+            "row": printed_name(row),
+            f"AUC of images ({found['image_score']})": with_interval(found, "auc"),
+            "pixels of authentic images marked at 0.5": f"{found['false_positive_pixels']:.2%}",
+            f"false alarms ({found['alarm']})": f"{found['false_alarms']:.2%}",
+            "spliced images that raise it": f"{found['detections']:.2%}",
+            "images": f"{found['images']['spliced']} spliced, {found['images']['authentic']} authentic",
+        }
+        for row in scores["rows"]
+        if (found := row["detection"]) is not None
+    ]
+
+
+def _grid(scores: Mapping[str, Any]) -> str:
+    """A table for each convention, for numbers of two conventions are not comparable."""
+    parts = []
+    for convention in GRID:
+        try:
+            entries = [find(row["scores"], convention) for row in scores["rows"]]
+        except KeyError:
+            continue
+        heading = f"{convention}" + " (headline)" * (convention == HEADLINE)
+        lines = [
+            {"row": printed_name(row), "images": str(row["images"])} | _cells(entry)
+            for row, entry in zip(scores["rows"], entries, strict=True)
+        ]
+        parts.append(f"### {heading[0].upper()}{heading[1:]}\n\n{markdown(lines)}")
+    return "\n".join(parts)
+
+
+def _cells(entry: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        title: with_interval(entry, score)
+        for title, score in (("F1", "f1"), ("MCC", "mcc"), ("IoU", "iou"), ("AUC", "auc"))
+    }
+
+
+def markdown(table: Table) -> str:
+    """A table in Markdown."""
+    if not table:
+        return f"{NOTHING}\n"
+    head = [f"| {' | '.join(table[0])} |", f"|{'---|' * len(table[0])}"]
+    return "\n".join([*head, *(f"| {' | '.join(line.values())} |" for line in table)]) + "\n"
+
+
+def _csv(table: Table) -> str:
+    text = io.StringIO()
+    if table:
+        writer = csv.DictWriter(text, list(table[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(table)
+    return text.getvalue()
+
+
+def _write(path: Path, text: str) -> None:
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")

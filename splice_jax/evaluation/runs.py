@@ -1,0 +1,107 @@
+"""The trained rows of an evaluation: which run each is taken from."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from ml_collections import ConfigDict
+
+from splice_jax.errors import UserError, one_line
+from splice_jax.methods.trained.family import note, rows_of_run, sees_patches
+from splice_jax.runs.configuration import FILE_NAME, load_run_config
+
+GRID_FIELDS = ("patch_stride", "orientations")
+"""How closely an evaluation looks: the same for the rows of all runs whose network sees patches."""
+
+DATA_FIELDS = ("dataset", "data_dir", "split", "split_seed")
+"""What an evaluation looks at."""
+
+
+class Run(NamedTuple):
+    """A trained run."""
+
+    workdir: Path
+    config: ConfigDict
+    """As an evaluation looks at images with it."""
+    trained: ConfigDict
+    """As it was trained."""
+
+    def note(self) -> str:
+        """How its network is not the published one, and whether it was trained on other data than it is scored on."""
+        if "imported" in self.trained:  # Nobody knows on what.
+            return note(self.trained)
+        domain = "in-domain" if _data(self.trained) == _data(self.config) else "cross-data-set"
+        return ", ".join(filter(None, (note(self.trained), domain)))
+
+
+def runs_by_row(config: ConfigDict, workdir: Path) -> dict[str, Run]:
+    """The run of every trained row that can be evaluated: the evaluation's own, and those that `config.runs` names.
+
+    A row that two runs hold belongs to the one that was trained as it.
+
+    Args:
+      config: the evaluation's.
+      workdir: the evaluation's, which may be no run.
+
+    Raises:
+      UserError: a folder that is no run, two runs that were trained as one row, or a run that was trained on another
+        split of the data set, whose training images it would be scored on.
+    """
+    own = [_own(workdir, config)] if (workdir / FILE_NAME).exists() else []
+    runs = [*own, *(_other(folder, config) for folder in named_runs(config))]
+    found: dict[str, Run] = {}
+    for run in runs:
+        _check_split(run)
+        row = run.config.method
+        if row in found:
+            both = f"{found[row].workdir} and {run.workdir}"
+            raise UserError(f"--config.runs: {both} both hold the row {row!r}; evaluate them apart")
+        found[row] = run
+    for run in runs:
+        for row in rows_of_run(run.config.method):
+            found.setdefault(row, run)
+    return found
+
+
+def named_runs(config: ConfigDict) -> list[Path]:
+    """The folders that `config.runs` names."""
+    return [Path(name) for name in map(str.strip, config.runs.split(",")) if name]
+
+
+def _own(workdir: Path, config: ConfigDict) -> Run:
+    trained = load_run_config(workdir)
+    if config.runs and not sees_patches(config.method):  # The grid is meant for the others.
+        config = _with_fields(config, trained, GRID_FIELDS)
+    return Run(workdir, config, trained)
+
+
+def _other(workdir: Path, evaluation: ConfigDict) -> Run:
+    try:
+        trained = load_run_config(workdir)
+    except UserError as error:
+        raise UserError(f"--config.runs: {one_line(error)}") from error
+    fields = (*DATA_FIELDS, *(GRID_FIELDS if sees_patches(trained.method) else ()))
+    return Run(workdir, _with_fields(trained, evaluation, fields), trained)
+
+
+def _with_fields(config: ConfigDict, source: ConfigDict, fields: Iterable[str]) -> ConfigDict:
+    changed = ConfigDict(config.to_dict())
+    changed.update({field: source[field] for field in fields})
+    return changed
+
+
+def _data(config: ConfigDict) -> tuple[str, str]:
+    """The data set; that of a folder is the folder."""
+    return config.dataset, str(Path(config.data_dir).resolve()) if config.dataset == "folder" else ""
+
+
+def _check_split(run: Run) -> None:
+    from splice_jax.data.sets.builders import MANUAL  # TFDS takes half a second to import.
+
+    trained, scored = run.trained.split_seed, run.config.split_seed
+    same = "imported" not in run.trained and _data(run.trained) == _data(run.config)
+    if same and run.config.dataset in MANUAL and trained != scored:
+        raise UserError(
+            f"{run.workdir}: was trained with split_seed {trained}, and would be scored on images that it was trained "
+            f"on; set --config.split_seed={trained}"
+        )

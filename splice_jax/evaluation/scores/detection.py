@@ -1,0 +1,65 @@
+"""Whether an image is spliced at all: authentic images, which no localization score can use, tell of false alarms."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import UInt16
+
+from splice_jax.evaluation.scores import bootstrap
+from splice_jax.metrics import LEVELS
+
+TAIL = 0.05
+"""An image's score is the highest probability that this share of its pixels reaches: the 95th percentile of its map."""
+
+ALARM = 0.01
+"""More of its pixels than this share at 0.5 or above call an image spliced."""
+
+IMAGE_SCORE = "95th percentile of the map"
+FALSE_ALARM = "more than 1 % of the pixels at 0.5 or above"
+
+
+class ImageLevel(NamedTuple):
+    """What a map says of its image as a whole."""
+
+    spliced: bool
+    score: float
+    """In [0, 1], see `TAIL`."""
+    marked: float
+    """Share of the pixels with a probability of at least 0.5."""
+
+
+def image_level(levels: UInt16[np.ndarray, "height width"], *, spliced: bool) -> ImageLevel:
+    """Of one 16-bit map; every pixel counts."""
+    reached = np.cumsum(np.bincount(levels.ravel(), minlength=LEVELS + 1)[::-1])
+    level = LEVELS - int(np.searchsorted(reached, TAIL * levels.size))
+    return ImageLevel(spliced, level / LEVELS, float(reached[LEVELS - 32768] / levels.size))
+
+
+def summarize(images: Sequence[ImageLevel], *, seed: int) -> dict[str, Any] | None:
+    """The `detection` of one row of scores.json; None where there is no authentic, or no spliced, image with a map."""
+    spliced = [image for image in images if image.spliced]
+    authentic = [image for image in images if not image.spliced]
+    if not authentic or not spliced:
+        return None
+    wins = _wins(spliced, authentic)
+    return {
+        "image_score": IMAGE_SCORE,
+        "auc": float(wins.mean()),
+        "auc_ci95": bootstrap.of_two_groups(wins, seed=seed),
+        "false_positive_pixels": float(np.mean([image.marked for image in authentic])),
+        "alarm": FALSE_ALARM,
+        "false_alarms": _alarms(authentic),
+        "detections": _alarms(spliced),
+        "images": {"spliced": len(spliced), "authentic": len(authentic)},
+    }
+
+
+def _wins(spliced: Sequence[ImageLevel], authentic: Sequence[ImageLevel]) -> np.ndarray:
+    """1 where the spliced image of a pair scores higher, a half where both score alike (Mann & Whitney 1947)."""
+    ours, others = (np.array([image.score for image in group]) for group in (spliced, authentic))
+    return (ours[:, None] > others) + 0.5 * (ours[:, None] == others)
+
+
+def _alarms(images: Sequence[ImageLevel]) -> float:
+    return float(np.mean([image.marked > ALARM for image in images]))

@@ -1,0 +1,215 @@
+"""The scores of a row under every convention of the grid, from what is kept of its images' curves."""
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Float64, Int64, Num
+
+from splice_jax import metrics
+from splice_jax.evaluation.scores import bootstrap
+from splice_jax.evaluation.scores.conventions import GRID, HALF, HEADLINE, SCORES, Convention
+from splice_jax.evaluation.scores.image import ImageScores, Sums, threshold_of
+from splice_jax.metrics import LEVELS, Counts
+
+POINTS = 201
+"""Thresholds 0, 0.005, …, 1 at which curves are written."""
+
+_TURNED = [2, 3, 0, 1]
+"""tp, fp, fn, tn of the opposite prediction, out of those of a prediction."""
+
+Area = tuple[float | None, list[float] | None]
+"""An AUC and its interval; None where it is undefined."""
+
+Shared = Mapping[tuple[Convention, str], tuple[int, int]]
+"""Of a convention and a score, the steps that all images share: of the prediction as given, and of the one turned."""
+
+
+def shared_steps(sums: Sums, validation: Sums | None) -> Shared:
+    """The best steps per data set and, where there are sums of validation images, those that validation chooses.
+
+    Of steps that score the same the first is taken, which is the highest threshold.
+    """
+    found: dict[tuple[Convention, str], tuple[int, int]] = {}
+    for index, name in enumerate(SCORES):
+        for polarity, oracle in enumerate(("given", "oracle")):
+            step = int(sums.scores[polarity, index].argmax())
+            found[Convention("best-per-dataset", "images", oracle), name] = step, step
+            pooled = [SCORES[name](counts) for counts in (sums.counts, metrics.inverted(sums.counts))]
+            found[Convention("best-per-dataset", "pooled", oracle), name] = (
+                int(pooled[0].argmax()),
+                int(pooled[1].argmax()),
+            )
+            if validation is not None and validation.images:
+                step = int(validation.scores[0, index].argmax())
+                for average in ("images", "pooled"):
+                    found[Convention("validation", average, oracle), name] = step, step
+    return found
+
+
+def distinct_steps(shared: Shared) -> Int64[np.ndarray, " steps"]:
+    """The steps at which every image's counts are needed, ascending."""
+    return np.unique(np.array(list(shared.values()), np.int64))
+
+
+@dataclass(eq=False)
+class RowScores:
+    """One row: what its images scored, at their own thresholds and at shared ones; of no image, it has no score."""
+
+    images: Sequence[ImageScores]
+    sums: Sums
+    shared: Shared
+    at_shared: Int64[np.ndarray, "images steps 4"]
+    """tp, fp, fn, tn of every image at every one of `distinct_steps`."""
+    names: Sequence[str]
+    """Of the images."""
+
+    @property
+    def conventions(self) -> list[Convention]:
+        """Those of the grid that can be had, the headline first: without validation images, not all."""
+        if not self.images:
+            return []
+        shared = {convention for convention, _ in self.shared}
+        return [each for each in GRID if each in shared or each.threshold in ("best-per-image", "0.5")]
+
+    def counts(self, convention: Convention, score: str) -> Int64[np.ndarray, "images polarities 4"]:
+        """What each image is scored by: its counts as given and, for an oracle of polarity, those turned round."""
+        if convention.threshold == "best-per-image":
+            both = np.stack([image.best[list(SCORES).index(score)] for image in self.images])
+        elif convention.threshold == "0.5":
+            half = np.stack([image.half for image in self.images])
+            both = np.stack([half, half[:, _TURNED]], axis=1)
+        else:
+            as_given, turned = np.searchsorted(distinct_steps(self.shared), self.shared[convention, score])
+            both = np.stack([self.at_shared[:, as_given], self.at_shared[:, turned][:, _TURNED]], axis=1)
+        return both if convention.polarity == "oracle" else both[:, :1]
+
+    def values(self, convention: Convention, score: str) -> Float64[np.ndarray, " images"]:
+        """What each image scores on its own; where pixels are pooled, too."""
+        return _better(score, self.counts(convention, score))
+
+    def entries(self, *, seed: int, conventions: Sequence[Convention] | None = None) -> list[dict[str, Any]]:
+        """The `scores` of one row of scores.json, null where it has none; by default under its own conventions."""
+        own = self.conventions
+        kinds = dict.fromkeys((each.average, each.polarity) for each in own)
+        areas = {kind: self._auc(*kind, seed) for kind in kinds}
+        return [
+            self._entry(each, areas[each.average, each.polarity], seed) if each in own else _nothing(each)
+            for each in (own if conventions is None else conventions)
+        ]
+
+    def _entry(self, convention: Convention, area: Area, seed: int) -> dict[str, Any]:
+        entry: dict[str, Any] = dict(convention.__dict__)
+        intervals: dict[str, list[float] | None] = {}
+        for name in SCORES:
+            entry[name], intervals[f"{name}_ci95"] = self._score(convention, name, seed)
+            if name != "iou":
+                entry[f"{name}_ci95"] = intervals.pop(f"{name}_ci95")
+        entry["auc"], intervals["auc_ci95"] = area
+        return entry | intervals | self._thresholds(convention)
+
+    def _score(self, convention: Convention, name: str, seed: int) -> tuple[float, list[float]]:
+        counts = self.counts(convention, name)
+        if convention.average == "images":
+            values = _better(name, counts)
+            return float(values.mean()), bootstrap.of_mean(values, seed=seed)
+        interval = bootstrap.of_pooled(counts, lambda sums: _better(name, sums), seed=seed)
+        return float(_better(name, counts.sum(axis=0))), interval
+
+    def _auc(self, average: str, polarity: str, seed: int) -> Area:
+        oracle = polarity == "oracle"
+        if average == "images":
+            areas = np.array([image.auc for image in self.images])
+            areas = _either(areas[~np.isnan(areas)], oracle)
+            return (float(areas.mean()), bootstrap.of_mean(areas, seed=seed)) if areas.size else (None, None)
+        area = _area(self.sums.fp, self.sums.tp)
+        if np.isnan(area):
+            return None, None
+        histograms = np.stack([image.histogram for image in self.images])
+        histograms = histograms[:, :, histograms.any(axis=(0, 1))]  # an empty bin adds nothing to the area
+        return float(_either(area, oracle)), bootstrap.of_pooled(
+            histograms, lambda pixels: _either(_area(*np.moveaxis(pixels.cumsum(axis=2), 1, 0)), oracle), seed=seed
+        )
+
+    def _thresholds(self, convention: Convention) -> dict[str, float]:
+        """Where all images share one; above 1 it marks nothing."""
+        found = {}
+        for name in SCORES if (convention, "f1") in self.shared else ():
+            total = self.counts(convention, name).sum(axis=0)
+            turned = convention.average == "pooled" and int(_each(name, total).argmax())
+            threshold = threshold_of(self.shared[convention, name][int(turned)])
+            found[f"{name}_threshold"] = min(threshold, (LEVELS + 1) / LEVELS)
+        return found
+
+    def curves(self) -> dict[str, Any]:
+        """F1 and MCC against the threshold, at `POINTS` thresholds from 0 to 1, in given polarity; null of no image."""
+        if not self.images:
+            return dict.fromkeys(("images", "pooled", "pooled_roc"))
+        steps = np.array([LEVELS + 1 + (-point * LEVELS) // (POINTS - 1) for point in range(POINTS)])
+        total = Counts(*(count[steps] for count in self.sums.counts))
+        scored = [name for name in SCORES if name != "iou"]
+        mean = {name: self.sums.scores[0, list(SCORES).index(name), steps] / self.sums.images for name in scored}
+        return {
+            "images": {name: _rounded(values) for name, values in mean.items()},
+            "pooled": {name: _rounded(SCORES[name](total)) for name in scored},
+            "pooled_roc": {
+                "true_positive_rate": _rounded(total.tp / max(self.sums.tp[-1], 1)),
+                "false_positive_rate": _rounded(total.fp / max(self.sums.fp[-1], 1)),
+            },
+        }
+
+
+def differences(rows: Mapping[str, RowScores], *, seed: int) -> list[dict[str, Any]]:
+    """Of any two rows, the mean over images of what the first scores above the second, with paired intervals.
+
+    Under the headline convention and at a threshold of 0.5, over the images that have a score of both rows; null where
+    there is none. A minimum over all pairs of rows is no test: look at the pairs that were meant to be compared.
+    """
+    return [
+        {"row": first, "other": second} | convention.__dict__ | _difference(rows[first], rows[second], convention, seed)
+        for first, second in itertools.combinations(rows, 2)
+        for convention in (HEADLINE, HALF)
+    ]
+
+
+def _difference(first: RowScores, second: RowScores, convention: Convention, seed: int) -> dict[str, Any]:
+    found: dict[str, Any] = dict.fromkeys(("f1", "f1_ci95", "mcc", "mcc_ci95"))
+    others = set(second.names)
+    common = [name for name in first.names if name in others]
+    for name in ("f1", "mcc") if common else ():
+        ours, theirs = (dict(zip(row.names, row.values(convention, name), strict=True)) for row in (first, second))
+        values = np.array([ours[image] - theirs[image] for image in common])
+        found |= {name: float(values.mean()), f"{name}_ci95": bootstrap.of_mean(values, seed=seed)}
+    return found | {"images": len(common)}
+
+
+def _nothing(convention: Convention) -> dict[str, Any]:
+    """The entry of a row without a score."""
+    given = (*SCORES, "f1_ci95", "mcc_ci95", "auc", "iou_ci95", "auc_ci95")
+    return dict(convention.__dict__) | dict.fromkeys(given)
+
+
+def _each(score: str, counts: Num[np.ndarray, "*shape polarities 4"]) -> Float64[np.ndarray, "*shape polarities"]:
+    return SCORES[score](Counts(*np.moveaxis(counts, -1, 0)))
+
+
+def _better(score: str, counts: Num[np.ndarray, "*shape polarities 4"]) -> Float64[np.ndarray, "*shape"]:
+    return _each(score, counts).max(axis=-1)
+
+
+def _area(host: Num[np.ndarray, "*shape points"], spliced: Num[np.ndarray, "*shape points"]) -> Any:
+    """Area under the ROC curve of cumulated counts; NaN where a sample has pixels of one kind only."""
+    start = np.zeros((*host.shape[:-1], 1))
+    x, y = (np.concatenate([start, counts], axis=-1) for counts in (host, spliced))
+    total = x[..., -1] * y[..., -1]
+    return np.where(total > 0, np.trapezoid(y, x, axis=-1) / np.where(total > 0, total, 1), np.nan)
+
+
+def _either(areas: Any, oracle: bool) -> Any:
+    return np.maximum(areas, 1 - areas) if oracle else areas
+
+
+def _rounded(values: Float[np.ndarray, " points"]) -> list[float]:
+    return [round(float(value), 6) for value in values]

@@ -1,0 +1,211 @@
+"""Scores cached maps, without any network: what `evaluate.py` does after the maps are there, and all of a re-scoring.
+
+Maps are read a few at a time by all cores. A first pass surveys every curve and sums the scores at every step; the
+steps that all images share follow from the sums, and a second pass counts there. Sums are added in fixed portions, so
+that the last digit does not depend on the number of processes.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+from jaxtyping import Int64
+from tqdm import tqdm
+
+from splice_jax import metrics, patches
+from splice_jax.errors import UserError
+from splice_jax.evaluation.maps import cache
+from splice_jax.evaluation.maps.cache import RowRecord
+from splice_jax.evaluation.maps.truth import Truth
+from splice_jax.evaluation.scores import detection
+from splice_jax.evaluation.scores.detection import ImageLevel
+from splice_jax.evaluation.scores.image import ImageScores, Mask, Sums, counts_at_steps, survey
+from splice_jax.evaluation.scores.row import RowScores, distinct_steps, shared_steps
+from splice_jax.images import read_mask
+from splice_jax.workers import executor, in_order
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+PORTION = 8
+"""Maps per task."""
+
+IN_PROCESS_MEGAPIXELS = 40
+"""Below this, other processes take longer to start than the scoring."""
+
+
+class Accuracy(NamedTuple):
+    """The patches of one image, and how many of their labels were right at 0.5."""
+
+    patches: int
+    right: int
+
+
+class Job(NamedTuple):
+    """One cached map to score."""
+
+    folder: Path
+    row: str
+    sha256: str
+    truth: Truth
+    grid: tuple[int, str] | None
+    """Of the patches that a label head looked at."""
+    ignore_border: int
+
+
+class Surveyed(NamedTuple):
+    """What the first pass found in one map."""
+
+    scores: ImageScores | None
+    """None for an authentic image."""
+    level: ImageLevel
+    accuracy: Accuracy | None
+
+
+class RowResult(NamedTuple):
+    """All that is known of one row on one split."""
+
+    scores: RowScores
+    truths: Sequence[Truth]
+    """Of every image of the split, authentic ones too."""
+    undefined: Mapping[str, str]
+    """By the names of the images without a map, why there is none."""
+    levels: Sequence[ImageLevel]
+    """Of every image with a map, in the order of `truths`; so are the rest."""
+    accuracies: Sequence[Accuracy | None]
+    seconds: Sequence[float]
+    beside: Sequence[Mapping[str, float]]
+    """What the localizer scores beside the map."""
+
+    def reasons(self) -> dict[str, int]:
+        """How many of the spliced images are without a map for which reason."""
+        names = [truth.name for truth in self.truths if truth.spliced and truth.name in self.undefined]
+        return dict(Counter(self.undefined[name] for name in names))
+
+
+class RowMaps(NamedTuple):
+    """The maps of one row on one split, to be read as often as needed."""
+
+    truths: Sequence[Truth]
+    undefined: Mapping[str, str]
+    jobs: Sequence[Job]
+    """Of the images that are not undefined."""
+    seconds: Sequence[float]
+    beside: Sequence[Mapping[str, float]]
+
+    @classmethod
+    def of(cls, folder: Path, row: str, record: RowRecord, truths: Sequence[Truth], *, ignore_border: int) -> "RowMaps":
+        """Those of a row's record, in the order of the split."""
+        by_image = {each.image: each for each in record.maps}
+        undefined = {truth.name: reason for truth in truths if (reason := by_image[truth.name].undefined)}
+        found = [(by_image[truth.name], truth) for truth in truths if truth.name not in undefined]
+        jobs = [
+            Job(folder, row, each.sha256, truth, record.patches if each.labels else None, ignore_border)
+            for each, truth in found
+        ]
+        seconds, beside = [each.seconds for each, _ in found], [each.beside for each, _ in found]
+        return cls(truths, undefined, jobs, seconds, beside)
+
+
+def pool(truths: Sequence[Truth], rows: int, processes_: int | None) -> Executor:
+    """Processes for the scoring of a split; none where it is small, unless a number is given."""
+    megapixels = sum(truth.height * truth.width for truth in truths) * rows / 1e6
+    return executor(0 if processes_ is None and megapixels < IN_PROCESS_MEGAPIXELS else processes_)
+
+
+def survey_row(cached: RowMaps, workers: Executor) -> tuple[list[Surveyed], Sums]:
+    """The first pass: what every map says, and the sums over the spliced images."""
+    total, found = Sums.zero(), []
+    for surveyed, sums in _pass(_survey, _portions(cached.jobs), workers):
+        total.add(sums)
+        found += surveyed
+    return found, total
+
+
+def score_row(cached: RowMaps, workers: Executor, validation: Sums | None = None) -> RowResult:
+    """Scores a row under the whole grid.
+
+    Args:
+      cached: its maps on the split that is scored.
+      workers: who reads them.
+      validation: the sums of the same row over the images on which a threshold is chosen.
+    """
+    surveyed, sums = survey_row(cached, workers)
+    shared = shared_steps(sums, validation)
+    spliced = [job for job in cached.jobs if job.truth.spliced]
+    tasks = [(portion, distinct_steps(shared)) for portion in _portions(spliced)]
+    none = np.empty((0, len(distinct_steps(shared)), 4), np.int64)
+    at_shared = np.concatenate([none, *_pass(_count, tasks, workers)])
+    images = [each.scores for each in surveyed if each.scores is not None]
+    return RowResult(
+        RowScores(images, sums, shared, at_shared, [job.truth.name for job in spliced]),
+        cached.truths,
+        cached.undefined,
+        [each.level for each in surveyed],
+        [each.accuracy for each in surveyed],
+        cached.seconds,
+        cached.beside,
+    )
+
+
+def _portions(jobs: Sequence[Job]) -> list[Sequence[Job]]:
+    return [jobs[start : start + PORTION] for start in range(0, len(jobs), PORTION)]
+
+
+def _pass(function: Callable[[Task], Result], tasks: Sequence[Task], workers: Executor) -> Iterator[Result]:
+    """Results of the tasks in their order, under a progress bar."""
+    results = in_order(workers, function, tasks)
+    yield from tqdm(results, desc="scoring", total=len(tasks), unit="portion", leave=False, disable=None)
+
+
+def _survey(jobs: Sequence[Job]) -> tuple[list[Surveyed], Sums]:
+    """The first pass over one portion. Runs in any process."""
+    found, total = [], Sums.zero()
+    for job in jobs:
+        levels, mask = _read(job)
+        level = detection.image_level(levels, spliced=job.truth.spliced)
+        if not job.truth.spliced:
+            found.append(Surveyed(None, level, None))
+            continue
+        scores, sums = survey(levels, mask, ignore_border=job.ignore_border)
+        total.add(sums)
+        found.append(Surveyed(scores, level, _accuracy(job, mask)))
+    return found, total
+
+
+def _count(task: tuple[Sequence[Job], Int64[np.ndarray, " steps"]]) -> Int64[np.ndarray, "images steps 4"]:
+    """The second pass over one portion. Runs in any process."""
+    jobs, steps = task
+    return np.stack([counts_at_steps(*_read(job), steps, ignore_border=job.ignore_border) for job in jobs])
+
+
+def _read(job: Job) -> tuple[cache.Levels, Mask]:
+    mask = read_mask(job.truth.mask, name=f"mask of {job.truth.name}")
+    path = cache.map_path(job.folder, job.row, job.truth.name)
+    levels = cache.read_map(path, job.sha256)
+    if levels.shape != mask.shape:
+        raise UserError(f"{path}: is not of the mask's size {mask.shape[::-1]}; evaluate without --config.rescore")
+    if job.truth.spliced and job.ignore_border:
+        _check_border(job, mask)
+    return levels, mask
+
+
+def _check_border(job: Job, mask: Mask) -> None:
+    if not (mask & ~metrics.boundary_band(mask, job.ignore_border)).any():
+        raise UserError(
+            f"config.ignore_border: {job.ignore_border} leaves no spliced pixel in {job.truth.name}; lower it"
+        )
+
+
+def _accuracy(job: Job, mask: Mask) -> Accuracy | None:
+    """How many patch labels are right at 0.5; None for a row without a label head."""
+    if job.grid is None:
+        return None
+    stride, border = job.grid
+    origins = patches.grid(*mask.shape, stride=stride, border=border)
+    truth = patches.labels(patches.extract(mask, origins.reshape(-1, 2))).reshape(origins.shape[:2])
+    said = cache.read_labels(cache.labels_path(job.folder, job.row, job.truth.name))
+    return Accuracy(truth.size, int(np.count_nonzero((said >= 0.5) == truth)))

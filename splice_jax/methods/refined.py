@@ -1,0 +1,44 @@
+"""Any row with a CRF after it."""
+
+from collections.abc import Callable
+
+import numpy as np
+from jaxtyping import UInt8
+
+from splice_jax import crf as crfs
+from splice_jax.crf import CrfParameters
+from splice_jax.methods.localizer import Found, Localizer
+
+UNCALIBRATED = CrfParameters(neutral="otsu")
+"""For rows whose maps are in order but on no scale of probabilities."""
+
+
+class Refined(Localizer):
+    """A row's map refined by the image's colours."""
+
+    def __init__(self, localizer: Localizer, crf: str, parameters: CrfParameters = UNCALIBRATED) -> None:
+        """Takes the row's name.
+
+        Args:
+            localizer: the row.
+            crf: a backend of `splice_jax.crf`.
+            parameters: of the CRF.
+
+        Raises:
+            UserError: no such backend, or it is not installed.
+        """
+        crfs.backend_module(crf)
+        self.name, self.localizer, self.crf, self.parameters = localizer.name, localizer, crf, parameters
+
+    def __call__(self, image: UInt8[np.ndarray, "height width 3"]) -> Found:
+        """As the row, refined."""
+        return self._refined(image, self.localizer)
+
+    def localize_encoded(self, image: UInt8[np.ndarray, "height width 3"], encoded: bytes) -> Found:
+        """As the row, refined."""
+        return self._refined(image, lambda image: self.localizer.localize_encoded(image, encoded))
+
+    def _refined(self, image: np.ndarray, localize: Callable[[np.ndarray], Found]) -> Found:
+        found = localize(image)
+        probability = crfs.refine(self.crf, image, found.probability, self.parameters)
+        return Found(probability, probability >= 0.5, found.label_probability)

@@ -1,0 +1,1 @@
+"""Hand-crafted methods: each measures one trace, with no training."""

@@ -1,0 +1,58 @@
+"""What the rows have in common that read a JPEG's own coefficients."""
+
+from abc import abstractmethod
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from splice_jax.crf import otsu
+from splice_jax.images import upright
+from splice_jax.jpeg import BLOCK, Luma, NoCoefficientsError, read_luma
+from splice_jax.methods.localizer import Found, Undefined
+from splice_jax.methods.traces.trace import TraceLocalizer, normalize, spread
+
+
+class CoefficientLocalizer(TraceLocalizer):
+    """A row that needs the file; a row of its own has a `name` and a `stored_response`."""
+
+    cell = BLOCK
+    smallest = BLOCK
+
+    @abstractmethod
+    def stored_response(self, luma: Luma) -> Float[np.ndarray, "rows columns"]:
+        """As `response`, of the luma as it is stored: before the EXIF orientation."""
+
+    def response(self, image: UInt8[np.ndarray, "height width 3"]) -> Float[np.ndarray, "rows columns"]:
+        """There is none of pixels alone.
+
+        Raises:
+          Undefined: always.
+        """
+        raise self._undefined("there are only pixels; give the JPEG file itself")
+
+    def localize_encoded(self, image: UInt8[np.ndarray, "height width 3"], encoded: bytes) -> Found:
+        """The response of the file's coefficients as a map, upright, and what is above its threshold as its mask.
+
+        Raises:
+          Undefined: the image is smaller than `smallest`, or the file holds no luma coefficients.
+        """
+        self.require_size(image)
+        try:
+            luma = read_luma(encoded)
+        except NoCoefficientsError as error:
+            return self.without_coefficients(image, str(error))
+        height, width = luma.plane.shape
+        stored = spread(normalize(self.stored_response(luma)), (height, width), self.cell)
+        probability = upright(stored, luma.orientation)
+        return Found(probability, probability >= otsu(probability))
+
+    def without_coefficients(self, image: UInt8[np.ndarray, "height width 3"], reason: str) -> Found:
+        """What is said of a file that holds no luma coefficients; a row that can use pixels overrides this.
+
+        Raises:
+          Undefined: with the reason.
+        """
+        raise self._undefined(reason)
+
+    def _undefined(self, reason: str) -> Undefined:
+        return Undefined(f"row {self.name} reads JPEG coefficients, and {reason}")

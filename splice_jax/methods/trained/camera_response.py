@@ -1,0 +1,220 @@
+"""Edges blurred by a lens or by an editor (Chen, McCloskey & Yu 2017) as a trained row: `camera_response`.
+
+The paper judges edges. From edges to a region is a step of this project's own: `region`.
+"""
+
+import functools
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float32, Int32, UInt8
+from ml_collections import ConfigDict
+from scipy import ndimage
+
+from splice_jax import metrics
+from splice_jax.data import Split
+from splice_jax.data.feeding.edge_table import (
+    AUTHENTIC_BEYOND,
+    COLUMNS,
+    FORGED_WITHIN,
+    MOST_PER_IMAGE,
+    OneEdge,
+    build_table,
+    edge_labels,
+)
+from splice_jax.data.feeding.edges import BINS, HIGH, LEAST_COHERENCE, LEAST_CONTRAST, LOW, PATCH, SMOOTHING, find_edges
+from splice_jax.data.feeding.tables import table_folder
+from splice_jax.errors import UserError
+from splice_jax.losses import median_frequency_weights, weighted_cross_entropy
+from splice_jax.methods.localizer import Found
+from splice_jax.methods.trained.family import Family, Loss, Refine, Training, Variables, batches_of_run
+from splice_jax.methods.trained.network import NetworkLocalizer
+from splice_jax.models.camera_response import EdgeLeNet
+
+CHUNK = 1024
+"""Edges per call of the network: one compilation serves all images."""
+MOST_EDGES, EDGES_PER_MEGAPIXEL = 20_000, 14_000
+"""Edges of one image that are judged; the network takes most of the time."""
+AREA = 24.0
+"""Deviation in pixels of the splat; chosen on composed validation images, as `CLOSING`."""
+ALONG = 4.0
+"""Deviation in pixels over which the judgements of a contour's edges are averaged."""
+CLOSING = 16
+"""Pixels by which edges grow to all sides, so that gaps of twice as many close."""
+LEVELS = 10
+"""Steps of the map of contours."""
+
+
+class CameraResponse(Family):
+    """A network that sees edges, one histogram each."""
+
+    unit = "edges"
+
+    def network(self, config: ConfigDict) -> EdgeLeNet:
+        """LeNet; no field changes it."""
+        if config.orientations != 1:
+            raise UserError(f"config.orientations: {config.orientations}, but {config.method} looks once; set 1")
+        return EdgeLeNet()
+
+    def initialize(self, network: EdgeLeNet, key: Array) -> Variables:
+        """Drawn from `key`."""
+        return dict(network.init(key, jnp.zeros((1, BINS, BINS), jnp.uint8)))
+
+    def training(self, config: ConfigDict, network: EdgeLeNet, variables: Variables, examples: Split) -> Training:
+        """Edges near the boundaries of masks against edges far from them, as if both were as frequent."""
+        edges = (PATCH, BINS, SMOOTHING, HIGH, LOW, LEAST_CONTRAST, LEAST_COHERENCE)
+        kinds = (FORGED_WITHIN, AUTHENTIC_BEYOND, MOST_PER_IMAGE)
+        table = build_table(examples, table_folder("edge_tables", f"{examples.identity} {COLUMNS} {edges} {kinds}"))
+        steps, batches = batches_of_run(config, len(table.labels), OneEdge(table))
+        weights = median_frequency_weights(np.bincount(table.labels, minlength=2)[None])
+        return Training(steps, batches, loss(network, config.loss.normalization, weights))
+
+    def localizer(
+        self, config: ConfigDict, network: EdgeLeNet, variables: Variables, *, row: str, refine: Refine | None = None
+    ) -> "CameraResponseLocalizer":
+        """A localizer."""
+        return CameraResponseLocalizer(row, network, variables, refine=refine)
+
+
+FAMILY = CameraResponse()
+
+
+def loss(network: EdgeLeNet, normalization: str, class_weights: Float32[np.ndarray, " 2"]) -> Loss:
+    """Weighted cross entropy of the edges' labels.
+
+    Args:
+        network: what is trained.
+        normalization: see `losses.weighted_cross_entropy`.
+        class_weights: of natural and forged edges.
+    """
+
+    def of_batch(variables: Variables, batch: Mapping[str, Array], key: Array, axis_name: str | None) -> Any:
+        found: Any = network.apply({"params": variables["params"]}, batch["histograms"])
+        weights = jnp.asarray(class_weights)
+        total = weighted_cross_entropy(found, batch["labels"], weights, normalization, axis_name)
+        right = (found.argmax(axis=-1) == batch["labels"]).mean()
+        return total, (variables["batch_stats"], {"loss/total": total, "edges/right": right})
+
+    return of_batch
+
+
+@functools.partial(jax.jit, static_argnames="network")
+def _forged(network: EdgeLeNet, variables: Mapping[str, Any], histograms: Array) -> Array:
+    found: Any = network.apply(variables, histograms)
+    return jnp.exp(found[:, 1])
+
+
+@dataclass(frozen=True, eq=False)
+class FoundEdges(Found):
+    """What was found, and the edges it rests on."""
+
+    edge_positions: Int32[np.ndarray, "n 2"] = field(default_factory=lambda: np.empty((0, 2), np.int32))
+    """Rows and columns."""
+    edge_probability: Float32[np.ndarray, " n"] = field(default_factory=lambda: np.empty(0, np.float32))
+    """That an edge is forged."""
+
+    def scores(self, mask: Bool[np.ndarray, "height width"]) -> dict[str, float]:
+        """`edge_auc`: how well forged edges are told from authentic ones; NaN where one kind is missing."""
+        labels = edge_labels(mask, self.edge_positions)
+        clear = labels >= 0
+        levels = metrics.quantize(self.edge_probability[clear])
+        return {"edge_auc": metrics.curve(levels, labels[clear] == 1).auc() if clear.any() else float("nan")}
+
+
+class CameraResponseLocalizer(NetworkLocalizer):
+    """Judges the edges of an image and joins those that look forged to a region."""
+
+    def __init__(self, name: str, network: EdgeLeNet, variables: Variables, *, refine: Refine | None = None) -> None:
+        """Puts the variables on the first device.
+
+        Args:
+            name: of the row.
+            network: the network.
+            variables: its Flax variables.
+            refine: the CRF; None for none.
+        """
+        super().__init__(name, variables, refine=refine)
+        self.network = network
+
+    def __call__(self, image: UInt8[np.ndarray, "height width 3"]) -> FoundEdges:
+        """Localizes the spliced region of one RGB image of any size; 0 everywhere where it has no edge."""
+        size = image.shape[0], image.shape[1]
+        edges = find_edges(image, min(MOST_EDGES, math.ceil(EDGES_PER_MEGAPIXEL * math.prod(size) / 1e6)))
+        forged = self._judge(edges.histograms)
+        probability = region(edges.positions, forged, size)
+        if self.refine is not None:
+            probability = self.refine(image, probability)
+        return FoundEdges(probability, probability >= 0.5, None, edges.positions, forged)
+
+    def _judge(self, histograms: UInt8[np.ndarray, "n 28 28"]) -> Float32[np.ndarray, " n"]:
+        """The probability of each edge that it is forged."""
+        found = np.empty(len(histograms), np.float32)
+        for start in range(0, len(histograms), CHUNK):
+            part = histograms[start : start + CHUNK]
+            filled = np.zeros((CHUNK, BINS, BINS), np.uint8)
+            filled[: len(part)] = part
+            found[start : start + CHUNK] = np.asarray(_forged(self.network, self.variables, filled))[: len(part)]
+        return found
+
+
+def region(
+    positions: Int32[np.ndarray, "n 2"], forged: Float32[np.ndarray, " n"], size: tuple[int, int]
+) -> Float32[np.ndarray, "height width"]:
+    """From judged edges to a map: `splat`, and where contours close, `enclosed`, whichever is higher.
+
+    Args:
+        positions: of the edges.
+        forged: their probabilities.
+        size: height and width of the map.
+    """
+    return np.maximum(splat(positions, forged, size), enclosed(positions, forged, size))
+
+
+def splat(
+    positions: Int32[np.ndarray, "n 2"], forged: Float32[np.ndarray, " n"], size: tuple[int, int]
+) -> Float32[np.ndarray, "height width"]:
+    """The mean probability of the edges around each pixel, by a Gaussian of deviation `AREA`; 0 far from any edge."""
+    weight, total = _spread(positions, forged, size, AREA)
+    return total / np.maximum(weight, 0.01 * weight.max() + 1e-12)
+
+
+def enclosed(
+    positions: Int32[np.ndarray, "n 2"], forged: Float32[np.ndarray, " n"], size: tuple[int, int]
+) -> Float32[np.ndarray, "height width"]:
+    """What lies on or within contours of edges that look forged.
+
+    Each edge's probability is averaged with its neighbours'. A pixel's value is the highest level at which the edges of
+    at least that probability, their gaps closed, go through it or around it. To close gaps edges are dilated by a
+    square before holes are filled, and what comes of it is eroded by the same.
+    """
+    found, where = np.zeros(size, np.float32), tuple(positions.T)
+    weight, total = _spread(positions, forged, size, ALONG)
+    levels = np.full(size, -1, np.int8)
+    levels[where] = np.floor(LEVELS * total[where] / weight[where] + 1e-4)
+    margin = CLOSING + 1
+    grown = ndimage.maximum_filter(np.pad(levels, margin, constant_values=-1), 2 * CLOSING + 1)
+    for level in range(1, int(levels.max()) + 1):
+        filled = ndimage.minimum_filter(_filled(grown >= level).view(np.uint8), 2 * CLOSING + 1) == 1
+        found[filled[margin:-margin, margin:-margin]] = level / LEVELS
+    return found
+
+
+def _spread(
+    positions: Int32[np.ndarray, "n 2"], forged: Float32[np.ndarray, " n"], size: tuple[int, int], deviation: float
+) -> tuple[Float32[np.ndarray, "height width"], Float32[np.ndarray, "height width"]]:
+    """How many edges are around each pixel, and the sum of their probabilities, by a Gaussian."""
+    weight, total = np.zeros(size, np.float32), np.zeros(size, np.float32)
+    weight[tuple(positions.T)], total[tuple(positions.T)] = 1, forged
+    spread = [ndimage.gaussian_filter(plane, deviation, mode="constant") for plane in (weight, total)]
+    return spread[0], spread[1]
+
+
+def _filled(mask: Bool[np.ndarray, "height width"]) -> Bool[np.ndarray, "height width"]:
+    """A mask whose upper left corner is empty, with its holes filled."""
+    outside, _ = ndimage.label(~mask)
+    return outside != outside[0, 0]

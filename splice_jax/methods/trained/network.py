@@ -1,0 +1,38 @@
+"""What rows with a network have in common: their variables stay on the devices that they compute on."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+from jax.sharding import Sharding, SingleDeviceSharding
+
+from splice_jax.methods.localizer import Localizer
+from splice_jax.methods.trained.family import Refine
+
+
+class NetworkLocalizer(Localizer):
+    """A row whose variables are moved to its devices once, whenever they are set."""
+
+    def __init__(
+        self, name: str, variables: Mapping[str, Any], *, refine: Refine | None = None, sharding: Sharding | None = None
+    ) -> None:
+        """Moves the variables.
+
+        Args:
+            name: of the row.
+            variables: the network's Flax variables.
+            refine: the CRF; None for none.
+            sharding: where the variables belong; by default on the first device of this process.
+        """
+        self.name, self.refine = name, refine
+        self._sharding = sharding or SingleDeviceSharding(jax.local_devices()[0])
+        self.variables = variables
+
+    @property
+    def variables(self) -> Mapping[str, Any]:
+        """The Flax variables, on the row's devices."""
+        return self._variables
+
+    @variables.setter
+    def variables(self, variables: Mapping[str, Any]) -> None:
+        self._variables = jax.device_put(variables, self._sharding)

@@ -1,0 +1,1 @@
+"""How XLA is made fast: what the networks compute with, by processor."""

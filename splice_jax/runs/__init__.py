@@ -1,0 +1,1 @@
+"""Runs: what was configured, what was learnt, and how both are read again."""

@@ -1,0 +1,21 @@
+"""Every row that needs no trained run, for comparison; nothing is trained.
+
+    python evaluate.py --config=configs/rivals.py --workdir=runs/rivals --config.dataset=folder --config.data_dir=DIR
+
+Rows of trained runs stand beside them by `--config.runs=runs/sgn,runs/mfcn --config.methods=sgn,mfcn,noi1,cfa1`. What
+each looks at, what it needs and when it fails is in docs/rows.md.
+"""
+
+from ml_collections import ConfigDict
+
+from splice_jax.methods.registry import HOMES
+from splice_jax.runs.builtin import default
+
+
+def get_config() -> ConfigDict:
+    """Evaluation alone."""
+    config = default.get_config()
+    config.methods = ",".join(HOMES)
+    config.crf.backend = "none"
+    config.crf.neutral = "otsu"  # for `+crf`: these maps are on no scale of probabilities
+    return config

@@ -1,0 +1,267 @@
+"""Configurations: read from a file or a run, changed by flags, saved beside the run.
+
+A configuration is an `ml_collections.ConfigDict`; sections nest and are written with dots (`loss.beta`). Its fields and
+their types are fixed where it is defined, so a flag can only change a field that exists to a value of its type:
+
+    --config=configs/columbia.py      the file whose `get_config()` is taken
+    --config.loss.beta=5              one field; also `--config.loss.beta 5` and, for a switch, `--config.switch`
+
+Every mistake is a one-line `UserError` that names the field or the file.
+"""
+
+import ast
+import difflib
+import json
+import math
+import re
+import runpy
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from splice_jax.errors import UserError, one_line
+from splice_jax.files import replacing
+from splice_jax.runs.builtin import default
+
+FILE_NAME = "config.json"
+
+_FLAG = re.compile(r"--?config(?:\.(?P<field>[^=]*))?(?:=(?P<value>.*))?", re.DOTALL)
+_SWITCH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+
+Override = tuple[str, str | None]
+"""A field's dotted name and the text given for it; None where a switch was named without a value."""
+
+
+def config_from_flags(argv: Sequence[str], *, default: Path | None = None) -> tuple[ConfigDict, list[str]]:
+    """The configuration that the flags describe, and the arguments that are not about it.
+
+    Args:
+      argv: arguments without the program's name.
+      default: the file taken where `--config=FILE` is absent.
+
+    Raises:
+      UserError: no file, a file without a usable `get_config()`, an unknown field or a value of the wrong type.
+    """
+    file, overrides, rest = split_flags(argv)
+    path = Path(file) if file is not None else default
+    if path is None:
+        raise UserError("--config: say which configuration to use, for example --config=configs/default.py")
+    return apply_overrides(read_config_file(path), overrides), rest
+
+
+def split_flags(argv: Sequence[str]) -> tuple[str | None, list[Override], list[str]]:
+    """Sorts arguments into the file of `--config`, the overrides of `--config.FIELD`, and all others, in order."""
+    file: str | None = None
+    overrides: list[Override] = []
+    rest: list[str] = []
+    position = 0
+    while position < len(argv):
+        argument = argv[position]
+        position += 1
+        flag = _FLAG.fullmatch(argument)
+        if flag is None:
+            rest.append(argument)
+            continue
+        value = flag["value"]
+        if value is None and position < len(argv) and not argv[position].startswith("--"):
+            value = argv[position]
+            position += 1
+        if flag["field"] is not None:
+            overrides.append((flag["field"], value))
+        elif not value:
+            raise UserError("--config: the file's name is missing, write --config=FILE.py")
+        else:
+            file = value
+    return file, overrides, rest
+
+
+def apply_overrides(config: ConfigDict, overrides: Sequence[Override] | Sequence[str]) -> ConfigDict:
+    """A copy of `config` with the fields changed; the last one wins where a field is named twice.
+
+    Args:
+      config: the configuration to start from; it is left as it is.
+      overrides: pairs as `split_flags` returns them, or flags as typed (`--config.seed=3`).
+
+    Raises:
+      UserError: an unknown field (with the nearest known one), a whole section, or a value of the wrong type.
+    """
+    changed = ConfigDict(config.to_dict())
+    for field, text in _as_pairs(overrides):
+        section, name = _locate(changed, field)
+        section[name] = _parse(field, text, section[name])
+    return changed
+
+
+def _as_pairs(overrides: Sequence[Override] | Sequence[str]) -> list[Override]:
+    """Overrides as pairs, whichever of the two forms they came in."""
+    flags = [override for override in overrides if isinstance(override, str)]
+    pairs = [override for override in overrides if not isinstance(override, str)]
+    file, parsed, rest = split_flags(flags)
+    if file is not None or rest:
+        raise UserError(f"{rest[0] if rest else '--config'}: expected --config.FIELD=VALUE")
+    return pairs + parsed
+
+
+def load_config(workdir: Path | str) -> ConfigDict:
+    """The configuration that a run was made with.
+
+    Raises:
+      UserError: the folder or its config.json is missing, or the file cannot be read.
+    """
+    workdir = Path(workdir)
+    path = workdir / FILE_NAME
+    if not workdir.is_dir():
+        raise UserError(f"{workdir}: no such folder; name the folder of a run, as given to train.py by --workdir")
+    if not path.is_file():
+        raise UserError(f"{workdir}: no {FILE_NAME} in it, so it is not a run; train one with train.py --workdir=...")
+    try:
+        fields = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read as JSON ({one_line(error)}); the run has to be made anew") from error
+    if not isinstance(fields, dict):
+        raise UserError(f"{path}: holds no configuration (a JSON object was expected)")
+    return ConfigDict(_lists_to_tuples(fields))
+
+
+def load_run_config(workdir: Path | str) -> ConfigDict:
+    """As `load_config`; fields that are newer than the run have their defaults, under which nothing is changed."""
+    config = load_config(workdir)
+    _fill(config, default.get_config())
+    return config
+
+
+def _fill(section: ConfigDict, defaults: ConfigDict) -> None:
+    for name, value in defaults.items():
+        if name not in section:
+            section[name] = value
+        elif isinstance(value, ConfigDict) and isinstance(section[name], ConfigDict):
+            _fill(section[name], value)
+
+
+def save_config(config: ConfigDict, workdir: Path | str) -> Path:
+    """Writes the whole configuration as WORKDIR/config.json and returns its path."""
+    path = Path(workdir) / FILE_NAME
+    text = json.dumps(config.to_dict(), indent=2, sort_keys=True, allow_nan=False) + "\n"
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return path
+
+
+def read_config_file(path: Path | str) -> ConfigDict:
+    """What `get_config()` of a Python file returns.
+
+    Raises:
+      UserError: the file is missing, fails to run (with the line), or has no `get_config()` that returns a ConfigDict.
+    """
+    path = Path(path)
+    if path.suffix != ".py" or not path.is_file():
+        raise UserError(f"--config={path}: no such Python file; name one such as configs/default.py")
+    try:
+        config = runpy.run_path(str(path))["get_config"]()
+    except KeyError as error:
+        if error.args != ("get_config",):
+            raise UserError(_failure(path, error)) from error
+        raise UserError(f"{path}: defines no function get_config()") from error
+    except Exception as error:
+        raise UserError(_failure(path, error)) from error
+    if not isinstance(config, ConfigDict):
+        raise UserError(f"{path}: get_config() returns {type(config).__name__}, expected ml_collections.ConfigDict")
+    return config
+
+
+def field_names(config: ConfigDict, prefix: str = "") -> list[str]:
+    """The dotted names of all fields, sections resolved, sorted."""
+    names: list[str] = []
+    for name, value in config.items():
+        names += field_names(value, f"{prefix}{name}.") if isinstance(value, ConfigDict) else [prefix + name]
+    return sorted(names)
+
+
+def field_value(config: ConfigDict, field: str) -> Any:
+    """The value of a field as `field_names` calls it; None where there is no such field."""
+    for part in field.split("."):
+        config = config.get(part) if isinstance(config, ConfigDict) else None
+    return config
+
+
+def _locate(config: ConfigDict, field: str) -> tuple[ConfigDict, str]:
+    """The section that holds a field, and the field's name in it."""
+    *sections, name = field.split(".")
+    section: Any = config
+    for part in sections:
+        section = section[part] if isinstance(section, ConfigDict) and part in section else None
+    if not isinstance(section, ConfigDict) or name not in section:
+        raise UserError(f"--config.{field}: no such field{_suggestion(config, field)}")
+    value = section[name]
+    if isinstance(value, ConfigDict):
+        inner = ", ".join(field_names(value, f"{field}."))
+        raise UserError(f"--config.{field}: is a section, set one of its fields: {inner}")
+    return section, name
+
+
+def _suggestion(config: ConfigDict, field: str) -> str:
+    names = field_names(config)
+    last = {name.rpartition(".")[2]: name for name in names}
+    near = difflib.get_close_matches(field, names, n=1)
+    near = near or [last[name] for name in difflib.get_close_matches(field.rpartition(".")[2], last, n=1)]
+    return f"; did you mean --config.{near[0]}?" if near else f"; there are: {', '.join(names)}"
+
+
+def _parse(field: str, text: str | None, current: Any) -> Any:
+    """The value that `text` stands for, of the type of the field's `current` value."""
+    if text is None and not isinstance(current, bool):
+        raise UserError(f"--config.{field}: its value is missing, write --config.{field}=VALUE")
+    try:
+        return _value("true" if text is None else text, current)
+    except (ValueError, SyntaxError, KeyError) as error:
+        kind = _KINDS.get(type(current), type(current).__name__)
+        raise UserError(f"--config.{field}={text}: expected {kind}, such as {current!r}") from error
+
+
+_KINDS = {bool: "true or false", int: "a whole number", float: "a number", tuple: "values separated by commas"}
+
+
+def _value(text: str, current: Any) -> Any:
+    if current is None:
+        return _literal(text)
+    if isinstance(current, bool):
+        return _SWITCH[text.lower()]
+    if isinstance(current, (tuple, list)):
+        return _values(text, current)
+    kind: Any = type(current)
+    value = kind(text)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("JSON, in which a run keeps its configuration, has no such number")
+    return value
+
+
+def _values(text: str, current: Sequence[Any]) -> Sequence[Any]:
+    """Values separated by commas, in brackets or not, each of the type that the field's values have now."""
+    parts = text.strip().strip("()[]").split(",")
+    stripped = [part.strip().strip("'\"") for part in parts if part.strip()]
+    kind: Any = type(current)
+    return kind(_value(part, current[0]) if current else _literal(part) for part in stripped)
+
+
+def _literal(text: str) -> Any:
+    """A Python literal where it is one, else the text itself."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+def _lists_to_tuples(value: Any) -> Any:
+    """JSON has lists only; configurations hold tuples, which nothing changes by accident."""
+    if isinstance(value, dict):
+        return {name: _lists_to_tuples(inner) for name, inner in value.items()}
+    return tuple(map(_lists_to_tuples, value)) if isinstance(value, list) else value
+
+
+def _failure(path: Path, error: Exception) -> str:
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+    where = f"{path}, line {lines[-1]}" if lines else str(path)
+    return f"{where}: {type(error).__name__}: {one_line(error)}"

@@ -1,0 +1,136 @@
+"""Checkpoints of the PyTorch baseline as runs, and runs as its checkpoints.
+
+A checkpoint is what the released program saves, {epoch, arch, state_dict, best_acc, optimizer}, or a state_dict alone.
+Adam's moments are not carried over: an imported run is one to evaluate, and an exported checkpoint is resumed with
+moments of zero.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from splice_jax.errors import UserError, one_line, printable
+from splice_jax.files import replacing
+from splice_jax.methods.trained.semi_global import FAMILY
+from splice_jax.runs.checkpoints import BEST, Checkpoints
+from splice_jax.runs.configuration import load_run_config, save_config
+from splice_jax.runs.load import best_checkpoint
+from splice_jax.weights import baseline
+from splice_jax.weights.pickled import import_torch, read_pickled, write_pickled
+
+_COUNTERS = "num_batches_tracked"
+_SAME_FUNCTION = (
+    *("hidden_size", "num_layers", "compute_dtype", "input_normalization", "activation", "block_order"),
+    *("patch_stride", "border", "orientations"),
+)
+_SAME_GLOBAL_FUNCTION = {
+    "none": (),
+    "cnn": ("global_normalization", "cnn_output"),
+    "resnet18": ("global_normalization",),
+}
+"""Fields without which the same weights are another function, by global network."""
+
+
+class Found(NamedTuple):
+    """A checkpoint as read: tensors by their plain names, the architecture it names (or ""), and what else is kept."""
+
+    state: dict[str, Any]
+    arch: str
+    record: dict[str, Any]
+
+
+def import_run(checkpoint: Path, arch: str, workdir: Path, faithful: ConfigDict) -> dict[str, Any]:
+    """Makes a run of a checkpoint; size and number of the LSTM's layers are those of its tensors.
+
+    Args:
+        checkpoint: a file that PyTorch saved, of any version.
+        arch: `res_sgn`, `sgn` or `jcs`.
+        workdir: where the run belongs: nothing may be there yet.
+        faithful: the configuration under which this package computes what the baseline does.
+
+    Returns:
+        what the checkpoint's record keeps: `epoch`, `best_acc`.
+
+    Raises:
+        UserError: a file that is no such checkpoint or not safe to read, other tensors than the architecture has, a
+            workdir that is not empty, or PyTorch is not installed.
+    """
+    if workdir.exists() and (not workdir.is_dir() or any(workdir.iterdir())):
+        raise UserError(f"{workdir}: is not empty; choose a new workdir for the imported run")
+    found = _read(checkpoint)
+    if found.arch not in ("", arch):
+        raise UserError(f"{checkpoint}: holds {printable(found.arch)}, not {arch}; give --arch={printable(found.arch)}")
+    config = _config(faithful, arch, found.state, checkpoint)
+    like = FAMILY.variable_shapes(FAMILY.network(config))
+    variables = baseline.to_variables(found.state, arch, like, source=str(checkpoint))
+    with replacing(workdir.absolute()) as unfinished:
+        Checkpoints(unfinished, BEST).save(0, variables, found.record)
+        save_config(config, unfinished)
+    return found.record
+
+
+def export_run(workdir: Path, output: Path, faithful: ConfigDict, *, data_parallel: bool = False) -> list[str]:
+    """Writes the best checkpoint of a run for the released program, which can evaluate it, resume or fine-tune it.
+
+    Args:
+        workdir: a trained run.
+        output: the file.
+        faithful: see `import_run`.
+        data_parallel: name the tensors as the program does where it was started with `--gpu`.
+
+    Returns:
+        the fields under which the baseline will compute something else from these weights, as `field=value`.
+
+    Raises:
+        UserError: no such run, a file that cannot be written, or PyTorch is not installed.
+    """
+    torch = import_torch()
+    config = load_run_config(workdir)
+    network = FAMILY.network(config)
+    arch = {theirs: arch for arch, theirs in baseline.ARCHITECTURES.items()}[network.global_network]
+    variables, record = best_checkpoint(workdir, FAMILY.variable_shapes(network))
+    arrays = baseline.from_variables(variables, arch)
+    arrays |= {name: np.array(count) for name, count in record.get(_COUNTERS, {}).items()}
+    state = {name: torch.tensor(array) for name, array in arrays.items()}
+    content = {
+        "epoch": int(record.get("epoch", 0)),
+        "arch": arch,
+        "state_dict": baseline.parallel_names(state) if data_parallel else state,
+        "best_acc": float(record.get("best_acc", 0.0)),
+        "optimizer": _fresh_adam(config.learning_rate, len(baseline.trained_names(arch, config.num_layers))),
+    }
+    write_pickled(content, output)
+    fields = *_SAME_FUNCTION, *_SAME_GLOBAL_FUNCTION[network.global_network]
+    return [f"{field}={config.get(field)}" for field in fields if config.get(field) != faithful[field]]
+
+
+def _read(path: Path) -> Found:
+    content = read_pickled(path)
+    state = content.get("state_dict", content) if isinstance(content, Mapping) else None
+    if not isinstance(state, Mapping) or not state or not all(hasattr(tensor, "shape") for tensor in state.values()):
+        raise UserError(f"{path}: holds no state_dict of tensors; give a checkpoint of the released program")
+    state = baseline.plain_names(state)
+    try:
+        counters = {name: int(state[name]) for name in state if name.endswith(baseline.COUNTERS)}
+        record = {"epoch": int(content.get("epoch", 0)), "best_acc": float(content.get("best_acc", 0.0))}
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise UserError(f"{path}: its epoch, best_acc or a {_COUNTERS} is no number ({one_line(error)})") from error
+    return Found(state, str(content.get("arch", "")), {**record, _COUNTERS: counters})
+
+
+def _config(faithful: ConfigDict, arch: str, state: Mapping[str, Any], checkpoint: Path) -> ConfigDict:
+    config = ConfigDict(faithful.to_dict())
+    config.method = "bappy" if arch == "jcs" else "sgn"
+    config.global_network = baseline.ARCHITECTURES[arch]
+    config.hidden_size, config.num_layers = baseline.lstm_size(state)
+    config.imported = str(checkpoint)  # a field that no other run has: training cannot go on here by mistake
+    return config
+
+
+def _fresh_adam(learning_rate: float, parameters: int) -> dict[str, Any]:
+    """The state of PyTorch's Adam before its first step."""
+    group = {"lr": learning_rate, "betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 0, "amsgrad": False}
+    return {"state": {}, "param_groups": [group | {"params": list(range(parameters))}]}

@@ -1,0 +1,157 @@
+import csv
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from splice_jax.data.composing.compose import SPLITS, Composer, compose_folder, find_sources
+from splice_jax.errors import UserError
+
+
+def table(folder: Path) -> list[dict[str, str]]:
+    with open(folder / "compositions.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+@pytest.fixture(scope="module")
+def composed(photos, regions, tmp_path_factory) -> Path:
+    output = tmp_path_factory.mktemp("composed") / "new"
+    counts = compose_folder(photos, output, regions=regions, count=20, seed=3, recipe="histories")
+    assert counts == {"train": 16, "val": 2, "test": 2}
+    return output
+
+
+def test_every_image_has_a_mask_of_its_size_and_a_row(composed):
+    for split, number in {"train": 16, "val": 2, "test": 2}.items():
+        rows = table(composed / split)
+        images, masks = (sorted((composed / split / kind).iterdir()) for kind in ("images", "masks"))
+        assert len(rows) == len(images) == len(masks) == number
+        assert [row["image"] for row in rows] == [path.name for path in images]
+        for row, image, mask in zip(rows, images, masks, strict=True):
+            assert image.stem == mask.stem and mask.suffix == ".png"
+            assert (image.suffix == ".jpg") == (row["jpeg_quality"] != "0")
+            pixels = np.array(Image.open(mask))
+            assert pixels.shape == np.array(Image.open(image)).shape[:2] and set(np.unique(pixels)) == {0, 255}
+            assert float(row["share"]) == pytest.approx((pixels == 255).mean(), abs=1e-3)
+
+
+def test_no_photograph_is_in_two_splits(composed):
+    used = [{row[role] for row in table(composed / split) for role in ("host", "donor")} for split in SPLITS]
+    assert all(used) and not (used[0] & used[1] or used[0] & used[2] or used[1] & used[2])
+    assert all(row["host"] != row["donor"] for row in table(composed / "train"))
+
+
+def test_copies_of_one_photograph_count_once(photos, tmp_path):
+    shutil.copytree(photos, tmp_path / "photos")
+    shutil.copy(photos / "photo00.png", tmp_path / "photos" / "holiday.png")
+    found = [source.photo.name for source in find_sources(tmp_path / "photos")]
+    assert len(found) == 20 and "holiday.png" in found and "photo00.png" not in found
+
+
+def test_images_depend_on_seed_and_index_alone(photos, tmp_path):
+    arguments: dict[str, Any] = {"recipe": "histories", "split": "train"}
+    compose_folder(photos, tmp_path / "few", count=3, seed=1, **arguments)
+    compose_folder(photos, tmp_path / "more", count=5, seed=1, workers=2, **arguments)
+    compose_folder(photos, tmp_path / "other", count=3, seed=2, **arguments)
+    few, more, other = (contents(tmp_path / name / "train") for name in ("few", "more", "other"))
+    assert all(more[name] == few[name] for name in few if name != "compositions.csv") and len(few) == 7
+    assert all(other[name] != few[name] for name in few if name in other)
+    assert len(set(few.values())) == len(few)
+
+
+def test_a_split_can_be_added_to_an_output(photos, tmp_path):
+    for split in SPLITS:
+        assert compose_folder(photos, tmp_path, count=2, split=split, recipe="rescale") == {split: 2}
+    first = [(tmp_path / split / "images" / "00000.png").read_bytes() for split in SPLITS]
+    assert len(set(first)) == 3
+
+
+def test_counts_can_be_given_per_split(photos, tmp_path):
+    assert compose_folder(photos, tmp_path, count={"val": 1, "test": 0}, recipe="rescale") == {"val": 1}
+    assert [path.name for path in tmp_path.iterdir()] == ["val"]
+
+
+def test_counts_add_up_to_what_was_asked_for(photos, tmp_path):
+    assert compose_folder(photos, tmp_path / "some", count=6, recipe="rescale") == {"train": 4, "val": 1, "test": 1}
+    assert compose_folder(photos, tmp_path / "one", count=1, recipe="rescale") == {"train": 1}
+
+
+def test_large_photographs_are_cut_not_shrunk(tmp_path, photograph):
+    for number in range(2):
+        Image.fromarray(photograph(number, 80, 1500)).save(tmp_path / f"{number}.png")
+    splice, host, _ = Composer(find_sources(tmp_path), "test", 0, "rescale")(0)
+    assert splice.image.shape == (80, 1024, 3)
+    original = np.array(Image.open(host.photo))
+    rows = [(original[0, left : left + 1024] == splice.image[0])[~splice.mask[0]].mean() for left in range(476)]
+    assert max(rows) > 0.95
+
+
+def fail(photos: Path, output: Path, match: str, **changed: Any) -> None:
+    arguments: dict[str, Any] = {"count": 4, "split": "train", "recipe": "rescale"} | changed
+    with pytest.raises(UserError, match=match):
+        compose_folder(photos, output, **arguments)
+    assert not output.exists() or not any(output.iterdir())
+
+
+def test_mistakes_end_in_one_line_and_leave_nothing(photos, regions, tmp_path, photograph):
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    out = tmp_path / "out"
+    fail(tmp_path / "missing", out, "missing: no such folder")
+    fail(empty, out, "empty: no photographs")
+    fail(photos, out, "recipe: 'nonsense' is none of .*rescale", recipe="nonsense")
+    fail(photos, out, "split: 'all' is none of train, val, test", split="all")
+    fail(photos, out, "count: -1", count={"train": -1})
+    fail(photos, out, "count: no images", count=0)
+    fail(photos, out, "seed: -2", seed=-2)
+    fail(photos, out, "regions.*: no segmentations", regions=_folder(tmp_path / "regions", {}))
+    fail(photos, out, "no segmentation photo01.png", regions=_folder(tmp_path / "one", {"photo00.png": photograph(0)}))
+
+
+def _folder(folder: Path, images: dict[str, np.ndarray]) -> Path:
+    folder.mkdir()
+    for name, pixels in images.items():
+        Image.fromarray(pixels).save(folder / name)
+    return folder
+
+
+def test_unusable_photographs_are_named(photos, regions, tmp_path, photograph):
+    out = tmp_path / "out"
+    one = _folder(tmp_path / "one", {"a.png": photograph(0)})
+    fail(one, out, "one: 1 different photographs; at least 2")
+    few = _folder(tmp_path / "few", {f"{i}.png": photograph(i) for i in range(5)})
+    fail(few, out, "few: 5 different photographs; at least 6", split=None, count=20)
+    small = _folder(tmp_path / "small", {"a.png": photograph(0), "b.png": photograph(1, 63, 70)})
+    fail(small, out, "b.png: 70 x 63 pixels; at least 64 x 64", workers=2)
+    broken = _folder(tmp_path / "broken", {"a.png": photograph(0)})
+    (broken / "b.jpg").write_bytes(b"\xff\xd8\xff\xe0 no photograph")
+    fail(broken, out, "b.jpg")
+    unequal = _folder(tmp_path / "unequal", {f"{i}.png": photograph(i) for i in range(2)})
+    labels = _folder(tmp_path / "labels", {f"{i}.png": np.ones((50, 60), np.uint8) for i in range(2)})
+    fail(unequal, out, "png: 60 x 50 pixels, but .* has 120 x 96", regions=labels)
+    colours = _folder(tmp_path / "colours", {f"{i}.png": photograph(i) for i in range(2)})
+    fail(unequal, out, "one channel of region numbers", regions=colours)
+
+
+def test_an_output_that_holds_anything_is_left_alone(photos, tmp_path):
+    (tmp_path / "keep").write_text("mine")
+    with pytest.raises(UserError, match="not empty"):
+        compose_folder(photos, tmp_path, count=10)
+    assert [path.name for path in tmp_path.iterdir()] == ["keep"]
+
+
+@pytest.mark.real_data
+def test_splices_of_real_photographs(real_data, tmp_path):
+    source = real_data / "bsds500" / "val"
+    compose_folder(
+        source / "photos", tmp_path, regions=source / "regions", count=3, split="val", recipe="histories", seed=1
+    )
+    for mask in (tmp_path / "val" / "masks").iterdir():
+        assert 0.03 <= (np.array(Image.open(mask)) == 255).mean() <= 0.5

@@ -1,0 +1,345 @@
+import csv
+import importlib.util
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ml_collections import ConfigDict
+
+import splice_jax
+from splice_jax import data
+from splice_jax.crf import CrfParameters, refine
+from splice_jax.data import Example
+from splice_jax.errors import UserError
+from splice_jax.evaluation.evaluate import evaluate, evaluate_rows, open_rows, row_names
+from splice_jax.evaluation.maps.cache import map_path, read_map
+from splice_jax.evaluation.maps.degradations import parse
+from splice_jax.evaluation.maps.make import Row
+from splice_jax.evaluation.maps.plan import Validation
+from splice_jax.evaluation.runs import Run, runs_by_row
+from splice_jax.evaluation.scores.image import score_image
+from splice_jax.images import read_image, read_mask
+from splice_jax.methods import Found, Localizer, localizer
+from splice_jax.metrics import quantize
+from splice_jax.runs.builtin.default import get_config
+from splice_jax.runs.configuration import save_config
+
+HEADER = {"dataset": "folder", "split": "test", "config": {"seed": 0}, "commit": "abc"}
+has_crf = pytest.mark.skipif(importlib.util.find_spec("pydensecrf") is None, reason="the extra is not installed")
+
+
+class Brightness(Localizer):
+    """Bright is spliced; every patch is called spliced."""
+
+    name = "sgn"
+    calls = 0
+
+    def __call__(self, image: np.ndarray) -> Found:
+        Brightness.calls += 1
+        probability = (image.mean(axis=-1) / 255).astype(np.float32)
+        return Found(probability, probability >= 0.5, np.ones((2, 2), np.float32))
+
+
+def example(seed: int, name: str, *, spliced: bool = True) -> Example:
+    random = np.random.default_rng(seed)
+    mask = np.zeros((70, 100), bool)
+    if spliced:
+        mask[:66, :66] = True
+    image = random.integers(0, 160, (*mask.shape, 3)) + 95 * mask[..., None]
+    return Example(image.astype(np.uint8), mask, name, authentic=not spliced)
+
+
+@pytest.fixture
+def examples() -> list[Example]:
+    spliced = [example(seed, f"image{seed}") for seed in range(3)]
+    return [spliced[0], example(7, "authentic", spliced=False), *spliced[1:]]
+
+
+def rows(*, crf: str = "none") -> list[Row]:
+    own = Brightness()
+    trivial = [Row(localizer("all_spliced")), Row(localizer("random", seed=0))]
+    return [Row(own), *([Row(own, crf)] if crf != "none" else []), *trivial]
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_scores_have_the_schema_and_authentic_images_are_counted(examples: list[Example], tmp_path: Path) -> None:
+    returned = evaluate_rows(rows(), examples, tmp_path, header=HEADER)
+    scores = json.loads((tmp_path / "scores.json").read_text())
+    assert scores == returned
+    assert list(scores)[:7] == ["dataset", "split", "images", "authentic_images", "config", "commit", "rows"]
+    assert (scores["images"], scores["authentic_images"]) == (3, 1)
+    assert scores["headline"]["words"] == "at the best threshold per image (oracle), given polarity, mean over images"
+    assert "no validation images" in scores["validation"]["reason"]
+    assert [(row["method"], row["crf"]) for row in scores["rows"]] == [
+        ("sgn", "none"),
+        ("all_spliced", "none"),
+        ("random", "none"),
+    ]
+    for row in scores["rows"]:
+        assert list(row)[:5] == ["method", "crf", "scores", "patch_accuracy", "seconds_per_image"]
+        assert [entry["threshold"] for entry in row["scores"]][:2] == ["best-per-image", "0.5"]
+        assert len(row["scores"]) == 12
+    share = 66 * 66 / 7000
+    everything = scores["rows"][1]["scores"][1]
+    assert everything["f1"] == pytest.approx(2 * share / (1 + share))
+    assert everything["mcc"] == 0
+
+
+def test_patch_accuracy_follows_the_rule_of_seven_eighths(examples: list[Example], tmp_path: Path) -> None:
+    scores = evaluate_rows(rows(), examples, tmp_path, header=HEADER)
+    # Patches start at 0 and 6 downwards, at 0 and 36 to the right: of the spliced 66 x 66 pixels the left ones hold
+    # 64 x 64 and 60 x 64 (above 7/8), the right ones at most 64 x 30. The localizer says spliced for all four.
+    accuracy = scores["rows"][0]["patch_accuracy"]
+    assert accuracy["classification"] == 0.5
+    right = [(e.image.mean(axis=-1) / 255 >= 0.5) == e.mask for e in examples if not e.authentic]
+    assert accuracy["segmentation"] == pytest.approx(np.mean(right), abs=1e-3)
+    assert scores["rows"][1]["patch_accuracy"] is None
+
+
+def test_cached_maps_score_the_same_again(examples: list[Example], tmp_path: Path) -> None:
+    evaluate_rows(rows(), examples, tmp_path, header=HEADER)
+    lines = read_csv(tmp_path / "per_image.csv")
+    assert len(lines) == 12
+    for line in lines:
+        if line["authentic"] == "1":
+            assert (line["image"], line["f1_best"], line["auc"]) == ("authentic", "", "")
+            continue
+        truth = next(e.mask for e in examples if e.name == line["image"])
+        again = score_image(read_map(map_path(tmp_path / "maps", line["method"], line["image"])), truth)
+        assert float(line["f1_best"]) == again.at["best-per-image"].f1
+        assert float(line["mcc_at_0.5"]) == again.at["0.5"].mcc
+        assert float(line["iou_threshold"]) == again.best_thresholds.iou
+        assert (int(line["width"]), int(line["height"])) == (100, 70)
+
+
+def test_maps_are_cached_in_16_bits(examples: list[Example], tmp_path: Path) -> None:
+    evaluate_rows(rows(), examples, tmp_path, header=HEADER)
+    levels = read_map(tmp_path / "maps" / "sgn" / "image0.png")
+    assert levels.dtype == np.uint16
+    np.testing.assert_array_equal(levels, quantize(Brightness()(examples[0].image).probability))
+
+
+@has_crf
+def test_the_crf_row_refines_the_cached_map_and_the_network_runs_once(examples: list[Example], tmp_path: Path) -> None:
+    parameters = CrfParameters(iterations=2)
+    Brightness.calls = 0
+    of_rows = rows(crf="pydensecrf")
+    scores = evaluate_rows(of_rows, examples, tmp_path, header=HEADER, parameters=parameters, processes=0)
+    assert Brightness.calls == 4
+    assert [(row["method"], row["crf"]) for row in scores["rows"]][:2] == [("sgn", "none"), ("sgn", "pydensecrf")]
+    assert scores["rows"][1]["patch_accuracy"] is None
+    before, after = (read_map(tmp_path / "maps" / row / "image0.png") for row in ("sgn", "sgn+crf"))
+    refined = refine("pydensecrf", examples[0].image, (before / np.float32(65535)).astype(np.float32), parameters)
+    np.testing.assert_array_equal(after, quantize(refined))
+    assert scores["rows"][1]["scores"][1]["f1"] > scores["rows"][0]["scores"][1]["f1"]
+
+
+@has_crf
+def test_processes_change_nothing_but_the_time(examples: list[Example], tmp_path: Path) -> None:
+    def timeless(processes: int) -> tuple[list[dict[str, str]], str, bytes]:
+        output = tmp_path / str(processes)
+        evaluate_rows(rows(crf="pydensecrf"), examples, output, header=HEADER, processes=processes)
+        scores = json.loads((output / "scores.json").read_text())
+        for row in scores["rows"]:
+            del row["seconds_per_image"]
+        lines = [
+            {key: cell for key, cell in line.items() if key != "seconds"} for line in read_csv(output / "per_image.csv")
+        ]
+        assert (output / "tables.md").read_text().count("headline") == 1
+        return lines, json.dumps(scores), (output / "maps" / "sgn+crf" / "image2.png").read_bytes()
+
+    assert timeless(0) == timeless(2)
+
+
+def test_the_progress_bar_is_quiet_without_a_terminal(
+    examples: list[Example], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    evaluate_rows(rows(), examples, tmp_path, header=HEADER)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_split_without_splices_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="folder: its split test holds no spliced image"):
+        evaluate_rows(rows(), [example(0, "x", spliced=False)], tmp_path, header=HEADER)
+    assert not (tmp_path / "scores.json").exists()
+
+
+def test_nothing_half_written_stays_when_a_localizer_fails(examples: list[Example], tmp_path: Path) -> None:
+    class Failing(Brightness):
+        def __call__(self, image: np.ndarray) -> Found:
+            raise UserError("no")
+
+    with pytest.raises(UserError, match="no"):
+        evaluate_rows([Row(Failing())], examples, tmp_path, header=HEADER)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def config(**changes: object) -> ConfigDict:
+    found = get_config()
+    given: dict[str, object] = {
+        "dataset": "folder",
+        "data_dir": "somewhere",
+        "crf": {"backend": "none", "iterations": 2},
+    }
+    found.update(given | changes)
+    return found
+
+
+@pytest.fixture
+def trained(monkeypatch: pytest.MonkeyPatch, examples: list[Example], tmp_path: Path) -> None:
+    save_config(config(), tmp_path)
+
+    def open_split(
+        dataset: str, data_dir: str, split: str, *, split_seed: int = 0, include_authentic: bool = False
+    ) -> Sequence[Example]:
+        return [e for e in examples if include_authentic or not e.authentic]
+
+    monkeypatch.setitem(vars(splice_jax), "load", lambda *_, **options: Brightness())
+    monkeypatch.setattr(data, "open_split", open_split)
+
+
+@pytest.mark.parametrize(
+    ("methods", "backend", "expected"),
+    [
+        ("", "none", ["sgn", "all_spliced", "random"]),
+        ("random", "none", ["random", "all_spliced"]),
+        ("sgn, sgn", "none", ["sgn", "all_spliced", "random"]),
+        pytest.param("", "pydensecrf", ["sgn", "sgn+crf", "all_spliced", "random"], marks=has_crf),
+        pytest.param("random+crf", "pydensecrf", ["random+crf", "all_spliced", "random"], marks=has_crf),
+    ],
+)
+@pytest.mark.usefixtures("trained")
+def test_rows_are_the_runs_own_or_those_named_and_always_the_trivial(
+    methods: str, backend: str, expected: list[str], tmp_path: Path
+) -> None:
+    settings = config(methods=methods, crf={"backend": backend})
+    runs = {"sgn": Run(tmp_path, settings, settings)}
+    chosen = open_rows(row_names(settings, runs), settings, runs)
+    assert [row.name for row in chosen] == expected
+
+
+def test_one_run_may_hold_two_rows(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def load(workdir: Path, *, row: str, **_: object) -> Brightness:
+        found = Brightness()
+        found.name = row
+        return found
+
+    monkeypatch.setitem(vars(splice_jax), "load", load)
+    settings = config(method="mfcn", methods="mfcn_edge,mfcn", crf={"backend": "none"})
+    save_config(settings, tmp_path)
+    runs = runs_by_row(settings, tmp_path)
+    chosen = open_rows(row_names(settings, runs), settings, runs)
+    assert [row.name for row in chosen] == ["mfcn_edge", "mfcn", "all_spliced", "random"]
+
+
+def test_wrong_rows_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = {"sgn": Run(Path("run"), config(), config())}
+    with pytest.raises(UserError, match="--config.methods: names no row, and there is no run; choose from .*noi1"):
+        row_names(config(method="", methods=""), {})
+    with pytest.raises(UserError, match=r"--config.methods: no row is called 'noi9'; there are .*all_spliced.*sgn"):
+        row_names(config(methods="noi9"), runs)
+    with pytest.raises(UserError, match=r"no row is called 'sgn\+jax'"):
+        row_names(config(methods="sgn+jax"), runs)
+    with pytest.raises(UserError, match=r"a row with \+crf needs a CRF"):
+        row_names(config(methods="sgn+crf"), runs)
+    with pytest.raises(UserError, match=r"crf\.backend: 'dense' is not known"):
+        row_names(config(crf={"backend": "dense"}), runs)
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *_: None if name == "pydensecrf" else find(name))
+    with pytest.raises(UserError, match=r"crf\.backend: pydensecrf is not installed"):
+        row_names(config(crf={"backend": "pydensecrf"}), runs)
+
+
+@pytest.mark.usefixtures("trained")
+def test_an_evaluation_prints_its_table_and_the_reports_path(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = evaluate(config(), tmp_path)
+    printed = capsys.readouterr().out
+    assert path == tmp_path / "evaluation" / "folder-test" / "report.html"
+    assert path.is_file()
+    assert printed.rstrip().endswith(f"report: {path}")
+    assert "F1 and MCC at the best threshold per image (oracle), given polarity, mean over images, over 3" in printed
+    assert "sgn minus other rows" in printed
+    assert json.loads((path.parent / "scores.json").read_text())["authentic_images"] == 1
+    named = evaluate(config(evaluation_name="mine"), tmp_path)
+    assert named.parent.name == "mine"
+
+
+def test_the_threshold_of_validation_is_chosen_there_and_not_on_what_is_scored(
+    examples: list[Example], tmp_path: Path
+) -> None:
+    others = [example(seed, f"other{seed}") for seed in (20, 21)]
+    scores = evaluate_rows(rows(), examples, tmp_path, header=HEADER, validation=Validation([*others, examples[1]]))
+    assert scores["validation"] == {"split": "val", "images": 2}
+    [own] = [e for e in scores["rows"][0]["scores"] if list(e.values())[:3] == ["validation", "images", "given"]]
+    means = {}
+    for threshold in np.unique(np.concatenate([read_map(p).ravel() for p in (tmp_path / "maps/sgn").glob("i*.png")])):
+        maps = [quantize(Brightness()(e.image).probability) >= threshold for e in others]
+        f1 = [2 * (m & e.mask).sum() / (m.sum() + e.mask.sum()) for m, e in zip(maps, others, strict=True)]
+        means[threshold] = np.mean(f1)
+    attained = min(means, key=lambda threshold: abs(threshold / 65535 - own["f1_threshold"]))
+    assert means[attained] == pytest.approx(max(means.values()), abs=0.01)
+
+
+def test_authentic_images_tell_of_false_alarms_and_of_nothing_else(examples: list[Example], tmp_path: Path) -> None:
+    with_authentic = evaluate_rows(rows(), examples, tmp_path / "a", header=HEADER)
+    without = evaluate_rows(rows(), [e for e in examples if not e.authentic], tmp_path / "b", header=HEADER)
+    assert without["rows"][0]["detection"] is None
+    found = with_authentic["rows"][0]["detection"]
+    dark = quantize(Brightness()(examples[1].image).probability)
+    assert found["false_positive_pixels"] == np.mean(dark >= 32768)
+    assert (found["auc"], found["false_alarms"], found["detections"]) == (1, float(np.mean(dark >= 32768) > 0.01), 1)
+    assert with_authentic["rows"][1]["detection"]["auc"] == 0.5
+    for scores in (with_authentic, without):
+        for row in scores["rows"]:
+            del row["detection"], row["seconds_per_image"]
+    assert with_authentic["rows"] == without["rows"]
+
+
+def test_every_row_is_evaluated_under_every_degradation(examples: list[Example], tmp_path: Path) -> None:
+    degradations = parse("noise:60;resize:0.5")
+    scores = evaluate_rows(rows(), examples, tmp_path, header=HEADER, degradations=degradations)
+    series = json.loads((tmp_path / "degradations.json").read_text())
+    assert [(each["kind"], each["strength"]) for each in series["degraded"]] == [("noise", 60), ("resize", 0.5)]
+    assert [row["scores"] for row in series["undegraded"]] == [row["scores"] for row in scores["rows"]]
+    noisy, half = (each["rows"][0]["scores"][0] for each in series["degraded"])
+    assert noisy["f1"] < scores["rows"][0]["scores"][0]["f1"] < 1
+    assert half["f1"] != scores["rows"][0]["scores"][0]["f1"]
+    assert read_map(tmp_path / "degradations/resize-0.5/maps/sgn/image0.png").shape == (70, 100)
+    assert (tmp_path / "degradations.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_an_ignored_border_is_named_and_changes_the_scores(examples: list[Example], tmp_path: Path) -> None:
+    scores = evaluate_rows(rows(), examples, tmp_path, header=HEADER, ignore_border=2)
+    everything = scores["rows"][1]["scores"][1]
+    share = 64 * 64 / (7000 - (68 * 68 - 64 * 64))
+    assert everything["f1"] == pytest.approx(2 * share / (1 + share))
+    assert scores["ignore_border"] == 2
+    assert "within 2 of a mask's boundary" in (tmp_path / "tables.md").read_text()
+    with pytest.raises(UserError, match=r"config.ignore_border: 70 leaves no spliced pixel in image0"):
+        evaluate_rows(rows(), examples, tmp_path, header=HEADER, ignore_border=70)
+
+
+def test_two_images_of_one_name_are_refused(examples: list[Example], tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="image0: two images of the split have this name"):
+        evaluate_rows(rows(), [*examples, examples[0]], tmp_path, header=HEADER)
+
+
+@pytest.mark.real_data
+def test_trivial_rows_on_columbia_27_equal_an_independent_measurement(real_data: Path, tmp_path: Path) -> None:
+    images = sorted((real_data / "columbia" / "images").iterdir())
+    examples = [Example(read_image(i), read_mask(real_data / "columbia/masks" / i.name), i.stem, False) for i in images]
+    everything, random = evaluate_rows(rows()[1:], examples, tmp_path, header=HEADER)["rows"]
+    assert (round(everything["scores"][0]["f1"], 3), round(everything["scores"][0]["mcc"], 3)) == (0.440, 0.000)
+    assert (round(random["scores"][0]["f1"], 3), round(random["scores"][0]["mcc"], 3)) == (0.440, 0.003)
+
+
+def test_names_of_images_in_folders_stay_apart() -> None:
+    assert map_path(Path("maps"), "sgn", "a/b") == Path("maps/sgn/a__b.png")

@@ -1,0 +1,84 @@
+"""`ela` and `ghost`: compressing again shows what was compressed before."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import splice_jax
+from splice_jax.methods.traces.recompression import GHOST_QUALITIES, clarity, ghosts, recompressed
+from splice_jax.metrics import auc
+
+GENERATOR = np.random.default_rng(0)
+
+
+def test_recompression_is_pillow_s_with_colours_subsampled(trial):
+    image = trial(0).host
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "JPEG", quality=90, subsampling="4:2:0")
+    np.testing.assert_array_equal(recompressed(image, 90), np.asarray(Image.open(file)))
+
+
+def test_ela_is_the_mean_absolute_change(trial):
+    image = trial(0).host
+    change = np.abs(image.astype(float) - recompressed(image, 90)).mean(axis=2)
+    response = splice_jax.localizer("ela").response(image)  # type: ignore[attr-defined]
+    np.testing.assert_allclose(response, change, rtol=1e-6)
+
+
+def test_ela_finds_what_was_not_compressed(trial, compressed):
+    for seed in range(3):
+        case = trial(seed)
+        host = case.host
+        for _ in range(3):  # until another compression changes next to nothing
+            host = compressed(host, 90)
+        assert case.area(splice_jax.localizer("ela")(case.spliced(host=host)).probability) > 0.9
+
+
+@pytest.mark.parametrize("name", ["ela", "ghost"])
+def test_where_all_has_one_history_nothing_is_found(trial, compressed, name):
+    """Over scenes, for `ela` shows texture too."""
+    cases = [trial(seed) for seed in range(2 if name == "ghost" else 8)]
+    areas = [case.area(splice_jax.localizer(name)(compressed(case.spliced(), 85)).probability) for case in cases]
+    assert abs(np.mean(areas) - 0.5) < 0.1, areas
+
+
+@pytest.mark.parametrize(("host", "donor", "last"), [(None, 60, None), (90, 65, None), (None, 60, 90)])
+def test_a_ghost_is_found_without_knowing_its_quality(trial, compressed, host, donor, last):
+    case = trial(1)
+    image = case.spliced(None if host is None else compressed(case.host, host), compressed(case.donor, donor))
+    image = image if last is None else compressed(image, last)
+    assert case.area(splice_jax.localizer("ghost")(image).probability) > 0.9
+
+
+def test_a_ghost_is_darkest_at_its_own_quality(trial, compressed):
+    case = trial(1)
+    differences = ghosts(case.spliced(donor=compressed(case.donor, 65)))
+    assert differences.shape == (len(GHOST_QUALITIES), 32, 40)
+    assert differences.min() == 0 and differences.max() == 1
+    inside = differences[:, 10:18, 14:25].mean(axis=(1, 2))
+    assert GHOST_QUALITIES[int(np.argmin(inside))] == 65
+    assert GHOST_QUALITIES[int(np.argmax([clarity(difference) for difference in differences]))] == 65
+
+
+def test_clarity_by_hand():
+    two = np.full((10, 10), 0.8, np.float32)
+    two[:3] = 0.1
+    assert clarity(two) == pytest.approx(1)
+    assert clarity(two[::-1]) == pytest.approx(1)
+    assert clarity(1 - two) == 0  # the dark part is the larger one
+    assert clarity(two / 4 + 0.6) == 0  # no part is dark
+    assert clarity(np.full((10, 10), 0.5, np.float32)) == 0
+    two[:3] += GENERATOR.normal(0, 0.05, (3, 10)).astype(np.float32)
+    assert 0.9 < clarity(two) < 1
+
+
+def test_a_ghost_s_map_is_of_blocks(trial, compressed):
+    case = trial(1)
+    response = splice_jax.localizer("ghost").response(  # type: ignore[attr-defined]
+        case.spliced(donor=compressed(case.donor, 60))
+    )
+    assert response.shape == (32, 40)
+    mask = case.mask[4::8, 4::8]
+    assert auc(response, mask) > 0.9
