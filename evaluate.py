@@ -41,7 +41,7 @@ def main() -> None:
         if not flags.FLAGS["verbosity"].present:
             logging.set_verbosity(logging.WARNING)  # Orbax and TFDS tell of every file.
         workdir = Path(_WORKDIR.value)
-        config = configuration.apply_overrides(_config(workdir, file), overrides)
+        config = _config(workdir, file, overrides)
         if not config.rescore:
             runtime.set_up(config.cpu_devices)
         from splice_jax.evaluation.evaluate import (
@@ -53,13 +53,13 @@ def main() -> None:
     app.run(evaluate, argv=[sys.argv[0], *rest], flags_parser=_parse)
 
 
-def _config(workdir: Path, file: str | None) -> ConfigDict:
+def _config(workdir: Path, file: str | None, overrides: Sequence[configuration.Override]) -> ConfigDict:
     """Of the run, or of the file where the workdir is none."""
     if file is None:
-        return configuration.load_run_config(workdir)
+        return configuration.evaluation_config(workdir, overrides)
     if (workdir / configuration.FILE_NAME).exists():
         raise UserError("--config: the run's own config.json is used; change fields by --config.FIELD=VALUE")
-    return configuration.read_config_file(file)
+    return configuration.apply_overrides(configuration.read_config_file(file), overrides)
 
 
 def _parse(argv: Sequence[str]) -> list[str]:

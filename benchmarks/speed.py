@@ -16,7 +16,8 @@ from benchmarks.kernels import device_time
 from splice_jax.data.feeding.loader import Batch, batches, columns_of
 from splice_jax.data.feeding.patch_table import PatchTable
 from splice_jax.methods import Localizer
-from splice_jax.methods.trained.semi_global import FAMILY, backbone_features, loss, training_from
+from splice_jax.methods.trained.semi_global.method import FAMILY
+from splice_jax.methods.trained.semi_global.training import backbone_features, loss, training_from
 from splice_jax.models.local_network import LocalNetwork, MaskHead
 from splice_jax.models.semi_global import SemiGlobalNetwork, initial_variables
 from splice_jax.patches import PATCH_SIZE, labels
@@ -58,8 +59,10 @@ def _step(
     config: ConfigDict, network: SemiGlobalNetwork, resident: Mapping[str, Any] = MappingProxyType({})
 ) -> tuple[ParallelStep, State]:
     """A network's step, and its state before the first one on every device."""
-    optimizer = make_optimizer(step_schedule(config.learning_rate, (), 1.0, 0), clip_norm=config.clip_norm)
-    step = ParallelStep(Recipe(loss(network, config.loss, augment=config.augment), optimizer), resident)
+    optimizer = make_optimizer(
+        step_schedule(config.learning_rate, (), 1.0, 0), clip_norm=config.clip_norm, frozen=FAMILY.frozen
+    )
+    step = ParallelStep(Recipe(loss(network, config.loss, augment=config.augment), optimizer, FAMILY.frozen), resident)
     return step, step.replicate(initial_state(initial_variables(network, jax.random.key(0)), optimizer, 0))
 
 

@@ -145,7 +145,7 @@ def test_compose_passes_everything_on(capsys, monkeypatch):
         (["localize", __file__, "--output=o", "--method=noi"], "method 'noi' is not known: did you mean 'noi"),
         (
             ["localize", __file__, "--output=o", "--method=sgn"],
-            "method 'sgn' is a trained row: name its run, --workdir",
+            "method 'sgn' is trained: name its run, --workdir",
         ),
         (["localize", __file__, "--output=o", "--method=noi1", "--workdir=absent"], "absent: no such folder"),
         (["localize", "a.png", "--workdir=r", "--output=o", "--crf=magic"], "'magic' is none of none, pydensecrf"),

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from splice_jax.losses import semi_global_loss
-from splice_jax.methods.trained.semi_global import FAMILY
-from splice_jax.methods.trained.semi_global import loss as batch_loss
+from splice_jax.methods.trained.semi_global.method import FAMILY
+from splice_jax.methods.trained.semi_global.training import loss as batch_loss
 from splice_jax.models.resnet import ResNet18
 from splice_jax.models.semi_global import SemiGlobalNetwork
 from splice_jax.runs.builtin import baseline as configuration
@@ -146,8 +146,10 @@ def steps(arch: str, count: int) -> tuple[Pair, State, list[float], list[float]]
     """Steps of both from the same weights on the same batches, in the configuration `baseline`."""
     both = pair(arch, batch_norm=False)
     twin, network, variables = both
-    optimizer = make_optimizer(step_schedule(CONFIG.learning_rate, (), 1.0, 0), clip_norm=CONFIG.clip_norm)
-    parallel = ParallelStep(Recipe(batch_loss(network, CONFIG.loss, augment=CONFIG.augment), optimizer))
+    optimizer = make_optimizer(
+        step_schedule(CONFIG.learning_rate, (), 1.0, 0), clip_norm=CONFIG.clip_norm, frozen=FAMILY.frozen
+    )
+    parallel = ParallelStep(Recipe(batch_loss(network, CONFIG.loss, augment=CONFIG.augment), optimizer, FAMILY.frozen))
     state = parallel.replicate(initial_state(variables, optimizer, 0))
     adam = reference.adam(twin.train(), CONFIG.learning_rate)
     theirs, ours = [], []

@@ -42,7 +42,7 @@ def flags(config: ConfigDict) -> list[str]:
         (["--workdir=DIR", "--config.loss.betta=1"], "did you mean --config.loss.beta?"),
         (["--workdir=DIR", "--config.seed=x"], "--config.seed=x: expected a whole number"),
         (["--workdir=DIR", "--config.loss=1"], "--config.loss: is a section"),
-        (["--workdir=DIR", "--config.hidden_size=100"], "config.hidden_size: 100 is neither 64 nor 256"),
+        (["--workdir=DIR", "--config.hidden_size=100"], "config.hidden_size: 100 is none of 64, 256"),
         (
             ["--workdir=DIR", "--config.dataset=casia"],
             "dataset: 'casia' is none of carvalho, columbia, folder, nc2016, synthetic",

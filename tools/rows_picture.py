@@ -28,7 +28,7 @@ from splice_jax.evaluation.rows import TRIVIAL, printed_name, row_name
 from splice_jax.evaluation.summary import read_scores
 from splice_jax.files import replacing
 from splice_jax.methods import Undefined, localizer
-from splice_jax.methods.registry import HOMES
+from splice_jax.methods.registry import hand_crafted
 
 matplotlib.use("Agg")
 from matplotlib import pyplot
@@ -84,7 +84,7 @@ def recompressed(image: np.ndarray, mask: np.ndarray) -> list[Column]:
     for title, pixels in (("host a JPEG before", host), ("splice a JPEG before", splice)):
         encoded = encode_jpeg(pixels, QUALITY)
         found: dict[str, np.ndarray] = {}
-        for row in HOMES:
+        for row in hand_crafted():
             try:
                 found[row] = localizer(row).localize_encoded(images.read_image(encoded), encoded).probability
             except Undefined:

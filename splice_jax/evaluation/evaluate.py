@@ -27,7 +27,7 @@ from splice_jax.evaluation.scores.row import differences
 from splice_jax.evaluation.scores.scoring import RowResult
 from splice_jax.files import replacing
 from splice_jax.methods import Localizer, localizer, names
-from splice_jax.methods.trained.family import HOMES as TRAINED
+from splice_jax.methods.registry import is_trained
 
 VALIDATION = "val"
 """The split on which a threshold is chosen."""
@@ -127,7 +127,7 @@ def row_names(config: ConfigDict, runs: Mapping[str, Run]) -> list[str]:
         raise UserError(f"--config.methods: names no row, and there is no run; choose from {', '.join(known)}")
     for name in chosen:
         method = name.removesuffix("+crf")
-        if method not in known and method in TRAINED:
+        if method not in known and is_trained(method):
             raise UserError(f"--config.methods: {method!r} is a trained row; name its run by --config.runs=DIR")
         if method not in known:
             rows = ", ".join(known)

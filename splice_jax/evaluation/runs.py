@@ -7,7 +7,7 @@ from typing import NamedTuple
 from ml_collections import ConfigDict
 
 from splice_jax.errors import UserError, one_line
-from splice_jax.methods.trained.family import note, rows_of_run, sees_patches
+from splice_jax.methods.registry import family
 from splice_jax.runs.configuration import FILE_NAME, load_run_config
 
 GRID_FIELDS = ("patch_stride", "orientations")
@@ -28,10 +28,11 @@ class Run(NamedTuple):
 
     def note(self) -> str:
         """How its network is not the published one, and whether it was trained on other data than it is scored on."""
+        note = family(self.trained.method).note(self.trained)
         if "imported" in self.trained:  # Nobody knows on what.
-            return note(self.trained)
+            return note
         domain = "in-domain" if _data(self.trained) == _data(self.config) else "cross-data-set"
-        return ", ".join(filter(None, (note(self.trained), domain)))
+        return ", ".join(filter(None, (note, domain)))
 
 
 def runs_by_row(config: ConfigDict, workdir: Path) -> dict[str, Run]:
@@ -58,7 +59,7 @@ def runs_by_row(config: ConfigDict, workdir: Path) -> dict[str, Run]:
             raise UserError(f"--config.runs: {both} both hold the row {row!r}; evaluate them apart")
         found[row] = run
     for run in runs:
-        for row in rows_of_run(run.config.method):
+        for row in family(run.config.method).rows(run.config.method):
             found.setdefault(row, run)
     return found
 
@@ -70,7 +71,7 @@ def named_runs(config: ConfigDict) -> list[Path]:
 
 def _own(workdir: Path, config: ConfigDict) -> Run:
     trained = load_run_config(workdir)
-    if config.runs and not sees_patches(config.method):  # The grid is meant for the others.
+    if config.runs and not family(config.method).sees_patches:  # The grid is meant for the others.
         config = _with_fields(config, trained, GRID_FIELDS)
     return Run(workdir, config, trained)
 
@@ -80,7 +81,7 @@ def _other(workdir: Path, evaluation: ConfigDict) -> Run:
         trained = load_run_config(workdir)
     except UserError as error:
         raise UserError(f"--config.runs: {one_line(error)}") from error
-    fields = (*DATA_FIELDS, *(GRID_FIELDS if sees_patches(trained.method) else ()))
+    fields = (*DATA_FIELDS, *(GRID_FIELDS if family(trained.method).sees_patches else ()))
     return Run(workdir, _with_fields(trained, evaluation, fields), trained)
 
 

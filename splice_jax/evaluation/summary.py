@@ -11,19 +11,10 @@ from splice_jax.evaluation.output import published, scores_json
 from splice_jax.evaluation.output.tables import NOTHING, decimal, markdown, published_scores
 from splice_jax.evaluation.rows import names, printed_name
 from splice_jax.evaluation.scores.conventions import HALF, HEADLINE, convention_of, find
+from splice_jax.runs import schema
 
 SEEDS = ("seed", "split_seed")
-_MAY_DIFFER = (
-    *SEEDS,
-    "runs",
-    "workdir",
-    "checkpoint",
-    "evaluation_name",
-    "rescore",
-    "degradations",
-    "cpu_devices",
-    "log_every",
-)
+_MAY_DIFFER = {*schema.SAME_SCORE, "workdir", "checkpoint"}
 
 
 def summarize(runs: Sequence[Path], *, evaluation: str = "") -> dict[str, Any]:

@@ -1,6 +1,5 @@
-"""The rows of the comparison."""
+"""The methods of the comparison: each turns an image into a map of where it was spliced."""
 
-from splice_jax.methods import trivial as trivial
 from splice_jax.methods.localizer import Found as Found
 from splice_jax.methods.localizer import Localizer as Localizer
 from splice_jax.methods.localizer import Undefined as Undefined

@@ -1,65 +1,136 @@
-"""The rows of the comparison by their names."""
+"""All methods by their names, whether they are trained or not.
+
+What is known of a method without computing anything (its version, its fields, its note) is had without loading JAX.
+"""
 
 import difflib
 import importlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from splice_jax.errors import UserError
 from splice_jax.methods.localizer import Localizer
+from splice_jax.methods.trained.family import Family
 
-Factory = Callable[..., Localizer]
-F = TypeVar("F", bound=Factory)
-_factories: dict[str, Factory] = {}
+TRIVIAL = ("all_spliced", "random")
+"""Methods that look at nothing."""
 
-HOMES = {
-    **dict.fromkeys(("noi1", "noi2", "noi4"), "noise"),
-    **dict.fromkeys(("cfa1", "cfa2"), "cfa"),
-    **dict.fromkeys(("adq1", "adq2"), "double_jpeg"),
-    "nadq": "shifted_jpeg",
-    **dict.fromkeys(("blk", "dct"), "jpeg_grid"),
-    **dict.fromkeys(("ela", "ghost"), "recompression"),
+_HOMES = {
+    **dict.fromkeys(TRIVIAL, "trivial"),
+    **dict.fromkeys(("noi1", "noi2", "noi4"), "traces.noise"),
+    **dict.fromkeys(("cfa1", "cfa2"), "traces.cfa"),
+    **dict.fromkeys(("adq1", "adq2"), "traces.double_jpeg"),
+    "nadq": "traces.shifted_jpeg",
+    **dict.fromkeys(("blk", "dct"), "traces.jpeg_grid"),
+    **dict.fromkeys(("ela", "ghost"), "traces.recompression"),
+    **dict.fromkeys(("sgn", "bappy"), "trained.semi_global.method"),
+    **dict.fromkeys(("sfcn", "mfcn", "mfcn_edge"), "trained.mfcn.method"),
+    "camera_response": "trained.camera_response.method",
 }
-"""Rows that need no run, by the module of `traces` that registers them; it is imported when a row is asked for."""
+"""Every method, and the module of this folder that registers it; it is imported when the method is asked for."""
 
 
-def register(name: str) -> Callable[[F], F]:
+@dataclass(frozen=True)
+class Method:
+    """What is known of a method before it computes anything."""
+
+    name: str
+    make: Callable[..., Localizer] | None
+    """Makes its localizer; None for a trained method, whose localizer comes from a run."""
+    family: Family | None
+    """What a trained method is made of; None for the others."""
+    version: int = 1
+    """Raised where its maps are made otherwise than they were, so that no older map is taken for one of now."""
+
+
+Factory = TypeVar("Factory", bound=Callable[..., Localizer])
+_known: dict[str, Method] = {}
+
+
+def register(name: str, *, version: int = 1) -> Callable[[Factory], Factory]:
     """Class or function decorator: `localizer(name, **options)` will call it with the options."""
 
-    def add(factory: F) -> F:
-        if name in _factories:
-            raise ValueError(f"a localizer named {name!r} is already registered")
-        _factories[name] = factory
+    def add(factory: Factory) -> Factory:
+        _enter(Method(name, factory, None, version))
         return factory
 
     return add
 
 
+def register_trained(name: str, family: Family, *, version: int = 1) -> None:
+    """Makes `name` a value of `config.method`."""
+    _enter(Method(name, None, family, version))
+
+
+def _enter(method: Method) -> None:
+    if method.name in _known:
+        raise ValueError(f"a method named {method.name!r} is already registered")
+    _known[method.name] = method
+
+
+def method(name: str) -> Method:
+    """What is known of a method.
+
+    Raises:
+      UserError: there is none of this name.
+    """
+    if name not in _known and name in _HOMES:
+        importlib.import_module(f"splice_jax.methods.{_HOMES[name]}")
+    if name not in _known:
+        raise UserError(_unknown(name, [*_HOMES, *_known]))
+    return _known[name]
+
+
 def names() -> list[str]:
-    """The names of all rows that need no trained run, sorted."""
-    return sorted({*_factories, *HOMES})
+    """The names of all methods that need no trained run, sorted."""
+    return sorted(name for name in {*_HOMES, *_known} if not is_trained(name))
+
+
+def hand_crafted() -> list[str]:
+    """The names of all methods that measure a trace without having been trained."""
+    return [name for name in {**_HOMES, **dict.fromkeys(_known)} if not is_trained(name) and name not in TRIVIAL]
+
+
+def trained_names() -> list[str]:
+    """What `config.method` may be: the names of all methods that are trained."""
+    return [name for name in {**_HOMES, **dict.fromkeys(_known)} if is_trained(name)]
+
+
+def is_trained(name: str) -> bool:
+    """Whether a method of this name is one that is trained; the method itself is not loaded."""
+    return _known[name].family is not None if name in _known else _HOMES.get(name, "").startswith("trained.")
 
 
 def localizer(name: str, **options: Any) -> Localizer:
-    """The localizer of a row of the comparison.
+    """The localizer of a method that needs no run.
 
     Raises:
-      UserError: no row that needs no run has this name.
+      UserError: no method that needs no run has this name.
     """
-    if name in HOMES and name not in _factories:
-        importlib.import_module(f"splice_jax.methods.traces.{HOMES[name]}")
-    if name not in _factories:
-        raise UserError(_unknown(name))
-    return _factories[name](**options)
+    if is_trained(name):
+        raise UserError(f"method {name!r} is trained: name its run, --workdir=DIR or splice_jax.load(DIR)")
+    if name not in names():
+        raise UserError(_unknown(name, names()))
+    make = method(name).make
+    assert make is not None  # It is not trained.
+    return make(**options)
 
 
-def _unknown(name: str) -> str:
-    from splice_jax.methods.trained.family import (
-        HOMES as TRAINED,  # Which needs this module, and far more than it does.
-    )
+def family(name: str) -> Family:
+    """What a trained method is made of.
 
-    if name in TRAINED:
-        return f"method {name!r} is a trained row: name its run, --workdir=DIR or splice_jax.load(DIR)"
-    nearest = difflib.get_close_matches(name, names(), n=1)
-    hint = f"did you mean {nearest[0]!r}?" if nearest else f"choose from {', '.join(names())}"
+    Raises:
+      UserError: no trained method has this name.
+    """
+    if not is_trained(name):
+        raise UserError(f"config.method: {name!r} is none of {', '.join(trained_names())}")
+    found = method(name).family
+    assert found is not None  # It is trained.
+    return found
+
+
+def _unknown(name: str, known: list[str]) -> str:
+    nearest = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {nearest[0]!r}?" if nearest else f"choose from {', '.join(known)}"
     return f"method {name!r} is not known: {hint}"

@@ -63,7 +63,11 @@ class GlobalCNN(nn.Module):
 
 
 class SemiGlobalNetwork(nn.Module):
-    """Patches and their image's global feature to patch labels and patch masks. Fields: see `configs/default.py`."""
+    """Patches and their image's global feature to patch labels and patch masks.
+
+    The global feature reaches the label head alone: the masks never see the whole image.
+    What the fields mean is said in `methods.trained.semi_global.method`.
+    """
 
     hidden_size: int = 256
     num_layers: int = 3

@@ -24,7 +24,7 @@ from ml_collections import ConfigDict
 
 from splice_jax.errors import UserError, one_line
 from splice_jax.files import replacing
-from splice_jax.runs.builtin import default
+from splice_jax.runs import schema
 
 FILE_NAME = "config.json"
 
@@ -129,8 +129,24 @@ def load_config(workdir: Path | str) -> ConfigDict:
 def load_run_config(workdir: Path | str) -> ConfigDict:
     """As `load_config`; fields that are newer than the run have their defaults, under which nothing is changed."""
     config = load_config(workdir)
-    _fill(config, default.get_config())
+    _fill(config, schema.default_config())
     return config
+
+
+def evaluation_config(workdir: Path | str, overrides: Sequence[Override]) -> ConfigDict:
+    """The configuration of a run with some fields changed for an evaluation.
+
+    Raises:
+      UserError: no run there, or a field that makes the run what it is and so cannot be changed any more.
+    """
+    for field, _ in overrides:
+        if field in schema.TRAINED_WITH:
+            role = schema.FIELDS[field].role
+            raise UserError(
+                f"--config.{field}: belongs to the {role} that {workdir} was trained with, which no evaluation can "
+                "change; leave it out, or train another run"
+            )
+    return apply_overrides(load_run_config(workdir), overrides)
 
 
 def _fill(section: ConfigDict, defaults: ConfigDict) -> None:

@@ -9,7 +9,9 @@ from ml_collections import ConfigDict
 from splice_jax import crf as crfs
 from splice_jax.errors import UserError
 from splice_jax.methods.localizer import Localizer
-from splice_jax.methods.trained.family import Refine, Variables, family, rows_of_run
+from splice_jax.methods.registry import family
+from splice_jax.methods.trained.family import Refine, Variables
+from splice_jax.runs import schema
 from splice_jax.runs.checkpoints import BEST, Checkpoints
 from splice_jax.runs.configuration import load_run_config
 
@@ -21,14 +23,14 @@ def load(workdir: str | Path, *, crf: str = "none", config: ConfigDict | None = 
         workdir: folder of the run, as given to train.py.
         crf: `none` or `pydensecrf`.
         config: what says the grid of patches and the CRF's parameters; the run's own config.json by default.
-        row: one of `rows_of_run`, where a run holds several; by default the one it was trained as.
+        row: one of `Family.rows`, where a run holds several; by default the one it was trained as.
 
     Raises:
         UserError: no run there, no checkpoint in it yet, no such row in it, or the CRF is not installed.
     """
     workdir = Path(workdir)
     config = config or load_run_config(workdir)
-    rows = rows_of_run(config.method)
+    rows = family(config.method).rows(config.method)
     if row not in ("", *rows):
         raise UserError(f"{workdir}: holds no row {row!r}; it has {', '.join(rows)}")
     network = network_from_config(config)
@@ -56,6 +58,7 @@ def network_from_config(config: ConfigDict) -> Any:
     Raises:
         UserError: a field that has no such choice or is out of range.
     """
+    schema.check_config(config)
     return family(config.method).network(config)
 
 

@@ -14,7 +14,9 @@ from ml_collections import ConfigDict
 
 from splice_jax.errors import UserError, one_line, printable
 from splice_jax.files import replacing
-from splice_jax.methods.trained.semi_global import FAMILY
+from splice_jax.methods.fields import Field
+from splice_jax.methods.trained.semi_global.method import FAMILY
+from splice_jax.runs import schema
 from splice_jax.runs.checkpoints import BEST, Checkpoints
 from splice_jax.runs.configuration import load_run_config, save_config
 from splice_jax.runs.load import best_checkpoint
@@ -22,16 +24,6 @@ from splice_jax.weights import baseline
 from splice_jax.weights.pickled import import_torch, read_pickled, write_pickled
 
 _COUNTERS = "num_batches_tracked"
-_SAME_FUNCTION = (
-    *("hidden_size", "num_layers", "compute_dtype", "input_normalization", "activation", "block_order"),
-    *("patch_stride", "border", "orientations"),
-)
-_SAME_GLOBAL_FUNCTION = {
-    "none": (),
-    "cnn": ("global_normalization", "cnn_output"),
-    "resnet18": ("global_normalization",),
-}
-"""Fields without which the same weights are another function, by global network."""
 
 
 class Found(NamedTuple):
@@ -103,8 +95,14 @@ def export_run(workdir: Path, output: Path, faithful: ConfigDict, *, data_parall
         "optimizer": _fresh_adam(config.learning_rate, len(baseline.trained_names(arch, config.num_layers))),
     }
     write_pickled(content, output)
-    fields = *_SAME_FUNCTION, *_SAME_GLOBAL_FUNCTION[network.global_network]
-    return [f"{field}={config.get(field)}" for field in fields if config.get(field) != faithful[field]]
+    shaping = [field for field in _shaping(config) if field.value(config) != field.value(faithful)]
+    return [f"{field.name}={field.value(config)}" for field in shaping]
+
+
+def _shaping(config: ConfigDict) -> list[Field]:
+    """The fields without which the same weights are another function; the architecture says which global network."""
+    fields = [field for field in (*schema.COMMON, *FAMILY.fields) if field.changes_map and field.applies(config)]
+    return [field for field in fields if field.name != "global_network"]
 
 
 def _read(path: Path) -> Found:

@@ -13,40 +13,14 @@ from ml_collections import ConfigDict
 from splice_jax.data import Example, Split, open_split
 from splice_jax.errors import UserError
 from splice_jax.files import writable_folder
-from splice_jax.losses import NORMALIZATIONS
-from splice_jax.methods.trained.family import family
+from splice_jax.methods.registry import family
+from splice_jax.runs import schema
 from splice_jax.runs.checkpoints import BEST, LAST, Checkpoints
 from splice_jax.runs.configuration import FILE_NAME, field_names, field_value, load_run_config, save_config
 from splice_jax.training.monitor import Monitor
-from splice_jax.training.optimizer import OPTIMIZERS, cosine_schedule, make_optimizer, step_schedule
+from splice_jax.training.optimizer import cosine_schedule, make_optimizer, step_schedule
 from splice_jax.training.step import ParallelStep, Recipe, State, initial_state
 from splice_jax.training.validation import validate
-
-SCHEDULES = ("step", "cosine")
-CHANGEABLE_FIELDS = (
-    "methods",
-    "runs",
-    "evaluation_name",
-    "degradations",
-    "ignore_border",
-    "rescore",
-    "split",
-    "crf",
-    "orientations",
-    "resident_gigabytes",
-)
-"""Fields in which a run's configuration may change from one start to the next: training does not look at them.
-
-But for the last, with which a run can go on where there is less memory; sums may then round otherwise."""
-
-_COUNTS = ("batch_size", "patches_per_image", "num_epochs", "log_every", "validate_every", "checkpoint_every")
-_RANGES = {
-    **dict.fromkeys((*_COUNTS, "validation_images"), (1, math.inf)),
-    **dict.fromkeys(
-        ("num_steps", "warmup_steps", "clip_norm", "weight_decay", "cpu_devices", "resident_gigabytes"), (0, math.inf)
-    ),
-    "seed": (0, 2**32 - 1),
-}
 
 
 def train(config: ConfigDict, workdir: Path) -> State:
@@ -56,7 +30,7 @@ def train(config: ConfigDict, workdir: Path) -> State:
     checkpoint holds parameters, optimizer, step, random key and the data's position, and nothing else is remembered.
 
     Args:
-        config: see configs/default.py.
+        config: see `splice_jax.runs.schema`.
         workdir: folder of the run, made where missing: config.json, checkpoints/, metrics.jsonl, tensorboard/.
 
     Raises:
@@ -66,13 +40,19 @@ def train(config: ConfigDict, workdir: Path) -> State:
     rows = family(config.method)
     network = rows.network(config)
     check_workdir(config, workdir)
+    if not (workdir / FILE_NAME).exists() and (missing := rows.missing_weights(config)):
+        raise UserError(missing)
     examples, validation = training_data(config)
     variables = rows.with_weights(rows.initial_variables(network, jax.random.key(config.seed)), config)
     steps_per_epoch, batches, loss, resident = rows.training(config, network, variables, examples)
     steps = config.num_steps or steps_per_epoch * config.num_epochs
     schedule = _schedule(config, steps_per_epoch, steps)
     optimizer = make_optimizer(
-        schedule, kind=config.optimizer, weight_decay=config.weight_decay, clip_norm=config.clip_norm
+        schedule,
+        kind=config.optimizer,
+        weight_decay=config.weight_decay,
+        clip_norm=config.clip_norm,
+        frozen=rows.frozen,
     )
     state = initial_state(variables, optimizer, config.seed)
     save_config(config, workdir)  # Only now: a mistake above can be mended without a new workdir.
@@ -86,7 +66,7 @@ def train(config: ConfigDict, workdir: Path) -> State:
         print(f"{workdir}: going on after step {last.step}", flush=True)
     start, best_score = int(state.step), float(record["best_score"])
 
-    parallel = ParallelStep(Recipe(loss, optimizer), resident)
+    parallel = ParallelStep(Recipe(loss, optimizer, rows.frozen), resident)
     replicas = parallel.replicate(state)
     localizer = rows.localizer(config, network, state.variables, row=config.method)
     pending: list[dict[str, jax.Array]] = []
@@ -119,17 +99,7 @@ def check_fields(config: ConfigDict) -> None:
     Raises:
         UserError: a field that is out of range.
     """
-    for field, (least, most) in _RANGES.items():
-        if not least <= config[field] <= most:
-            limits = f"less than {least}" if config[field] < least else f"more than {most}"
-            raise UserError(f"config.{field}: {config[field]} is {limits}")
-    if config.schedule not in SCHEDULES:
-        raise UserError(f"config.schedule: {config.schedule!r} is none of {', '.join(SCHEDULES)}")
-    if config.optimizer not in OPTIMIZERS:
-        raise UserError(f"config.optimizer: {config.optimizer!r} is none of {', '.join(OPTIMIZERS)}")
-    if config.loss.normalization not in NORMALIZATIONS:
-        choices = ", ".join(NORMALIZATIONS)
-        raise UserError(f"config.loss.normalization: {config.loss.normalization!r} is none of {choices}")
+    schema.check_config(config)
     if len(config.loss.class_weights) != 2:
         raise UserError(f"config.loss.class_weights: {config.loss.class_weights} are not two weights, W_n and W_s")
 
@@ -145,7 +115,7 @@ def check_workdir(config: ConfigDict, workdir: Path) -> None:
         changed = [
             field
             for field in sorted({*field_names(config), *field_names(old)})
-            if field.split(".")[0] not in CHANGEABLE_FIELDS and field_value(config, field) != field_value(old, field)
+            if field not in schema.CHANGEABLE and field_value(config, field) != field_value(old, field)
         ]
         if changed:
             differences = ", ".join(f"{field} was {field_value(old, field)!r}" for field in changed)

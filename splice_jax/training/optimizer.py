@@ -1,21 +1,18 @@
 """Adam or SGD by a schedule, and nothing at all for frozen parameters."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import jax
 import optax
 
-FROZEN_MODULES = ("resnet",)
 OPTIMIZERS = ("adam", "sgd")
 MOMENTUM = 0.9
 
 
-def is_frozen(params: Any) -> Any:
-    """For every parameter, whether training must leave it as it is: a tree of booleans in the shape of `params`."""
-    return {
-        name: jax.tree.map(lambda _, frozen=name in FROZEN_MODULES: frozen, module) for name, module in params.items()
-    }
+def is_frozen(params: Any, modules: Collection[str]) -> Any:
+    """For every parameter, whether it is in one of `modules`: a tree of booleans in the shape of `params`."""
+    return {name: jax.tree.map(lambda _, frozen=name in modules: frozen, module) for name, module in params.items()}
 
 
 def step_schedule(learning_rate: float, drops: Sequence[int], factor: float, warmup: int) -> optax.Schedule:
@@ -35,7 +32,12 @@ def cosine_schedule(learning_rate: float, steps: int, warmup: int) -> optax.Sche
 
 
 def make_optimizer(
-    schedule: optax.Schedule, *, kind: str = "adam", weight_decay: float = 0.0, clip_norm: float = 0.0
+    schedule: optax.Schedule,
+    *,
+    kind: str = "adam",
+    weight_decay: float = 0.0,
+    clip_norm: float = 0.0,
+    frozen: Collection[str] = (),
 ) -> optax.GradientTransformation:
     """What is trained goes by Adam or SGD; frozen parameters own no moments and get no updates.
 
@@ -45,6 +47,7 @@ def make_optimizer(
         weight_decay: times the weight it is added to the gradient of every kernel, as PyTorch and Caffe do; biases and
             BatchNorm's scales are left alone.
         clip_norm: gradients of a larger global norm are scaled down to it; 0 never.
+        frozen: modules right below `params` that are not trained.
     """
     parts = [optax.clip_by_global_norm(clip_norm)] if clip_norm else []
     if weight_decay:
@@ -53,7 +56,7 @@ def make_optimizer(
     trained = optax.chain(*parts) if len(parts) > 1 else parts[0]
 
     def labels(params: Any) -> Any:
-        return jax.tree.map(lambda frozen: "frozen" if frozen else "trained", is_frozen(params))
+        return jax.tree.map(lambda kept: "frozen" if kept else "trained", is_frozen(params, frozen))
 
     return optax.partition({"trained": trained, "frozen": optax.set_to_zero()}, labels)
 

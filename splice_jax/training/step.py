@@ -55,6 +55,8 @@ class Recipe(NamedTuple):
 
     loss: Loss
     optimizer: optax.GradientTransformation
+    frozen: frozenset[str] = frozenset()
+    """Modules right below `params` that a step leaves as they are, bit for bit."""
 
 
 def train_step(
@@ -67,7 +69,7 @@ def train_step(
     def loss_fn(params: Any) -> tuple[Array, tuple[Any, Scalars]]:
         return recipe.loss({"params": params, "batch_stats": state.batch_stats}, batch, key, AXIS)
 
-    frozen = is_frozen(state.params)
+    frozen = is_frozen(state.params, recipe.frozen)
     gradients, (batch_stats, scalars) = jax.grad(loss_fn, has_aux=True)(state.params)
     gradients, scalars = jax.lax.pmean((gradients, scalars), AXIS)
     updates, optimizer_state = recipe.optimizer.update(gradients, state.optimizer_state, state.params)

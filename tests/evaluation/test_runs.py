@@ -17,7 +17,8 @@ from splice_jax.errors import UserError
 from splice_jax.evaluation.evaluate import evaluate
 from splice_jax.evaluation.runs import runs_by_row
 from splice_jax.images import read_image, read_mask
-from splice_jax.methods.trained.family import Family, family
+from splice_jax.methods.registry import family
+from splice_jax.methods.trained.family import Family
 from splice_jax.runs.checkpoints import BEST, Checkpoints
 from splice_jax.runs.configuration import apply_overrides, load_config, save_config
 from splice_jax.runs.load import load
@@ -82,22 +83,26 @@ def test_a_run_is_not_scored_on_another_seed_s_split_of_its_own_data(tiny: Any, 
         with pytest.raises(UserError, match=r"a: was trained with split_seed 1, .* set --config.split_seed=1"):
             runs_by_row(config, workdir)
     assert runs_by_row(tiny(dataset="columbia", split_seed=1, runs=str(run)), tmp_path)["bappy"].note() == (
-        "hidden 64, 1 of 3 layers, in-domain"
+        "hidden_size 64, num_layers 1, input_normalization residual, activation leaky_relu, block_order row, "
+        "initialization looks_linear, in-domain"
     )
     assert "cross-data-set" in runs_by_row(tiny(dataset="carvalho", runs=str(run)), tmp_path)["bappy"].note()
+
+
+PUBLISHED = dict(family("sgn").published)
 
 
 def test_a_note_says_what_a_row_is_not_and_what_it_was_trained_on(tiny: Any, trained: Any) -> None:
     run, nowhere = trained("a", "mfcn", width=0.125), Path("no run")
     here, there = (runs_by_row(tiny(runs=str(run), **fields), nowhere) for fields in ({}, {"data_dir": "other"}))
-    assert here["mfcn"].note() == "width 0.125, from scratch, in-domain"
-    assert there["mfcn_edge"].note() == "width 0.125, from scratch, cross-data-set"
-    run = trained("b", "sgn", hidden_size=256, num_layers=3, global_network="resnet18")
+    assert here["mfcn"].note() == "width 0.125, trunk_normalization imagenet, from scratch, in-domain"
+    assert there["mfcn_edge"].note() == "width 0.125, trunk_normalization imagenet, from scratch, cross-data-set"
+    run = trained("b", "sgn", **PUBLISHED, global_weights="resnet18.npz")
     assert runs_by_row(tiny(runs=str(run)), nowhere)["sgn"].note() == "in-domain"
-    foreign = tiny(method="sgn")
+    foreign = tiny(method="sgn", **PUBLISHED)
     foreign.imported = "model.pth"
     save_config(foreign, run)
-    assert runs_by_row(tiny(runs=str(run)), nowhere)["sgn"].note() == "hidden 64, 1 of 3 layers, global network cnn"
+    assert runs_by_row(tiny(runs=str(run)), nowhere)["sgn"].note() == ""
 
 
 @pytest.fixture
@@ -129,16 +134,16 @@ def test_one_evaluation_holds_the_rows_of_all_runs(
     printed, scores = capsys.readouterr().out, json.loads((folder / "scores.json").read_text())
     rows = {row["method"]: row for row in scores["rows"]}
     assert {name: row["note"] for name, row in rows.items()} == {
-        "sgn": "hidden 64, 1 of 3 layers, global network cnn, cross-data-set",
-        "mfcn": "width 0.0625, from scratch, cross-data-set",
+        "sgn": f"{family('sgn').note(tiny_run.config)}, cross-data-set",
+        "mfcn": "width 0.0625, trunk_normalization imagenet, from scratch, cross-data-set",
         "camera_response": "edges to region: ours, in-domain",
         "all_spliced": "",
         "random": "",
     }
     page = (folder / "report.html").read_text()
-    assert "mfcn <small>width 0.0625, from scratch, cross-data-set</small></th>" in page
+    assert "mfcn <small>width 0.0625, trunk_normalization imagenet, from scratch, cross-data-set</small></th>" in page
     for text in (printed, (folder / "tables.md").read_text()):
-        assert "mfcn (width 0.0625, from scratch, cross-data-set)" in text
+        assert "mfcn (width 0.0625, trunk_normalization imagenet, from scratch, cross-data-set)" in text
     for text in (printed, (folder / "tables.md").read_text(), page):
         assert "camera_response (edges to region: ours, in-domain): edge_auc 0." in text
 

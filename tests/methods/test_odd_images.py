@@ -11,7 +11,7 @@ from PIL import Image
 import splice_jax
 from splice_jax.images import encode_png, read_image
 from splice_jax.methods import Localizer, Undefined, names
-from splice_jax.methods.trained import family
+from splice_jax.methods.registry import family, is_trained, trained_names
 from splice_jax.runs.builtin import default
 from splice_jax.runs.load import localizer_from_config
 
@@ -50,17 +50,17 @@ ODD = odd_images()
 @functools.cache
 def row(name: str) -> Localizer:
     """Of trained rows a small network as it is before training."""
-    if name not in family.HOMES:
+    if not is_trained(name):
         return splice_jax.localizer(name)
     config = default.get_config()
     config.update(method=name, hidden_size=64, num_layers=1, width=0.0625, crop_size=32)
-    rows = family.family(name)
+    rows = family(name)
     network = rows.network(config)
     return localizer_from_config(config, network, rows.initial_variables(network, jax.random.key(0)))
 
 
 @pytest.mark.parametrize("kind", ODD)
-@pytest.mark.parametrize("name", [*names(), *family.HOMES])
+@pytest.mark.parametrize("name", [*names(), *trained_names()])
 def test_every_row_gives_a_map_or_one_line_for_odd_images(name, kind):
     image = read_image(ODD[kind])
     try:

@@ -132,9 +132,9 @@ def test_a_checkpoint_of_another_network_is_named(tmp_path: Path, tiny_run: Any)
     ("field", "value", "message"),
     [
         ("method", "noi1", "config.method: 'noi1' is none of sgn, bappy"),
-        ("global_network", "vgg", "config.global_network: 'vgg' is none of none, cnn, resnet18"),
-        ("input_normalization", "zero", "'zero' is none of unit, imagenet, patch, residual"),
-        ("activation", "gelu", "config.activation: 'gelu' is none of relu, leaky_relu"),
+        ("global_network", "vgg", "config.global_network: 'vgg' is none of cnn, resnet18, none"),
+        ("input_normalization", "zero", "'zero' is none of relative, residual, patch, imagenet, unit"),
+        ("activation", "gelu", "config.activation: 'gelu' is none of leaky_relu, relu"),
         ("block_order", "spiral", "config.block_order: 'spiral' is none of row, column"),
         ("global_normalization", "none", "config.global_normalization: 'none' is none of imagenet, unit"),
         ("cnn_output", "tanh", "config.cnn_output: 'tanh' is none of linear, relu"),
@@ -142,10 +142,10 @@ def test_a_checkpoint_of_another_network_is_named(tmp_path: Path, tiny_run: Any)
         ("initialization", "zero", "config.initialization: 'zero' is none of looks_linear, baseline"),
         ("compute_dtype", "float16", "config.compute_dtype: 'float16' is none of float32, bfloat16"),
         ("border", "reflect", "config.border: 'reflect' is none of inward, crop"),
-        ("hidden_size", 128, "config.hidden_size: 128 is neither 64 nor 256"),
+        ("hidden_size", 128, "config.hidden_size: 128 is none of 64, 256"),
         ("num_layers", 0, "config.num_layers: 0 is less than 1"),
-        ("patch_stride", 0, "config.patch_stride: 0 is not from 1 to 64 pixels"),
-        ("patch_stride", 65, "config.patch_stride: 65 is not from 1 to 64 pixels"),
+        ("patch_stride", 0, "config.patch_stride: 0 is not from 1 to 64"),
+        ("patch_stride", 65, "config.patch_stride: 65 is not from 1 to 64"),
     ],
 )
 def test_a_field_that_no_network_has_is_named(field: str, value: Any, message: str) -> None:

@@ -203,7 +203,7 @@ def test_other_tensors_than_the_architecture_has_are_named(
 def test_a_size_that_no_network_has_is_named(command: Callable[..., Said], tmp_path: Path) -> None:
     torch.save({"encode_lstm.lstm.weight_hh_l0": torch.zeros(400, 100)}, tmp_path / "small.pth")
     done = command("import-pytorch", tmp_path / "small.pth", "--arch=jcs", "--workdir", tmp_path / "run")
-    assert (done.code, done.err.count("\n")) == (2, 1) and "hidden_size: 100 is neither" in done.err
+    assert (done.code, done.err.count("\n")) == (2, 1) and "hidden_size: 100 is none of" in done.err
 
 
 def test_a_workdir_is_never_overwritten_and_training_does_not_go_on_there(

@@ -13,7 +13,7 @@ import pytest
 from ml_collections import ConfigDict
 
 from splice_jax.errors import UserError
-from splice_jax.methods.trained import semi_global
+from splice_jax.methods.trained.semi_global import training as semi_global_training
 from splice_jax.runs.checkpoints import BEST, LAST, Checkpoints
 from splice_jax.training import loop
 from splice_jax.training.loop import train
@@ -94,7 +94,7 @@ def test_a_run_killed_twice_ends_as_the_one_that_was_not(
 def test_a_table_that_lies_on_the_devices_trains_the_same_network(
     tiny: Configure, tiny_run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(semi_global, "on_cpu", lambda: False)
+    monkeypatch.setattr(semi_global_training, "on_cpu", lambda: False)
     seen: list[dict[str, Any]] = []
     step = loop.ParallelStep.__call__
 
@@ -121,7 +121,7 @@ def test_a_run_goes_on_with_its_table_on_the_devices(
     kill: Callable[[str, int], None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(semi_global, "on_cpu", lambda: False)
+    monkeypatch.setattr(semi_global_training, "on_cpu", lambda: False)
     kill("step", 4)
     with pytest.raises(Killed):
         train(tiny(resident_gigabytes=0.0), tmp_path)
@@ -286,12 +286,12 @@ def test_the_first_of_several_bad_steps_is_named(
         ({"warmup_steps": -1}, "warmup_steps: -1 is less than 0"),
         ({"clip_norm": -0.5}, "clip_norm: -0.5 is less than 0"),
         ({"cpu_devices": -2}, "cpu_devices: -2 is less than 0"),
-        ({"seed": -1}, "seed: -1 is less than 0"),
-        ({"seed": 2**32}, "seed: 4294967296 is more than 4294967295"),
+        ({"seed": -1}, "seed: -1 is not from 0 to 4294967295"),
+        ({"seed": 2**32}, "seed: 4294967296 is not from 0 to 4294967295"),
         ({"schedule": "linear"}, "schedule: 'linear' is none of step, cosine"),
         ({"loss": {"normalization": "sum"}}, "loss.normalization: 'sum' is none of count, weight"),
         ({"loss": {"class_weights": (1.0,)}}, r"loss.class_weights: \(1.0,\) are not two weights"),
-        ({"hidden_size": 100}, "hidden_size: 100 is neither 64 nor 256"),
+        ({"hidden_size": 100}, "hidden_size: 100 is none of 64, 256"),
         ({"num_layers": 0}, "num_layers: 0 is less than 1"),
         ({"patch_stride": 100}, "patch_stride: 100 is not from 1 to 64"),
         ({"method": "noi1"}, "method: 'noi1' is none of sgn, bappy"),

@@ -6,6 +6,7 @@ import pytest
 
 from splice_jax.training.optimizer import cosine_schedule, is_frozen, make_optimizer, step_schedule
 
+FROZEN = ("resnet",)
 PARAMS = {
     "resnet": {"conv1": {"kernel": np.ones((7, 11), np.float32)}, "bias": np.ones(13, np.float32)},
     "label_head": {"kernel": np.ones((2, 3), np.float32), "bias": np.ones(5, np.float32)},
@@ -35,16 +36,16 @@ def updates_of(optimizer: optax.GradientTransformation, history: list[dict]) -> 
 
 
 def test_only_the_resnet_is_frozen() -> None:
-    assert is_frozen(PARAMS) == {
+    assert is_frozen(PARAMS, FROZEN) == {
         "resnet": {"conv1": {"kernel": True}, "bias": True},
         "label_head": {"kernel": False, "bias": False},
     }
-    assert not any(jax.tree.leaves(is_frozen({"local_network": {"resnet": np.ones(2)}, "resnet2": np.ones(2)})))
+    assert not any(jax.tree.leaves(is_frozen({"local_network": {"resnet": np.ones(2)}, "resnet2": np.ones(2)}, FROZEN)))
 
 
 @pytest.mark.parametrize("clip_norm", [0.0, 1.0])
 def test_frozen_parameters_own_no_moments_and_get_updates_of_exactly_zero(clip_norm: float) -> None:
-    optimizer = make_optimizer(optax.constant_schedule(0.1), clip_norm=clip_norm)
+    optimizer = make_optimizer(optax.constant_schedule(0.1), clip_norm=clip_norm, frozen=FROZEN)
     moments = [leaf for leaf in jax.tree.leaves(optimizer.init(PARAMS)) if leaf.ndim]
     assert sorted(leaf.shape for leaf in moments) == sorted(2 * [(2, 3), (5,)])
     assert sum(leaf.size for leaf in moments) == 2 * TRAINED
@@ -57,7 +58,7 @@ def test_frozen_parameters_own_no_moments_and_get_updates_of_exactly_zero(clip_n
 
 def test_updates_are_adams_at_the_schedules_rate() -> None:
     history = [gradients(seed) for seed in range(3)]
-    optimizer = make_optimizer(step_schedule(0.1, [2], 0.5, 0))
+    optimizer = make_optimizer(step_schedule(0.1, [2], 0.5, 0), frozen=FROZEN)
     updates = updates_of(optimizer, history)
     for name in ("kernel", "bias"):
         expected = adam([gradient["label_head"][name] for gradient in history], [0.1, 0.1, 0.05])
@@ -69,7 +70,7 @@ def test_gradients_are_clipped_by_the_norm_of_what_is_trained() -> None:
     history = [gradients(0, 0.1), gradients(1, 10.0)]
     for gradient in history:
         gradient["resnet"] = jax.tree.map(lambda leaf: 1e6 * leaf, gradient["resnet"])
-    updates = updates_of(make_optimizer(optax.constant_schedule(0.1), clip_norm=2.0), history)
+    updates = updates_of(make_optimizer(optax.constant_schedule(0.1), clip_norm=2.0, frozen=FROZEN), history)
     norms = [np.sqrt(sum((leaf**2).sum() for leaf in jax.tree.leaves(gradient["label_head"]))) for gradient in history]
     assert norms[0] < 2 < norms[1]
     for name in ("kernel", "bias"):
@@ -113,7 +114,9 @@ def test_cosine_schedule_of_a_run_no_longer_than_its_warm_up() -> None:
 def test_sgd_has_momentum_and_weights_decay_but_biases_do_not(clip_norm: float) -> None:
     history = [gradients(seed) for seed in range(2)]
     schedule = optax.constant_schedule(0.1)
-    found = updates_of(make_optimizer(schedule, kind="sgd", weight_decay=0.5, clip_norm=clip_norm), history)
+    found = updates_of(
+        make_optimizer(schedule, kind="sgd", weight_decay=0.5, clip_norm=clip_norm, frozen=FROZEN), history
+    )
     first, second = (gradient["label_head"] for gradient in history)
     expected = {
         "kernel": -0.1 * (0.9 * (first["kernel"] + 0.5) + second["kernel"] + 0.5),  # all parameters are 1

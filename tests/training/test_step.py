@@ -10,13 +10,14 @@ import pytest
 from ml_collections import ConfigDict
 
 from splice_jax.augmentation import dihedral
-from splice_jax.methods.trained.semi_global import loss
+from splice_jax.methods.trained.semi_global.method import FAMILY
+from splice_jax.methods.trained.semi_global.training import loss
 from splice_jax.models.semi_global import Outputs, initial_variables
 from splice_jax.runs.load import network_from_config
 from splice_jax.training.optimizer import make_optimizer
 from splice_jax.training.step import ParallelStep, Recipe, State, initial_state
 
-OPTIMIZER = make_optimizer(optax.constant_schedule(1e-3))
+OPTIMIZER = make_optimizer(optax.constant_schedule(1e-3), frozen=FAMILY.frozen)
 LOSS = ConfigDict({"beta": 10.0, "smooth": 0.1, "normalization": "weight", "class_weights": (1.0, 5.0)})
 
 
@@ -25,7 +26,7 @@ class Case:
 
     def __init__(self, network: Any, variables: Any, batch: dict[str, np.ndarray], *, augment: bool = False) -> None:
         self.network, self.batch = network, batch
-        self.parallel = ParallelStep(Recipe(loss(network, LOSS, augment=augment), OPTIMIZER))
+        self.parallel = ParallelStep(Recipe(loss(network, LOSS, augment=augment), OPTIMIZER, FAMILY.frozen))
         self.state = jax.tree.map(np.asarray, initial_state(variables, OPTIMIZER, 0))
 
     def after(self, steps: int, state: State | None = None) -> tuple[State, dict[str, float]]:

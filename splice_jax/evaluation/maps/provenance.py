@@ -7,18 +7,12 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from splice_jax.evaluation.runs import Run
-from splice_jax.methods.trained.family import VERSIONS
-from splice_jax.runs.configuration import field_names, field_value
+from splice_jax.methods.registry import method as method_of
+from splice_jax.runs import schema
+from splice_jax.runs.configuration import field_value
 
 CHECKPOINT = Path("checkpoints", "best")
 """As `splice_jax.runs.checkpoints` names it; to ask it would load JAX, which a re-scoring has no use for."""
-
-_WITHOUT_INFLUENCE = (
-    *("dataset", "data_dir", "split", "split_seed", "methods", "runs", "evaluation_name", "degradations"),
-    *("ignore_border", "rescore", "crf", "log_every", "validate_every", "validation_images"),
-    *("checkpoint_every", "cpu_devices"),
-)
-"""Fields that change no map; which images there are is known by their pixels, the CRF counts where there is one."""
 
 
 def origin(method: str, crf: str, config: ConfigDict, run: Run | None) -> dict[str, Any]:
@@ -37,8 +31,8 @@ def origin(method: str, crf: str, config: ConfigDict, run: Run | None) -> dict[s
         found |= {"checkpoint": checkpoint_digest(run.workdir)} | _influential(run.config)
     else:
         found["seed"] = config.seed
-    if method in VERSIONS:
-        found["version"] = VERSIONS[method]
+    if (version := method_of(method).version) > 1:
+        found["version"] = version
     if crf != "none":
         found |= {f"crf.{name}": value for name, value in config.crf.to_dict().items()} | {"crf.backend": crf}
     return found
@@ -56,5 +50,4 @@ def checkpoint_digest(workdir: Path) -> str:
 
 
 def _influential(config: ConfigDict) -> dict[str, Any]:
-    fields = [field for field in field_names(config) if field.split(".")[0] not in _WITHOUT_INFLUENCE]
-    return {f"config.{field}": field_value(config, field) for field in fields}
+    return {f"config.{field}": field_value(config, field) for field in sorted(schema.SHAPES_MAPS)}

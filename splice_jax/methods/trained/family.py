@@ -1,28 +1,29 @@
-"""What a trained row is made of, in one object that its `method` finds: network, data, loss and localizer.
+"""What a trained method is made of, in one object: its fields, its network, its data, its loss and its localizer.
 
-Training, loading and evaluation know a trained row through its `Family` only; so a new one is a model, a loss, a module
-of this folder with a localizer and a `FAMILY`, a line in `HOMES`, and a configuration. The loop trains whatever
+Training, loading and evaluation know a trained method through its `Family` only. A new one is a folder beside this file
+with a `method.py` that registers it, a line in `registry.py`, and a built-in configuration. The loop trains whatever
 `Training` it is handed: batches that are dictionaries of arrays with equally long columns, and a loss that is a pure
 function of (variables, batch, key).
 """
 
 import functools
-import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 
-from splice_jax.data import Split
 from splice_jax.errors import UserError
+from splice_jax.methods.fields import Field, check
 from splice_jax.methods.localizer import Localizer
 
-if TYPE_CHECKING:  # A re-scoring asks for the names of rows and has no use for JAX.
+if TYPE_CHECKING:  # Whoever asks for names, fields or notes has no use for JAX.
     import flax.linen as nn
     from jax import Array
     from ml_collections import ConfigDict
+
+    from splice_jax.data import Split
 
 Variables = dict[str, Any]
 Refine = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -66,10 +67,51 @@ class Training(NamedTuple):
 
 
 class Family(ABC):
-    """The rows that one network, differently configured, becomes."""
+    """The methods that one network, differently configured, becomes."""
 
     unit: str
     """What a batch consists of, in the plural; speed is given in it."""
+
+    fields: tuple[Field, ...]
+    """The fields of a configuration that only this family reads."""
+
+    published: Mapping[str, Any] = MappingProxyType({})
+    """The values of fields that make the published network, by name; what differs is told in the `note`."""
+
+    frozen: ClassVar[frozenset[str]] = frozenset()
+    """Modules right below `params` that training leaves as they are."""
+
+    sees_patches: ClassVar[bool] = False
+    """Whether an image is seen patch by patch, on a grid that an evaluation may choose."""
+
+    same_network: tuple[str, ...] = ()
+    """Methods that are the same network, differently read: a run of one holds the others too."""
+
+    def rows(self, method: str) -> tuple[str, ...]:
+        """The methods that a run of this `config.method` holds, its own first."""
+        return (method, *(other for other in self.same_network if method in self.same_network and other != method))
+
+    def note(self, config: "ConfigDict") -> str:
+        """Every difference from the published network, to be printed beside a row; "" where there is none."""
+        return ", ".join(self.differences(config))
+
+    def differences(self, config: "ConfigDict") -> list[str]:
+        """The parts of `note`: each field that applies and has another than its published value."""
+        return [
+            f"{field.name} {_short(field.value(config))}"
+            for field in self.fields
+            if field.name in self.published
+            and field.applies(config)
+            and field.value(config) != self.published[field.name]
+        ]
+
+    def check(self, config: "ConfigDict") -> None:
+        """Makes sure that there is such a network, and that images can be looked at in such a way.
+
+        Raises:
+            UserError: a field that has no such choice or is out of range.
+        """
+        check(config, self.fields)
 
     @abstractmethod
     def network(self, config: "ConfigDict") -> "nn.Module":
@@ -96,6 +138,10 @@ class Family(ABC):
 
         return jax.eval_shape(functools.partial(self.initialize, network), jax.random.key(0))
 
+    def missing_weights(self, config: "ConfigDict") -> str:
+        """Why a new training would start from random weights where that makes no sense, and what to do; "" if not."""
+        return ""
+
     def with_weights(self, variables: Variables, config: "ConfigDict") -> Variables:
         """The variables with weights from the files that the configuration names; the same where it names none.
 
@@ -105,7 +151,7 @@ class Family(ABC):
         return variables
 
     @abstractmethod
-    def training(self, config: "ConfigDict", network: Any, variables: Variables, examples: Split) -> Training:
+    def training(self, config: "ConfigDict", network: Any, variables: Variables, examples: "Split") -> Training:
         """What the network learns from, made of the training split.
 
         Raises:
@@ -116,69 +162,7 @@ class Family(ABC):
     def localizer(
         self, config: "ConfigDict", network: Any, variables: Variables, *, row: str, refine: Refine | None = None
     ) -> Localizer:
-        """A row of the family with these variables, and with a CRF where there is one."""
-
-
-HOMES = {
-    **dict.fromkeys(("sgn", "bappy"), "semi_global"),
-    **dict.fromkeys(("sfcn", "mfcn", "mfcn_edge"), "mfcn"),
-    "camera_response": "camera_response",
-}
-"""What `config.method` may be, by the module of this folder that has its `FAMILY`; it is imported when asked for."""
-
-VERSIONS = {"camera_response": 2}
-"""Of rows whose maps are made otherwise than they once were, so that no older map is taken for one of now."""
-
-_TOGETHER = ({"mfcn", "mfcn_edge"},)
-"""Rows that are the same network, differently read."""
-
-
-def family(method: str) -> Family:
-    """The family of a trained row.
-
-    Raises:
-        UserError: no trained row has this name.
-    """
-    if method not in HOMES:
-        raise UserError(f"config.method: {method!r} is none of {', '.join(HOMES)}")
-    return importlib.import_module(f"splice_jax.methods.trained.{HOMES[method]}").FAMILY
-
-
-def rows_of_run(method: str) -> tuple[str, ...]:
-    """The rows that a run of this `config.method` holds, its own first.
-
-    >>> rows_of_run("sgn"), rows_of_run("mfcn_edge")
-    (('sgn',), ('mfcn_edge', 'mfcn'))
-    """
-    others = [row for rows in _TOGETHER if method in rows for row in sorted(rows - {method})]
-    return (method, *others)
-
-
-def sees_patches(method: str) -> bool:
-    """Whether a trained row sees an image patch by patch, on a grid that an evaluation may choose."""
-    return HOMES.get(method) == "semi_global"
-
-
-def note(config: "ConfigDict") -> str:
-    """How far the size, the trunk or the global network of a run is not the published one; "" where they are.
-
-    To be printed behind the names of its rows; what else differs, README.md tells.
-
-    >>> from ml_collections import ConfigDict
-    >>> note(ConfigDict({"method": "mfcn", "width": 0.125, "trunk_weights": ""}))
-    'width 0.125, from scratch'
-    """
-    if sees_patches(config.method):
-        marks = {
-            f"hidden {config.hidden_size}": config.hidden_size != 256,
-            f"{config.num_layers} of 3 layers": config.num_layers != 3,
-            f"global network {config.global_network}": config.method == "sgn" and config.global_network != "resnet18",
-        }
-    elif config.method == "camera_response":
-        marks = {"edges to region: ours": True}  # The paper ends at the edges.
-    else:
-        marks = {f"width {config.width:g}": config.width != 1, "from scratch": not config.trunk_weights}
-    return ", ".join(mark for mark, holds in marks.items() if holds)
+        """A method of the family with these variables, and with a CRF where there is one."""
 
 
 def batches_of_run(config: "ConfigDict", count: int, transform: Any) -> tuple[int, Batches]:
@@ -206,3 +190,7 @@ def batches_of_run(config: "ConfigDict", count: int, transform: Any) -> tuple[in
         )
     except ValueError as error:
         raise UserError(f"config.{error}") from error
+
+
+def _short(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)

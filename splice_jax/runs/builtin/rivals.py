@@ -8,14 +8,14 @@ each looks at, what it needs and when it fails is in docs/rows.md.
 
 from ml_collections import ConfigDict
 
-from splice_jax.methods.registry import HOMES
+from splice_jax.methods.registry import hand_crafted
 from splice_jax.runs.builtin import default
 
 
 def get_config() -> ConfigDict:
     """Evaluation alone."""
     config = default.get_config()
-    config.methods = ",".join(HOMES)
+    config.methods = ",".join(hand_crafted())
     config.crf.backend = "none"
     config.crf.neutral = "otsu"  # for `+crf`: these maps are on no scale of probabilities
     return config

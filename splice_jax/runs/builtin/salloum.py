@@ -14,7 +14,7 @@ def mfcn() -> ConfigDict:
         python train.py --config=configs/mfcn.py --workdir=runs/mfcn --config.data_dir=splices \
             --config.trunk_weights=vgg16_bn.npz
         python evaluate.py --workdir=runs/mfcn
-        python evaluate.py --workdir=runs/mfcn --config.method=mfcn_edge    # the surface within closed edges
+        python evaluate.py --workdir=runs/mfcn --config.methods=mfcn_edge    # the surface within closed edges
 
     `splice-jax weights` makes the file of torchvision's VGG-16 with BatchNorm. SGD, its rate, momentum and weight
     decay are the paper's, and meant for those weights; schedule, batch and crops are this project's. The paper's
@@ -47,7 +47,7 @@ def mfcn_edge() -> ConfigDict:
         python evaluate.py --workdir=runs/mfcn_edge
 
     It is trained as `mfcn` is, and a run of either serves both (`evaluate.py --workdir=runs/mfcn
-    --config.method=mfcn_edge`); only the checkpoint that validation finds best may differ.
+    --config.methods=mfcn_edge`); only the checkpoint that validation finds best may differ.
     """
     config = mfcn()
     config.method = "mfcn_edge"

@@ -9,13 +9,12 @@ from splice_jax.methods.traces.double_jpeg import find_period
 from splice_jax.methods.traces.jpeg_grid import column_lines, grid_origin, stray_columns
 from splice_jax.methods.traces.trace import luma
 
-GENERATOR = np.random.default_rng(0)
-
 
 def tiles(origin: int) -> np.ndarray:
     """Blocks of slightly different brightness, in columns that begin at `origin`, with a little noise."""
-    steps = GENERATOR.normal(0, 6, 40)[(np.arange(160) - origin) // BLOCK]
-    return (128 + steps + GENERATOR.normal(0, 0.3, (96, 160))).astype(np.float32)
+    generator = np.random.default_rng(origin)
+    steps = generator.normal(0, 6, 40)[(np.arange(160) - origin) // BLOCK]
+    return (128 + steps + generator.normal(0, 0.3, (96, 160))).astype(np.float32)
 
 
 @pytest.mark.parametrize("origin", range(8))

@@ -1,4 +1,4 @@
-"""Edges blurred by a lens or by an editor (Chen, McCloskey & Yu 2017) as a trained row: `camera_response`.
+"""How `camera_response` localizes: it judges the edges of an image and joins those that look forged to a region.
 
 The paper judges edges. From edges to a region is a step of this project's own: `region`.
 """
@@ -13,26 +13,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float32, Int32, UInt8
-from ml_collections import ConfigDict
 from scipy import ndimage
 
 from splice_jax import metrics
-from splice_jax.data import Split
-from splice_jax.data.feeding.edge_table import (
-    AUTHENTIC_BEYOND,
-    COLUMNS,
-    FORGED_WITHIN,
-    MOST_PER_IMAGE,
-    OneEdge,
-    build_table,
-    edge_labels,
-)
-from splice_jax.data.feeding.edges import BINS, HIGH, LEAST_COHERENCE, LEAST_CONTRAST, LOW, PATCH, SMOOTHING, find_edges
-from splice_jax.data.feeding.tables import table_folder
-from splice_jax.errors import UserError
-from splice_jax.losses import median_frequency_weights, weighted_cross_entropy
+from splice_jax.data.feeding.edge_table import edge_labels
+from splice_jax.data.feeding.edges import BINS, find_edges
 from splice_jax.methods.localizer import Found
-from splice_jax.methods.trained.family import Family, Loss, Refine, Training, Variables, batches_of_run
+from splice_jax.methods.trained.family import Refine, Variables
 from splice_jax.methods.trained.network import NetworkLocalizer
 from splice_jax.models.camera_response import EdgeLeNet
 
@@ -48,59 +35,6 @@ CLOSING = 16
 """Pixels by which edges grow to all sides, so that gaps of twice as many close."""
 LEVELS = 10
 """Steps of the map of contours."""
-
-
-class CameraResponse(Family):
-    """A network that sees edges, one histogram each."""
-
-    unit = "edges"
-
-    def network(self, config: ConfigDict) -> EdgeLeNet:
-        """LeNet; no field changes it."""
-        if config.orientations != 1:
-            raise UserError(f"config.orientations: {config.orientations}, but {config.method} looks once; set 1")
-        return EdgeLeNet()
-
-    def initialize(self, network: EdgeLeNet, key: Array) -> Variables:
-        """Drawn from `key`."""
-        return dict(network.init(key, jnp.zeros((1, BINS, BINS), jnp.uint8)))
-
-    def training(self, config: ConfigDict, network: EdgeLeNet, variables: Variables, examples: Split) -> Training:
-        """Edges near the boundaries of masks against edges far from them, as if both were as frequent."""
-        edges = (PATCH, BINS, SMOOTHING, HIGH, LOW, LEAST_CONTRAST, LEAST_COHERENCE)
-        kinds = (FORGED_WITHIN, AUTHENTIC_BEYOND, MOST_PER_IMAGE)
-        table = build_table(examples, table_folder("edge_tables", f"{examples.identity} {COLUMNS} {edges} {kinds}"))
-        steps, batches = batches_of_run(config, len(table.labels), OneEdge(table))
-        weights = median_frequency_weights(np.bincount(table.labels, minlength=2)[None])
-        return Training(steps, batches, loss(network, config.loss.normalization, weights))
-
-    def localizer(
-        self, config: ConfigDict, network: EdgeLeNet, variables: Variables, *, row: str, refine: Refine | None = None
-    ) -> "CameraResponseLocalizer":
-        """A localizer."""
-        return CameraResponseLocalizer(row, network, variables, refine=refine)
-
-
-FAMILY = CameraResponse()
-
-
-def loss(network: EdgeLeNet, normalization: str, class_weights: Float32[np.ndarray, " 2"]) -> Loss:
-    """Weighted cross entropy of the edges' labels.
-
-    Args:
-        network: what is trained.
-        normalization: see `losses.weighted_cross_entropy`.
-        class_weights: of natural and forged edges.
-    """
-
-    def of_batch(variables: Variables, batch: Mapping[str, Array], key: Array, axis_name: str | None) -> Any:
-        found: Any = network.apply({"params": variables["params"]}, batch["histograms"])
-        weights = jnp.asarray(class_weights)
-        total = weighted_cross_entropy(found, batch["labels"], weights, normalization, axis_name)
-        right = (found.argmax(axis=-1) == batch["labels"]).mean()
-        return total, (variables["batch_stats"], {"loss/total": total, "edges/right": right})
-
-    return of_batch
 
 
 @functools.partial(jax.jit, static_argnames="network")

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from splice_jax.images import resize
-from splice_jax.methods.trained import patch_network
-from splice_jax.methods.trained.patch_network import PatchNetworkLocalizer
+from splice_jax.methods.trained.semi_global import localizer as module
+from splice_jax.methods.trained.semi_global.localizer import PatchNetworkLocalizer
 from splice_jax.models.semi_global import SemiGlobalNetwork, initial_variables
 
 SIZES = {(1, 1): (1, 1), (63, 200): (1, 4), (64, 64): (1, 1), (150, 90): (3, 2)}
@@ -24,7 +24,7 @@ def localizer(global_network: str, **options: Any) -> PatchNetworkLocalizer:
 
 
 def compilations(network: SemiGlobalNetwork) -> list[int]:
-    functions: list[Any] = [patch_network._probabilities, patch_network._global_feature(network)]
+    functions: list[Any] = [module._probabilities, module._global_feature(network)]
     return [function._cache_size() for function in functions]
 
 
@@ -136,7 +136,7 @@ def test_the_mask_is_that_of_the_refined_map(monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize("orientation", range(8))
 def test_orientations_differ_and_are_turned_back(orientation: int) -> None:
     pixels = np.arange(2 * 3).reshape(2, 3)
-    turned = patch_network._turned(pixels, orientation)
+    turned = module._turned(pixels, orientation)
     expected = [
         [[0, 1, 2], [3, 4, 5]],
         [[3, 4, 5], [0, 1, 2]],
@@ -148,7 +148,7 @@ def test_orientations_differ_and_are_turned_back(orientation: int) -> None:
         [[5, 2], [4, 1], [3, 0]],
     ]
     np.testing.assert_array_equal(turned, expected[orientation])
-    np.testing.assert_array_equal(patch_network._turned_back(turned, orientation), pixels)
+    np.testing.assert_array_equal(module._turned_back(turned, orientation), pixels)
 
 
 def test_maps_of_all_orientations_are_averaged() -> None:
@@ -156,9 +156,9 @@ def test_maps_of_all_orientations_are_averaged() -> None:
     network = SemiGlobalNetwork(64, 1, global_network="none")
     variables = initial_variables(network, jax.random.key(0))
     single = PatchNetworkLocalizer("bappy", network, variables)
-    turned = (patch_network._turned(image, number) for number in range(8))
+    turned = (module._turned(image, number) for number in range(8))
     maps = [
-        patch_network._turned_back(single(np.ascontiguousarray(picture)).probability, number)
+        module._turned_back(single(np.ascontiguousarray(picture)).probability, number)
         for number, picture in enumerate(turned)
     ]
     found = PatchNetworkLocalizer("bappy", network, variables, orientations=8)(image)

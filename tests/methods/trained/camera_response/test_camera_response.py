@@ -10,7 +10,7 @@ from PIL import Image
 from scipy import ndimage
 
 import splice_jax
-from splice_jax.methods.trained.camera_response import CLOSING, FoundEdges, enclosed, region, splat
+from splice_jax.methods.trained.camera_response.localizer import CLOSING, FoundEdges, enclosed, region, splat
 from splice_jax.training.loop import train
 
 Configure = Callable[..., ConfigDict]

@@ -13,9 +13,9 @@ from ml_collections import ConfigDict
 import splice_jax
 from splice_jax.data import open_split
 from splice_jax.errors import UserError
-from splice_jax.methods.trained import mfcn
-from splice_jax.methods.trained.family import family, note
-from splice_jax.methods.trained.mfcn import BUCKET, MfcnLocalizer, windows, within_edges
+from splice_jax.methods.registry import family
+from splice_jax.methods.trained.mfcn.localizer import BUCKET, MfcnLocalizer, windows, within_edges
+from splice_jax.methods.trained.mfcn.method import FAMILY
 from splice_jax.models.mfcn import MFCN
 from splice_jax.runs.load import load
 from splice_jax.training import loop
@@ -202,21 +202,20 @@ def test_a_field_that_cannot_be_is_named(
 
 
 def test_weights_are_the_trunk_s_alone(small: Configure, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    shapes = mfcn.FAMILY.variable_shapes(MFCN(4))
+    shapes = FAMILY.variable_shapes(MFCN(4))
     variables = jax.tree.map(lambda leaf: np.ones(leaf.shape, np.float32), shapes)
     trunk = {name: jax.tree.map(lambda leaf: 7 * leaf, variables[name]["trunk"]) for name in variables}
     save_variables(trunk, tmp_path / "vgg.npz")
-    loaded = mfcn.FAMILY.with_weights(variables, small(trunk_weights=str(tmp_path / "vgg.npz")))
+    loaded = FAMILY.with_weights(variables, small(trunk_weights=str(tmp_path / "vgg.npz")))
     assert all((leaf == 7).all() for name in loaded for leaf in jax.tree.leaves(loaded[name]["trunk"]))
     assert all((leaf == 1).all() for leaf in jax.tree.leaves(loaded["params"]["surface"]))
     assert capsys.readouterr().out == ""
-    assert mfcn.FAMILY.with_weights(variables, small()) is variables
+    assert FAMILY.with_weights(variables, small()) is variables
     assert "trained from scratch" in capsys.readouterr().out
 
 
 def test_what_is_not_the_published_network_is_marked(small: Configure, tiny: Configure) -> None:
-    assert note(small()) == "width 0.0625, from scratch"
-    assert note(small(width=1.0, trunk_weights="vgg16_bn.npz")) == ""
-    assert note(small(width=1.0, method="sfcn")) == "from scratch"
-    assert note(tiny()) == "hidden 64, 1 of 3 layers, global network cnn"
-    assert note(tiny(hidden_size=256, num_layers=3, global_network="resnet18")) == ""
+    note = FAMILY.note
+    assert note(small()) == "width 0.0625, trunk_normalization imagenet, from scratch"
+    assert note(small(width=1.0, trunk_weights="vgg16_bn.npz", trunk_normalization="vgg_mean")) == ""
+    assert note(small(width=1.0, method="sfcn", trunk_normalization="vgg_mean")) == "from scratch"

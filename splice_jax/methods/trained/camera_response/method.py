@@ -1,0 +1,72 @@
+"""What `camera_response` is, and where its network, training and localizer are made.
+
+C. Chen, S. McCloskey and J. Yu, "Image Splicing Detection via Camera Response Function Analysis", CVPR 2017.
+"""
+
+from typing import TYPE_CHECKING
+
+from splice_jax.errors import UserError
+from splice_jax.methods.localizer import Localizer
+from splice_jax.methods.registry import register_trained
+from splice_jax.methods.trained.family import Family, Refine, Training, Variables
+
+if TYPE_CHECKING:  # What is known of the method is had without JAX.
+    from jax import Array
+    from ml_collections import ConfigDict
+
+    from splice_jax.data import Split
+    from splice_jax.models.camera_response import EdgeLeNet
+
+
+class CameraResponse(Family):
+    """A network that sees edges, one histogram each."""
+
+    unit = "edges"
+    fields = ()
+
+    def differences(self, config: "ConfigDict") -> list[str]:
+        """The paper ends at the edges."""
+        return ["edges to region: ours"]
+
+    def check(self, config: "ConfigDict") -> None:
+        """An image is looked at once."""
+        if config.orientations != 1:
+            raise UserError(f"config.orientations: {config.orientations}, but {config.method} looks once; set 1")
+
+    def network(self, config: "ConfigDict") -> "EdgeLeNet":
+        """LeNet; no field changes it."""
+        from splice_jax.models.camera_response import EdgeLeNet
+
+        self.check(config)
+        return EdgeLeNet()
+
+    def initialize(self, network: "EdgeLeNet", key: "Array") -> Variables:
+        """Drawn from `key`."""
+        import jax.numpy as jnp
+
+        from splice_jax.data.feeding.edges import BINS
+
+        return dict(network.init(key, jnp.zeros((1, BINS, BINS), jnp.uint8)))
+
+    def training(self, config: "ConfigDict", network: "EdgeLeNet", variables: Variables, examples: "Split") -> Training:
+        """Edges near the boundaries of masks against edges far from them."""
+        from splice_jax.methods.trained.camera_response.training import training_from
+
+        return training_from(config, network, examples)
+
+    def localizer(
+        self,
+        config: "ConfigDict",
+        network: "EdgeLeNet",
+        variables: Variables,
+        *,
+        row: str,
+        refine: Refine | None = None,
+    ) -> Localizer:
+        """A localizer."""
+        from splice_jax.methods.trained.camera_response.localizer import CameraResponseLocalizer
+
+        return CameraResponseLocalizer(row, network, variables, refine=refine)
+
+
+register_trained("camera_response", CameraResponse(), version=2)

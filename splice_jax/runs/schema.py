@@ -1,0 +1,229 @@
+"""Every field of a configuration, once: its default, its role, its range and its meaning.
+
+What an evaluation may change of a run, what a run may be gone on with, what a map depends on: all of it follows from
+here. Fields that only one network reads are declared beside that network, in `splice_jax.methods.trained`.
+"""
+
+from collections.abc import Sequence
+
+from ml_collections import ConfigDict
+
+from splice_jax.crf import CrfParameters
+from splice_jax.methods import registry
+from splice_jax.methods.fields import Field, check
+
+_DATA = (
+    Field("dataset", "synthetic", "data", "synthetic, folder, columbia, carvalho, nc2016"),
+    Field(
+        "data_dir",
+        "",
+        "data",
+        "`folder`: DIR/{images,masks} or DIR/{train,val,test}/{images,masks}; others: where they were prepared",
+    ),
+    Field("split", "test", "evaluation", "what is scored"),
+    Field(
+        "split_seed",
+        0,
+        "data",
+        "by which data sets that come in one piece are split 65 : 10 : 25",
+        least=0,
+        changes_score=False,
+    ),
+    Field(
+        "patch_stride",
+        64,
+        "data",
+        "pixels between neighbouring patches, in training and evaluation; below 64 they overlap",
+        least=1,
+        most=64,
+        changes_map=True,
+    ),
+    Field(
+        "orientations",
+        1,
+        "evaluation",
+        "mirrored and transposed forms of an image whose maps are averaged; more than 1 for sgn and bappy only",
+        (1, 2, 4, 8),
+        changes_map=True,
+    ),
+    Field(
+        "border",
+        "inward",
+        "data",
+        "what happens to a remainder that fills no patch: patches move inward, or crop (the baseline: scored as 0)",
+        ("inward", "crop"),
+        changes_map=True,
+    ),
+    Field("augment", True, "optimisation", "random flips and transpositions of patches or crops", (False, True)),
+)
+
+_NETWORK = (Field("method", "sgn", "network", "sgn, bappy, sfcn, mfcn, mfcn_edge, camera_response"),)
+
+_LOSS = (
+    Field(
+        "loss.normalization",
+        "weight",
+        "loss",
+        "what weighted sums are divided by: count (the paper), weight (the baseline)",
+        ("count", "weight"),
+    ),
+)
+
+_OPTIMISATION = (
+    Field(
+        "seed",
+        0,
+        "optimisation",
+        "of everything that is drawn, in training and in the bootstrap",
+        least=0,
+        most=2**32 - 1,
+        changes_score=False,
+        evaluated=True,
+    ),
+    Field("batch_size", 64, "optimisation", "patches, crops or edges, over all devices", least=1),
+    Field("num_epochs", 60, "optimisation", "how often the data are gone through", least=1, extendable=True),
+    Field(
+        "num_steps", 0, "optimisation", "where it is not 0, it counts and num_epochs does not", least=0, extendable=True
+    ),
+    Field("learning_rate", 1e-3, "optimisation", "at its highest"),
+    Field("optimizer", "adam", "optimisation", "sgd has momentum 0.9", ("adam", "sgd")),
+    Field("weight_decay", 0.0, "optimisation", "of kernels, added to their gradients", least=0),
+    Field("schedule", "step", "optimisation", "cosine goes down to zero", ("step", "cosine")),
+    Field("drop_epochs", (20, 40), "optimisation", "of the schedule step"),
+    Field("drop_factor", 0.1, "optimisation", "of the schedule step"),
+    Field("warmup_steps", 0, "optimisation", "of a linear warm-up", least=0),
+    Field("clip_norm", 0.0, "optimisation", "gradients of a larger norm are scaled down to it; 0: never", least=0),
+    Field(
+        "validate_every", 500, "optimisation", "steps; the best checkpoint is one of these", least=1, extendable=True
+    ),
+    Field("validation_images", 20, "optimisation", "of the validation split, evenly taken", least=1),
+)
+
+_MACHINE = (
+    Field("cpu_devices", 0, "machine", "devices that the CPU is divided into; 0: one per core", least=0),
+    Field("log_every", 50, "machine", "steps between two lines of metrics.jsonl", least=1),
+    Field("checkpoint_every", 500, "machine", "steps between two checkpoints to go on from", least=1),
+)
+
+_EVALUATION = (
+    Field(
+        "methods",
+        "",
+        "evaluation",
+        "rows, separated by commas; empty: those of all runs, the run's own with CRF too",
+        changes_score=False,
+    ),
+    Field(
+        "runs",
+        "",
+        "evaluation",
+        "other runs, whose rows stand beside, with this evaluation's patch_stride, orientations and CRF",
+        changes_score=False,
+    ),
+    Field(
+        "evaluation_name",
+        "",
+        "evaluation",
+        "folder below WORKDIR/evaluation; empty: DATASET-SPLIT",
+        changes_score=False,
+    ),
+    Field(
+        "degradations",
+        "",
+        "evaluation",
+        "every row under each as well, for example jpeg:90,70;blur:1,2;noise:4;resize:0.5",
+        changes_score=False,
+    ),
+    Field("ignore_border", 0, "evaluation", "pixels this near to a mask's boundary do not count", least=0),
+    Field(
+        "rescore",
+        False,
+        "evaluation",
+        "score the cached maps again; no network runs",
+        (False, True),
+        changes_score=False,
+    ),
+)
+
+_CRF = (
+    Field("crf.backend", "pydensecrf", "evaluation", "pydensecrf, none"),
+    Field(
+        "crf.bilateral_weight", CrfParameters.bilateral_weight, "evaluation", "ω1, of the kernel in position and colour"
+    ),
+    Field("crf.bilateral_position_std", CrfParameters.bilateral_position_std, "evaluation", "σ_α, pixels"),
+    Field("crf.bilateral_colour_std", CrfParameters.bilateral_colour_std, "evaluation", "σ_β, levels of 0 … 255"),
+    Field(
+        "crf.smoothness_weight", CrfParameters.smoothness_weight, "evaluation", "ω2, of the kernel in position alone"
+    ),
+    Field("crf.smoothness_position_std", CrfParameters.smoothness_position_std, "evaluation", "σ_γ, pixels"),
+    Field("crf.iterations", CrfParameters.iterations, "evaluation", "mean-field steps"),
+    Field("crf.max_megapixels", CrfParameters.max_megapixels, "evaluation", "larger images are refined at this size"),
+    Field(
+        "crf.neutral",
+        CrfParameters.neutral,
+        "evaluation",
+        "the probability that speaks for neither label: half, or otsu, the map's own threshold",
+    ),
+)
+"""Their ranges are checked where they are used, by `CrfParameters`."""
+
+COMMON = (*_DATA, *_NETWORK, *_LOSS, *_OPTIMISATION, *_MACHINE, *_EVALUATION, *_CRF)
+"""Those that every method reads."""
+
+FIELDS: dict[str, Field] = {
+    field.name: field
+    for fields in (COMMON, *(registry.family(method).fields for method in registry.trained_names()))
+    for field in fields
+}
+"""All fields by their names."""
+
+
+def default_config() -> ConfigDict:
+    """Every field at its default."""
+    config = ConfigDict()
+    for field in FIELDS.values():
+        *sections, name = field.name.split(".")
+        section = config
+        for part in sections:
+            if part not in section:
+                section[part] = ConfigDict()
+            section = section[part]
+        section[name] = field.default
+    return config
+
+
+def check_config(config: ConfigDict) -> None:
+    """Makes sure that training can do what a configuration says.
+
+    Raises:
+      UserError: a field that has no such choice or is out of range.
+    """
+    registry.family(config.method).check(config)
+    check(config, COMMON)
+
+
+def names(fields: Sequence[Field] | None = None, **properties: object) -> list[str]:
+    """The names of the fields with these properties.
+
+    >>> names(role="loss")
+    ['loss.normalization', 'loss.beta', 'loss.smooth', 'loss.class_weights']
+    """
+    chosen = FIELDS.values() if fields is None else fields
+    return [field.name for field in chosen if all(getattr(field, key) == value for key, value in properties.items())]
+
+
+def _listed(*kinds: Sequence[str]) -> frozenset[str]:
+    return frozenset(name for kind in kinds for name in kind)
+
+
+TRAINED_WITH = _listed(*(names(role=role, evaluated=False) for role in ("network", "loss", "optimisation")))
+"""What makes a run what it is: an evaluation cannot change it."""
+
+CHANGEABLE = _listed(names(role="evaluation"), names(role="machine"), names(extendable=True))
+"""In which a run may be gone on with: training does not look at them, or goes on for longer."""
+
+SHAPES_MAPS = _listed(names(changes_map=True))
+"""On which a map depends, besides the weights, the image and the CRF."""
+
+SAME_SCORE = _listed(names(role="machine"), names(changes_score=False))
+"""In which evaluations may differ whose scores have a common mean."""
