@@ -22,7 +22,7 @@ def set_up(cpu_devices: int = 0) -> None:
     _divide_cpu(cpu_devices)
     import jax
 
-    if jax.config.jax_compilation_cache_dir is None:
+    if jax.config.jax_compilation_cache_dir is None:  # type: ignore[attr-defined]
         jax.config.update("jax_compilation_cache_dir", str(compilation_cache()))
 
 
@@ -37,7 +37,8 @@ def set_up_where_unused() -> bool:
     """
     import jax
 
-    chosen = jax.config.jax_num_cpu_devices >= 0 or _DEVICES_FLAG in os.environ.get("XLA_FLAGS", "")
+    configured: int = jax.config.jax_num_cpu_devices  # type: ignore[attr-defined]
+    chosen = configured >= 0 or _DEVICES_FLAG in os.environ.get("XLA_FLAGS", "")
     if chosen or os.environ.get("SPLICE_JAX_SET_UP") == "0" or not _divide_cpu():
         return False
     set_up()

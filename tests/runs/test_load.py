@@ -115,7 +115,7 @@ def test_a_broken_photograph_and_a_bomb_do_not_stop_the_rest(
     assert caught.value.code == 2
     assert [line.split(":")[1].strip() for line in said.err.splitlines()] == paths[:2]
     assert said.out.startswith(f"{good}: ") and said.out.count("\n") == 1
-    assert {path.name.split(".")[0] for path in (tmp_path / "maps").iterdir()} == {"good"}
+    assert {path.name.split(".")[0] for path in (tmp_path / "maps").iterdir()} == {"good", "summary"}
 
 
 @has_crf

@@ -106,12 +106,12 @@ def test_without_labels_the_map_is_the_same_and_the_global_branch_is_not_compute
     row.labels = False
     without = row(image)
     assert without.label_probability is None
-    assert patch_network._global_feature(network)._cache_size() == 0  # type: ignore[attr-defined]
-    compiled = patch_network._probabilities._cache_size()
+    compiled = compilations(network)
+    assert compiled[1] == 0
     row.labels = True
     whole = row(image)
     assert whole.label_probability is not None
-    assert patch_network._probabilities._cache_size() == compiled
+    assert compilations(network) == [compiled[0], int(global_network != "none")]
     np.testing.assert_array_equal(without.probability, whole.probability)
     np.testing.assert_array_equal(without.mask, whole.mask)
 
