@@ -9,12 +9,9 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 from splice_jax import __version__, errors
-
-if TYPE_CHECKING:
-    from splice_jax.methods import Localizer
 
 Commands = Any  # What `add_subparsers` returns; argparse keeps its type to itself.
 
@@ -56,12 +53,18 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _add_localize(commands: Commands) -> None:
-    text = "Localize splices in images: STEM.probability.png, STEM.mask.png and STEM.overlay.png of each."
+    text = (
+        "Localize splices in images: STEM.probability.png, STEM.mask.png and STEM.overlay.png of each, by several "
+        "methods STEM.METHOD.probability.png and so on, and a summary.csv of all."
+    )
     command = commands.add_parser("localize", help="find the splices in images", description=text)
     command.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="an image, or a folder of images")
     command.add_argument("--workdir", type=Path, metavar="DIR", help="a trained run")
-    command.add_argument("--method", metavar="NAME", help="a row that needs no run, or one of the run's rows")
+    method = "rows that need no run or are the run's, with commas between them; all: all of them"
+    command.add_argument("--method", metavar="NAME[,NAME]", help=method)
     command.add_argument("--output", type=Path, required=True, metavar="DIR", help="where the results go")
+    below = "take the images in subfolders as well, but follow no links to folders; results go to the same subfolders"
+    command.add_argument("--recursive", action="store_true", help=below)
     command.add_argument("--crf", type=_backend, default="none", metavar="NAME", help="none (default) or pydensecrf")
     command.add_argument("--raw", action="store_true", help="write STEM.npz as well, with the unrounded arrays")
     command.more = _rows
@@ -71,35 +74,24 @@ def _add_localize(commands: Commands) -> None:
 def _rows() -> str:
     from splice_jax.methods import names
 
-    return f"Rows that need no run: {', '.join(names())}. docs/rows.md says what each looks at."
+    return (
+        f"Rows that need no run: {', '.join(names())}. docs/rows.md says what each looks at. An image that cannot be "
+        "read or localized is named, the others go on, and the exit code is 2; so is one for which the only method is "
+        "undefined. Of several methods, one that is undefined for an image is named and fails nothing."
+    )
 
 
 def _localize(arguments: argparse.Namespace) -> int:
+    from splice_jax import localize
     from splice_jax.files import writable_folder
-    from splice_jax.localize import find_images, localize_files
 
-    images = find_images(arguments.images, arguments.output)
-    localizer = _localizer(arguments.workdir, arguments.method, arguments.crf)
+    rows = localize.choose_rows(arguments.workdir, arguments.method)
+    images = localize.find_images(
+        arguments.images, arguments.output, recursive=arguments.recursive, infixes=rows.infixes
+    )
+    localizers = localize.load_rows(rows, arguments.workdir, crf=arguments.crf, labels=arguments.raw)
     output = writable_folder(arguments.output)
-    return 2 if localize_files(images, output, localizer, raw=arguments.raw) else 0
-
-
-def _localizer(workdir: Path | None, method: str | None, crf: str) -> "Localizer":
-    import splice_jax
-
-    if workdir is not None:
-        from splice_jax import runtime
-
-        runtime.set_up()
-        return splice_jax.load(workdir, crf=crf, row=method or "")
-    if method is None:
-        raise errors.UserError("--workdir, --method: give a trained run, or a row that needs none; see --help")
-    localizer = splice_jax.localizer(method)
-    if crf == "none":
-        return localizer
-    from splice_jax.methods.refined import Refined
-
-    return Refined(localizer, crf)
+    return 2 if localize.localize_files(images, output, localizers, raw=arguments.raw) else 0
 
 
 def _add_compose(commands: Commands) -> None:

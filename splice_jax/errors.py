@@ -27,6 +27,12 @@ def one_line(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
+def out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out, the machine's or a device's, whose error JAX tells by its message alone."""
+    of_device = isinstance(error, RuntimeError) and "RESOURCE_EXHAUSTED" in str(error)
+    return of_device or isinstance(error, MemoryError)
+
+
 def listed(names: Iterable[str], most: int = 6) -> str:
     """The first names and how many more there are.
 

@@ -121,6 +121,8 @@ def _read(source: str | Path | bytes, name: str) -> Pixels:
             return _decode(encoded, title)
         except UserError:
             raise
+        except MemoryError as error:
+            raise UserError(f"{title}: out of memory when it was read; scale it down") from error
         except Image.DecompressionBombError as error:
             raise UserError(_TOO_LARGE.format(title)) from error
         except Image.UnidentifiedImageError as error:

@@ -1,12 +1,12 @@
 """What an entry point sets before the first computation: devices, compilation cache, memory."""
 
-import contextlib
 import ctypes
 import hashlib
 import os
 import platform
 from pathlib import Path
 
+_DEVICES_FLAG = "--xla_force_host_platform_device_count"
 _TRIM_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -4, -8  # glibc's malloc.h
 
 
@@ -19,12 +19,41 @@ def set_up(cpu_devices: int = 0) -> None:
         cpu_devices: that the CPU is divided into; 0: one per core.
     """
     keep_memory()
+    _divide_cpu(cpu_devices)
     import jax
 
-    with contextlib.suppress(RuntimeError):  # In a process that has computed before, its devices are what they are.
-        jax.config.update("jax_num_cpu_devices", cpu_devices or os.cpu_count() or 1)
-    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    if jax.config.jax_compilation_cache_dir is None:  # type: ignore[attr-defined]
         jax.config.update("jax_compilation_cache_dir", str(compilation_cache()))
+
+
+def set_up_where_unused() -> bool:
+    """`set_up` for a call from any program, which may use JAX in its own way: then nothing is changed.
+
+    JAX is in use where the process has computed with it, or where someone chose the number of devices that the CPU is
+    divided into: by `jax_num_cpu_devices` or XLA's flag. SPLICE_JAX_SET_UP=0 in the environment says the same.
+
+    Returns:
+        whether JAX was set up.
+    """
+    import jax
+
+    configured: int = jax.config.jax_num_cpu_devices  # type: ignore[attr-defined]
+    chosen = configured >= 0 or _DEVICES_FLAG in os.environ.get("XLA_FLAGS", "")
+    if chosen or os.environ.get("SPLICE_JAX_SET_UP") == "0" or not _divide_cpu():
+        return False
+    set_up()
+    return True
+
+
+def _divide_cpu(devices: int = 0) -> bool:
+    """Whether it could be done: in a process that has computed before, its devices are what they are."""
+    import jax
+
+    try:
+        jax.config.update("jax_num_cpu_devices", devices or os.cpu_count() or 1)
+    except RuntimeError:
+        return False
+    return True
 
 
 def user_cache() -> Path:

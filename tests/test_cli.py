@@ -1,5 +1,6 @@
 """The command `splice-jax`: what it calls, what it says and its exit codes."""
 
+import csv
 import subprocess
 import sys
 from pathlib import Path
@@ -24,14 +25,14 @@ def photo(tmp_path) -> Path:
 
 @pytest.fixture
 def loaded(monkeypatch) -> list:
-    """Calls of `splice_jax.load`, which gives the row `all_spliced`."""
+    """Calls of what loads a run, which gives the row `all_spliced`."""
     calls: list = []
 
-    def load(workdir, *, crf="none", row=""):
-        calls.append((workdir, crf, row))
-        return splice_jax.localizer("all_spliced")
+    def load_rows(workdir, rows, *, crf, labels):
+        calls.append((workdir, rows, crf, labels))
+        return [splice_jax.localizer("all_spliced") for _ in rows]
 
-    monkeypatch.setitem(vars(splice_jax), "load", load)
+    monkeypatch.setattr("splice_jax.runs.load.load_rows", load_rows)
     return calls
 
 
@@ -48,14 +49,15 @@ def test_localize_writes_results(capsys, tmp_path, photo, loaded):
     code, said, complaints = outcome(capsys, "localize", photo, "--workdir=run", "--output", output, "--crf=pydensecrf")
     assert (code, complaints) == (0, "")
     assert said.startswith(f"{photo}: 100.0% spliced")
-    assert loaded == [(Path("run"), "pydensecrf", "")]
+    assert loaded == [(Path("run"), [""], "pydensecrf", False)]
     assert sorted(path.name for path in output.iterdir()) == [
         "photo.mask.png",
         "photo.overlay.png",
         "photo.probability.png",
+        "summary.csv",
     ]
     assert outcome(capsys, "localize", photo, "--workdir=run", "--output", output, "--raw")[0] == 0
-    assert (output / "photo.npz").exists()
+    assert (output / "photo.npz").exists() and loaded[1][-1]
 
 
 def test_localize_ends_in_2_where_one_image_failed(capsys, tmp_path, photo, loaded):
@@ -84,10 +86,10 @@ def test_localize_into_a_file_is_refused(capsys, photo, loaded):
 
 
 def test_a_run_that_cannot_be_loaded_leaves_nothing(capsys, monkeypatch, tmp_path, photo):
-    def load(workdir, *, crf, row):
+    def load_rows(workdir, rows, *, crf, labels):
         raise UserError(f"{workdir}: no trained run")
 
-    monkeypatch.setitem(vars(splice_jax), "load", load)
+    monkeypatch.setattr("splice_jax.runs.load.load_rows", load_rows)
     code, _, complaints = outcome(capsys, "localize", photo, "--workdir=run", "--output", tmp_path / "out")
     assert (code, complaints) == (2, "error: run: no trained run\n")
     assert not (tmp_path / "out").exists()
@@ -109,12 +111,38 @@ def test_a_row_that_is_undefined_for_an_image_says_why_and_ends_in_2(capsys, tmp
     assert (
         complaints == f"error: {photo}: row cfa1 needs a colour image; this one is grey, and no filter array made it\n"
     )
-    assert not list((tmp_path / "out").iterdir())
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["summary.csv"]
 
 
 def test_a_run_may_hold_the_row(capsys, tmp_path, photo, loaded):
     assert outcome(capsys, "localize", photo, "--workdir=run", "--method=mfcn", "--output", tmp_path / "out")[0] == 0
-    assert loaded == [(Path("run"), "none", "mfcn")]
+    assert loaded == [(Path("run"), ["mfcn"], "none", False)]
+
+
+def test_localize_by_all_rows_that_need_no_run(capsys, tmp_path, photo):
+    output = tmp_path / "out"
+    code, said, complaints = outcome(capsys, "localize", photo, "--method=all", "--output", output)
+    assert (code, complaints) == (0, "")
+    assert [line.split(": ")[1] for line in said.splitlines()] == names()
+    undefined = {line.split(": ")[1] for line in said.splitlines() if ": undefined, row " in line}
+    assert {"cfa1", "nadq"} <= undefined < set(names())  # grey, and no JPEG
+    written = {path.name for path in output.iterdir()} - {"summary.csv"}
+    kinds = "mask.png", "overlay.png", "probability.png"
+    assert written == {f"photo.{name}.{kind}" for name in names() if name not in undefined for kind in kinds}
+    with open(output / "summary.csv", newline="") as file:
+        assert {line["method"] for line in csv.DictReader(file) if line["status"] == "undefined"} == undefined
+
+
+def test_localize_mirrors_subfolders(capsys, tmp_path, photo):
+    for name in ("one", "two"):
+        (tmp_path / "in" / name).mkdir(parents=True)
+        (tmp_path / "in" / name / "photo.png").write_bytes(photo.read_bytes())
+    arguments = "localize", tmp_path / "in", "--method=noi4", "--output", tmp_path / "in" / "out", "--recursive"
+    for _ in range(2):  # The first call's results are no images to the second.
+        code, said, complaints = outcome(capsys, *arguments)
+        assert (code, complaints, said.count("\n")) == (0, "", 2)
+    assert (tmp_path / "in" / "out" / "one" / "photo.mask.png").exists()
+    assert not (tmp_path / "in" / "out" / "out").exists()
 
 
 def test_compose_passes_everything_on(capsys, monkeypatch):
@@ -140,14 +168,16 @@ def test_compose_passes_everything_on(capsys, monkeypatch):
         ([], "COMMAND; see splice-jax --help"),
         (["locate"], "invalid choice: 'locate'"),
         (["localize"], "IMAGE, --output; see splice-jax localize --help"),
-        (["localize", ".", "--output=o"], "no images in this folder"),
+        (["localize", ".", "--output=o", "--method=noi1"], "no images in this folder"),
         (["localize", __file__, "--output=o"], "--workdir, --method: give a trained run, or a row that needs none"),
         (["localize", __file__, "--output=o", "--method=noi"], "method 'noi' is not known: did you mean 'noi"),
         (
             ["localize", __file__, "--output=o", "--method=sgn"],
             "method 'sgn' is trained: name its run, --workdir",
         ),
-        (["localize", __file__, "--output=o", "--method=noi1", "--workdir=absent"], "absent: no such folder"),
+        (["localize", __file__, "--output=o", "--method=noi1,noi"], "method 'noi' is not known: did you mean 'noi"),
+        (["localize", __file__, "--output=o", "--method=sgn", "--workdir=absent"], "absent: no such folder"),
+        (["localize", __file__, "--output=o", "--method=all", "--workdir=absent"], "absent: no such folder"),
         (["localize", "a.png", "--workdir=r", "--output=o", "--crf=magic"], "'magic' is none of none, pydensecrf"),
         (["localize", "a.png", "--workdir=r", "--output=o", "--workers=2"], "unrecognized arguments: --workers=2"),
         (["weights", "a.pth"], "required: --output; see splice-jax weights --help"),

@@ -2,7 +2,10 @@
 
 import io
 import struct
+import subprocess
+import sys
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -305,3 +308,21 @@ def test_a_map_is_resized_bilinearly_and_stays_one():
     np.testing.assert_allclose(resize_map(map_, (2, 4)), [[0, 0.25, 0.75, 1]] * 2)
     np.testing.assert_allclose(resize_map(map_, (1, 1)), [[0.5]])
     assert resize_map(map_, (2, 4)).dtype == np.float32
+
+
+def test_out_of_memory_is_not_taken_for_a_broken_file(tmp_path: Path) -> None:
+    """In a process of its own, with little room left."""
+    Image.new("RGB", (4000, 3900)).save(tmp_path / "a.bmp")
+    program = f"""
+import resource
+from splice_jax.errors import UserError
+from splice_jax.images import read_image
+size = resource.getpagesize() * int(open("/proc/self/statm").read().split()[0])
+resource.setrlimit(resource.RLIMIT_AS, (size + 20_000_000,) * 2)
+try:
+    read_image({str(tmp_path / "a.bmp")!r}, name="a.bmp")
+except UserError as error:
+    print(error)
+"""
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert said.stdout == "a.bmp: out of memory when it was read; scale it down\n", said.stderr

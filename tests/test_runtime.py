@@ -28,17 +28,17 @@ print(*faults)
     assert faults[0] > 10 * max(1, faults[2])
 
 
-def set_up_elsewhere(tmp_path: Path, *, arguments: str = "", **environment: str) -> list[str]:
-    """What `set_up` leaves, in a process of its own: devices, and where compiled programs go."""
-    program = f"""
-import jax
-from splice_jax import runtime
-runtime.set_up({arguments})
-print(jax.local_device_count(), jax.config.jax_compilation_cache_dir, runtime.compilation_cache())
-"""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("JAX_", "XDG_"))}
+def elsewhere(tmp_path: Path, program: str, **environment: str) -> list[str]:
+    """What a program prints in a process of its own, and then: devices, and where compiled programs go."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("JAX_", "XDG_", "XLA_"))}
     environment |= {"XDG_CACHE_HOME": str(tmp_path), "JAX_PLATFORMS": "cpu"}
-    return subprocess.check_output([sys.executable, "-c", program], text=True, env=inherited | environment).split()
+    program += "\nprint(jax.local_device_count(), jax.config.jax_compilation_cache_dir, runtime.compilation_cache())"
+    command = [sys.executable, "-c", f"import jax\nfrom splice_jax import runtime\n{program}"]
+    return subprocess.check_output(command, text=True, env=inherited | environment).split()
+
+
+def set_up_elsewhere(tmp_path: Path, *, arguments: str = "", **environment: str) -> list[str]:
+    return elsewhere(tmp_path, f"runtime.set_up({arguments})", **environment)
 
 
 def test_every_core_is_a_device_and_compiled_programs_are_kept_in_the_users_own_cache(tmp_path: Path) -> None:
@@ -66,3 +66,29 @@ def test_a_process_that_has_computed_keeps_its_devices(monkeypatch: pytest.Monke
     jax.block_until_ready(jax.numpy.ones(3) + 1)
     runtime.set_up(before + 1)
     assert jax.local_device_count() == before
+
+
+def test_a_cache_that_the_program_chose_is_kept(tmp_path: Path) -> None:
+    program = f"jax.config.update('jax_compilation_cache_dir', {str(tmp_path / 'mine')!r}); runtime.set_up(3)"
+    assert elsewhere(tmp_path, program)[:2] == ["3", str(tmp_path / "mine")]
+
+
+def test_where_jax_is_unused_it_is_set_up(tmp_path: Path) -> None:
+    done, devices, used, own = elsewhere(tmp_path, "print(runtime.set_up_where_unused())")
+    assert (done, int(devices), used) == ("True", os.cpu_count(), own)
+
+
+@pytest.mark.parametrize(
+    ("program", "environment", "devices"),
+    [
+        ("jax.numpy.ones(3) + 1", {}, 1),
+        ("jax.config.update('jax_num_cpu_devices', 3)", {}, 3),
+        ("", {"XLA_FLAGS": "--xla_force_host_platform_device_count=3"}, 3),
+        ("", {"SPLICE_JAX_SET_UP": "0"}, 1),
+    ],
+)
+def test_where_jax_is_in_use_nothing_is_changed(
+    tmp_path: Path, program: str, environment: dict[str, str], devices: int
+) -> None:
+    program += "\nruntime.keep_memory = None\nprint(runtime.set_up_where_unused())"  # would raise where it is called
+    assert elsewhere(tmp_path, program, **environment)[:3] == ["False", str(devices), "None"]

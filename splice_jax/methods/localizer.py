@@ -39,6 +39,8 @@ class Localizer(ABC):
     name: str
     variables: Mapping[str, Any] = {}
     """The Flax variables of a network row; empty for the others."""
+    labels: bool = True
+    """Whether `Found.label_probability` is wanted; where it is not, what only the labels depend on is not computed."""
 
     @abstractmethod
     def __call__(self, image: UInt8[np.ndarray, "height width 3"]) -> Found:

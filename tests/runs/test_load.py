@@ -1,6 +1,9 @@
 import importlib.util
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +20,7 @@ from splice_jax.images import encode_png
 from splice_jax.runs.builtin.default import get_config
 from splice_jax.runs.checkpoints import BEST, LAST, Checkpoints
 from splice_jax.runs.configuration import load_config
-from splice_jax.runs.load import load, network_from_config
+from splice_jax.runs.load import load, load_rows, network_from_config
 
 SIZES = ((1, 1), (63, 200), (64, 64), (150, 90))
 has_crf = pytest.mark.skipif(importlib.util.find_spec("pydensecrf") is None, reason="the extra is not installed")
@@ -33,6 +36,41 @@ def test_a_run_is_loaded_with_the_variables_of_its_best_checkpoint(tiny_run: Any
     best, _ = Checkpoints(tiny_run.workdir, BEST).restore(tiny_run.state.variables)
     jax.tree.map(np.testing.assert_array_equal, localizer.variables, best)
     assert set(localizer.variables) == {"params", "batch_stats"}
+
+
+@pytest.mark.parametrize(("arguments", "as_commands"), [("", True), (", set_up=False", False)])
+def test_in_a_fresh_process_a_run_uses_all_cores(
+    tiny_run: Any, tmp_path: Path, arguments: str, as_commands: bool
+) -> None:
+    program = f"""
+import splice_jax
+localizer = splice_jax.load({str(tiny_run.workdir)!r}{arguments})
+import jax
+print(jax.local_device_count(), len(jax.tree.leaves(localizer.variables)[0].devices()))
+print(jax.config.jax_compilation_cache_dir)
+"""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("JAX_", "XLA_"))}
+    environment = inherited | {"JAX_PLATFORMS": "cpu", "XDG_CACHE_HOME": str(tmp_path)}
+    said = subprocess.check_output([sys.executable, "-c", program], text=True, env=environment).split()
+    cores = os.cpu_count() if as_commands else 1
+    assert said[:2] == [str(cores)] * 2
+    assert (said[2] != "None") == as_commands
+
+
+def test_rows_of_a_run_share_its_variables(tiny_run: Any) -> None:
+    first, second = load_rows(tiny_run.workdir, ["", "sgn"], labels=False)
+    places = [
+        [
+            shard.data.unsafe_buffer_pointer()
+            for leaf in jax.tree.leaves(row.variables)
+            for shard in leaf.addressable_shards
+        ]
+        for row in (first, second)
+    ]
+    assert places[0] == places[1]
+    assert not first.labels and not second.labels
+    with pytest.raises(UserError, match="holds no row 'mfcn'; it has sgn"):
+        load_rows(tiny_run.workdir, ["sgn", "mfcn"])
 
 
 def test_loading_and_localizing_changes_nothing_in_the_run(tiny_run: Any) -> None:
@@ -77,7 +115,7 @@ def test_a_broken_photograph_and_a_bomb_do_not_stop_the_rest(
     assert caught.value.code == 2
     assert [line.split(":")[1].strip() for line in said.err.splitlines()] == paths[:2]
     assert said.out.startswith(f"{good}: ") and said.out.count("\n") == 1
-    assert {path.name.split(".")[0] for path in (tmp_path / "maps").iterdir()} == {"good"}
+    assert {path.name.split(".")[0] for path in (tmp_path / "maps").iterdir()} == {"good", "summary"}
 
 
 @has_crf

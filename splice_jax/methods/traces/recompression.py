@@ -1,6 +1,7 @@
 """Rows that compress an image again and look at what that changes: `ela` and `ghost`."""
 
 import io
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float32, UInt8
@@ -15,6 +16,15 @@ ELA_QUALITY = 90
 GHOST_QUALITIES = tuple(range(51, 101))
 SUBSAMPLED = 2
 """Pillow's name for 4:2:0."""
+
+LONGEST = 65_500
+"""Pixels along the longer side of the largest JPEG that libjpeg writes."""
+
+PART, CONTEXT = 2**15, 16
+"""Pixels along a side of a part of a longer image, and of what surrounds the part and is compressed with it.
+
+Multiples of 16, the side of the squares that share a block of colours.
+"""
 
 WINDOW = 3
 """Blocks along the side of the squares over which a difference is averaged; 24 pixels, the paper has 16."""
@@ -97,7 +107,43 @@ def _squared_change(image: UInt8[np.ndarray, "height width 3"], quality: int) ->
 
 
 def recompressed(image: UInt8[np.ndarray, "height width 3"], quality: int) -> UInt8[np.ndarray, "height width 3"]:
-    """Compressed as a JPEG with colours subsampled (4:2:0), and decoded."""
+    """Compressed as a JPEG with colours subsampled (4:2:0), and decoded; of any size.
+
+    An image too long for a JPEG is compressed in parts on the same grid. Blocks do not know of one another but where
+    decoding interpolates the colours between neighbouring pixels, which `CONTEXT` covers: the result is the same.
+    """
+    if max(image.shape) <= LONGEST:
+        return _through_jpeg(image, quality)
+    result = np.empty_like(image)
+    for rows in _parts(image.shape[0]):
+        for columns in _parts(image.shape[1]):
+            part = _through_jpeg(image[rows.seen, columns.seen], quality)
+            result[rows.kept, columns.kept] = part[rows.kept_of_seen, columns.kept_of_seen]
+    return result
+
+
+class _Part(NamedTuple):
+    """A stretch of one side."""
+
+    seen: slice
+    kept: slice
+    kept_of_seen: slice
+
+
+def _parts(side: int) -> list[_Part]:
+    """What covers a side: itself where it is short enough, else stretches of `PART` pixels."""
+    length = side if side <= LONGEST else PART
+    starts = range(0, side, length)
+    return [_part(start, min(start + length, side), side) for start in starts]
+
+
+def _part(start: int, stop: int, side: int) -> _Part:
+    first = max(0, start - CONTEXT)
+    seen = slice(first, min(stop + CONTEXT, side))
+    return _Part(seen, slice(start, stop), slice(start - first, stop - first))
+
+
+def _through_jpeg(image: UInt8[np.ndarray, "height width 3"], quality: int) -> UInt8[np.ndarray, "height width 3"]:
     encoded = io.BytesIO()
     Image.fromarray(image).save(encoded, "JPEG", quality=quality, subsampling=SUBSAMPLED)
     return np.asarray(Image.open(encoded))

@@ -7,6 +7,8 @@ import pytest
 from PIL import Image
 
 import splice_jax
+from splice_jax.methods import Undefined
+from splice_jax.methods.traces import recompression
 from splice_jax.methods.traces.recompression import GHOST_QUALITIES, clarity, ghosts, recompressed
 from splice_jax.metrics import auc
 
@@ -18,6 +20,39 @@ def test_recompression_is_pillow_s_with_colours_subsampled(trial):
     file = io.BytesIO()
     Image.fromarray(image).save(file, "JPEG", quality=90, subsampling="4:2:0")
     np.testing.assert_array_equal(recompressed(image, 90), np.asarray(Image.open(file)))
+
+
+@pytest.mark.parametrize("quality", [51, 90, 100])
+@pytest.mark.parametrize("size", [(256, 320), (49, 300), (47, 310), (1, 97), (99, 2), (97, 49)])
+def test_in_parts_the_result_is_the_same(monkeypatch, size, quality):
+    """Noise in colours changes at every seam if anything does."""
+    image = GENERATOR.integers(0, 256, (*size, 3), np.uint8)
+    whole = recompressed(image, quality)
+    monkeypatch.setattr(recompression, "LONGEST", 48)
+    monkeypatch.setattr(recompression, "PART", 32)
+    through_jpeg, parts = recompression._through_jpeg, []
+
+    def seen(part: np.ndarray, quality: int) -> np.ndarray:
+        parts.append(part.shape)
+        return through_jpeg(part, quality)
+
+    monkeypatch.setattr(recompression, "_through_jpeg", seen)
+    np.testing.assert_array_equal(recompressed(image, quality), whole)
+    assert len(parts) == np.prod([1 if side <= 48 else -(-side // 32) for side in size])
+    assert all(max(shape) <= 64 for shape in parts)
+
+
+@pytest.mark.parametrize("size", [(1, 70_000), (66_000, 24)])
+@pytest.mark.parametrize("name", ["ela", "ghost"])
+def test_an_image_too_long_for_a_jpeg_is_localized(name, size):
+    image = np.full((*size, 3), 128, np.uint8)
+    image[size[0] // 2 :, size[1] // 2 :] = GENERATOR.integers(0, 256, 3)
+    row = splice_jax.localizer(name)
+    if min(size) < 24 and name == "ghost":
+        with pytest.raises(Undefined, match="ghost needs an image of at least 24x24 pixels"):
+            row(image)
+    else:
+        assert row(image).probability.shape == size
 
 
 def test_ela_is_the_mean_absolute_change(trial):

@@ -17,7 +17,7 @@ from splice_jax.methods.localizer import Found
 from splice_jax.methods.trained.family import Refine, Variables
 from splice_jax.methods.trained.network import NetworkLocalizer
 from splice_jax.models.kernels.compilation import convolution_options
-from splice_jax.models.semi_global import SemiGlobalNetwork
+from splice_jax.models.semi_global import GLOBAL_FEATURES, SemiGlobalNetwork
 
 CHUNKS = {"cpu": 27}
 """Patches per device and call of the network, by backend: one compilation serves all image sizes and bounds the memory.
@@ -107,7 +107,7 @@ class PatchNetworkLocalizer(NetworkLocalizer):
         probability /= self.orientations
         if self.refine is not None:
             probability = self.refine(image, probability)
-        return Found(probability, probability >= 0.5, label_probability)
+        return Found(probability, probability >= 0.5, label_probability if self.labels else None)
 
     def _localize(
         self, image: UInt8[np.ndarray, "height width 3"], feature: Array | None, level: np.float32
@@ -128,6 +128,8 @@ class PatchNetworkLocalizer(NetworkLocalizer):
     def _feature(self, image: UInt8[np.ndarray, "height width 3"]) -> Array | None:
         if self.network.global_network == "none":
             return None
+        if not self.labels:  # The map is the same without it, and the compiled program too.
+            return jax.device_put(np.zeros((1, GLOBAL_FEATURES), np.float32), self._everywhere)
         on_first = jax.tree.map(lambda leaf: leaf.addressable_data(0), self.variables)  # Else each device computes it.
         return jax.device_put(_global_feature(self.network)(on_first, thumbnail(image)), self._everywhere)
 

@@ -98,6 +98,24 @@ def test_only_a_global_network_sees_what_surrounds_a_patch() -> None:
         assert (labels[0][0, 0] == labels[1][0, 0]) == equal
 
 
+@pytest.mark.parametrize("global_network", ["resnet18", "cnn", "none"])
+def test_without_labels_the_map_is_the_same_and_the_global_branch_is_not_computed(global_network: str) -> None:
+    network = SemiGlobalNetwork(hidden_size=64, num_layers=2, global_network=global_network)  # new to this process
+    row = PatchNetworkLocalizer("row", network, initial_variables(network, jax.random.key(0)), orientations=2)
+    image = noise(150, 90)
+    row.labels = False
+    without = row(image)
+    assert without.label_probability is None
+    compiled = compilations(network)
+    assert compiled[1] == 0
+    row.labels = True
+    whole = row(image)
+    assert whole.label_probability is not None
+    assert compilations(network) == [compiled[0], int(global_network != "none")]
+    np.testing.assert_array_equal(without.probability, whole.probability)
+    np.testing.assert_array_equal(without.mask, whole.mask)
+
+
 def test_overlapping_patches_are_averaged(monkeypatch: pytest.MonkeyPatch) -> None:
     known_maps(monkeypatch)
     image = np.zeros((64, 96, 3), np.uint8)

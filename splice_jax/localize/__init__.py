@@ -1,0 +1,6 @@
+"""Localizing the splices in image files: what to localize, by which rows, and what is written of it."""
+
+from splice_jax.localize.batch import localize_files as localize_files
+from splice_jax.localize.inputs import find_images as find_images
+from splice_jax.localize.rows import choose_rows as choose_rows
+from splice_jax.localize.rows import load_rows as load_rows

@@ -1,0 +1,61 @@
+"""Localizing one image after the other."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from tqdm import tqdm
+
+from splice_jax.localize.results import FAILED, OK, UNDEFINED, Outcome, localize_image
+from splice_jax.localize.summary import refuse_mixing, summary
+from splice_jax.methods.localizer import Localizer
+
+
+def localize_files(
+    images: Mapping[Path, Path], output: Path, localizers: Sequence[Localizer], *, raw: bool = False
+) -> int:
+    """Localizes every image by every method and writes the results; an image that fails is named on stderr.
+
+    Where a method is undefined for an image, the image fails if there is no other method, and is only named if there
+    is. Progress is a bar where stderr is a terminal, else a line per image and method on stdout.
+
+    Args:
+        images: as `find_images` gives them.
+        output: the folder of the results and their summary; those of an earlier call are replaced.
+        localizers: the methods.
+        raw: whether to write STEM.npz as well.
+
+    Returns:
+        how many images failed.
+
+    Raises:
+        UserError: the summary cannot be written, or results would replace those of another method.
+    """
+    single, in_terminal = len(localizers) == 1, sys.stderr.isatty()
+    refuse_mixing(images, output, [localizer.name for localizer in localizers])
+    failed = 0
+    with summary(output) as add:
+        for image, stem in tqdm(images.items(), unit="image", disable=not in_terminal):
+            errors: dict[str, None] = {}  # An image that cannot be read is one error, however many the methods.
+            for outcome in localize_image(image, stem, localizers, raw=raw):
+                add(outcome)
+                if outcome.status == FAILED or (single and outcome.status == UNDEFINED):
+                    errors[f"error: {image}: {outcome.reason}"] = None
+                else:
+                    _tell(outcome, single, in_terminal)
+            for error in errors:
+                tqdm.write(error, file=sys.stderr)
+            failed += bool(errors)
+    return failed
+
+
+def _tell(outcome: Outcome, single: bool, in_terminal: bool) -> None:
+    what = outcome.image if single else f"{outcome.image}: {outcome.method}"
+    if outcome.status == OK:
+        line = f"{what}: {outcome.marked_share:.1%} spliced, {outcome.seconds:.1f} s"
+    else:
+        line = f"{what}: undefined, {outcome.reason}"
+    if not in_terminal:
+        print(line.encode(errors="backslashreplace").decode(), flush=True)  # Names of files need not be UTF-8.
+    elif outcome.status != OK:
+        tqdm.write(line, file=sys.stderr)

@@ -1,0 +1,170 @@
+"""What is written of one image: maps, masks and overlays.
+
+For an image STEM.jpg are written
+
+    STEM.probability.png    16-bit grey, 65535 = certainly spliced
+    STEM.mask.png           8-bit grey, 255 = called spliced
+    STEM.overlay.png        the photograph with what is called spliced tinted and outlined
+    STEM.npz                where asked for: `probability`, `mask` and, of rows with a label head, `label_probability`
+
+and by several methods STEM.METHOD.probability.png and so on.
+"""
+
+import errno
+import os
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, UInt8
+from scipy import ndimage
+
+from splice_jax.errors import UserError, one_line, out_of_memory
+from splice_jax.files import replacing
+from splice_jax.images import encode_png, read_image
+from splice_jax.methods.localizer import Found, Localizer, Undefined
+from splice_jax.metrics import quantize
+
+SUFFIXES = (".probability.png", ".mask.png", ".overlay.png", ".npz")
+TINT = np.array([255, 0, 170], np.uint16)  # A magenta that hardly any photograph holds.
+OK, UNDEFINED, FAILED = "ok", "undefined", "failed"
+
+_STRIP_ROWS = 256
+
+
+class Outcome(NamedTuple):
+    """What came of one image by one method; the columns of the summary."""
+
+    image: str
+    method: str
+    status: str
+    reason: str = ""
+    width: int | None = None
+    height: int | None = None
+    marked_share: float | None = None
+    """How much of the image is called spliced, 0 … 1."""
+    seconds: float | None = None
+    """To localize and to write; the image is read once for all methods."""
+
+
+def infixes(methods: Sequence[str]) -> list[str]:
+    """What stands between an image's stem and a result's suffix, by method; a single method needs no name."""
+    return [""] if len(methods) == 1 else [f".{method}" for method in methods]
+
+
+def named(stem: Path, suffix: str) -> Path:
+    """The file of a result; a stem may have dots of its own."""
+    return stem.with_name(stem.name + suffix)
+
+
+def localize_image(image: Path, stem: Path, localizers: Sequence[Localizer], *, raw: bool) -> Iterator[Outcome]:
+    """Reads an image once, localizes it by every method and writes the results.
+
+    Args:
+        image: the file.
+        stem: what the results' names begin with.
+        localizers: the methods.
+        raw: whether to write the arrays as well.
+
+    Yields:
+        what came of it, as soon as a method has come to its end.
+    """
+    try:
+        pixels, encoded = _read(image)
+    except UserError as error:
+        reason = one_line(error).removeprefix(f"{image}: ")  # The image has a column of its own.
+        yield from (Outcome(str(image), localizer.name, FAILED, reason) for localizer in localizers)
+        return
+    for localizer, infix in zip(localizers, infixes([each.name for each in localizers]), strict=True):
+        height, width = pixels.shape[:2]
+        known = Outcome(str(image), localizer.name, OK, width=width, height=height)
+        yield _localize(known, pixels, encoded, localizer, named(stem, infix), raw)
+
+
+def overlay(
+    image: UInt8[np.ndarray, "height width 3"], mask: Bool[np.ndarray, "height width"]
+) -> UInt8[np.ndarray, "height width 3"]:
+    """The image with the masked region tinted, and outlined in the tint and black along its inner edge."""
+    line = max(2, round(max(mask.shape) / 400))
+    depth = ndimage.minimum_filter(mask.view(np.uint8), 2 * line + 1, mode="constant")
+    depth += ndimage.minimum_filter(mask.view(np.uint8), 2 * (line + line // 2) + 1, mode="constant")
+    painted = image.copy()
+    for strip in _strips(len(image)):
+        inside, picture = mask[strip], painted[strip]
+        picture[inside] = (2 * picture[inside].astype(np.uint16) + TINT) // 3
+        picture[inside & (depth[strip] == 1)] = 0
+        picture[inside & (depth[strip] == 0)] = TINT
+    return painted
+
+
+def _read(path: Path) -> tuple[UInt8[np.ndarray, "height width 3"], bytes]:
+    """Pixels and bytes of one reading: a file may change or go at any time."""
+    try:
+        encoded = path.read_bytes()
+    except OSError as error:
+        reason = "a link to what is not there" if _is_broken(path, error) else (error.strerror or str(error)).lower()
+        raise UserError(f"{path}: cannot be opened ({reason}); check the path") from error
+    except MemoryError as error:
+        raise UserError(f"{path}: out of memory when it was read; leave it out") from error
+    return read_image(encoded, name=str(path)), encoded
+
+
+def _is_broken(path: Path, error: OSError) -> bool:
+    return error.errno == errno.ENOENT and os.path.islink(path)
+
+
+def _localize(
+    known: Outcome,
+    pixels: UInt8[np.ndarray, "height width 3"],
+    encoded: bytes,
+    localizer: Localizer,
+    stem: Path,
+    raw: bool,
+) -> Outcome:
+    start = time.perf_counter()
+    try:
+        found = _found(localizer, pixels, encoded)
+        _write_all(stem, pixels, found, raw)
+    except Undefined as reason:
+        return known._replace(status=UNDEFINED, reason=one_line(reason))
+    except UserError as error:
+        return known._replace(status=FAILED, reason=one_line(error))
+    except Exception as error:
+        if not out_of_memory(error):
+            raise
+        size = f"{known.width}x{known.height}"
+        reason = f"row {localizer.name}: out of memory at {size} pixels; scale the image down, or use a larger machine"
+        return known._replace(status=FAILED, reason=reason)
+    return known._replace(marked_share=float(found.mask.mean()), seconds=time.perf_counter() - start)
+
+
+def _found(localizer: Localizer, pixels: UInt8[np.ndarray, "height width 3"], encoded: bytes) -> Found:
+    """What the localizer finds; errors that do not name their row are given its name."""
+    try:
+        return localizer.localize_encoded(pixels, encoded)
+    except Undefined:
+        raise
+    except UserError as error:
+        raise UserError(f"row {localizer.name}: {one_line(error)}") from error
+
+
+def _write_all(stem: Path, pixels: UInt8[np.ndarray, "height width 3"], found: Found, raw: bool) -> None:
+    _write(stem, ".probability.png", encode_png(quantize(found.probability)))
+    _write(stem, ".mask.png", encode_png(found.mask))
+    _write(stem, ".overlay.png", encode_png(overlay(pixels, found.mask)))
+    if raw:
+        arrays = {name: array for name, array in vars(found).items() if array is not None}
+        with replacing(named(stem, ".npz")) as beside:
+            np.savez_compressed(beside, **arrays)
+
+
+def _write(stem: Path, suffix: str, content: bytes) -> None:
+    with replacing(named(stem, suffix)) as beside:
+        beside.write_bytes(content)
+
+
+def _strips(rows: int) -> list[slice]:
+    """A hundred megapixels fit into memory once, their intermediate results only in parts."""
+    return [slice(start, start + _STRIP_ROWS) for start in range(0, rows, _STRIP_ROWS)]
