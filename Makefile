@@ -22,7 +22,7 @@ $(STAMP): pyproject.toml constraints.txt
 	  { echo "error: no C++ compiler for pydensecrf2; install one (Debian: g++)" >&2; exit 2; }; \
 	echo "Setting up .venv with $$("$$python" --version) (some minutes the first time)"; \
 	"$$python" -m venv .venv && \
-	.venv/bin/pip install --quiet --constraint constraints.txt --editable '.[pydensecrf,test]'
+	.venv/bin/pip install --quiet --constraint constraints.txt --editable '.[all,test]'
 	@touch $@
 
 demo: $(STAMP)

@@ -18,7 +18,7 @@ def load(workdir: str | Path, *, crf: str = "none", config: ConfigDict | None = 
     """The localizer of a trained run, or of one that is still trained: its best checkpoint so far.
 
     Args:
-        workdir: folder of the run, as given to train.py.
+        workdir: folder of the run, as given to `train`.
         crf: `none` or `pydensecrf`.
         config: what says the grid of patches and the CRF's parameters; the run's own config.json by default.
         row: one of `rows_of_run`, where a run holds several; by default the one it was trained as.
@@ -45,7 +45,7 @@ def best_checkpoint(workdir: Path, shapes: Variables) -> tuple[Variables, dict[s
     """
     best = Checkpoints(workdir, BEST, read_only=True)
     if best.step is None:
-        hint = f"train it with train.py --workdir={workdir}, at least to its first validation"
+        hint = f"train it with splice-jax train --workdir={workdir}, at least to its first validation"
         raise UserError(f"{workdir}: holds no trained network yet; {hint}")
     return best.restore(shapes)
 
