@@ -38,6 +38,7 @@ test: lint types
 lint: $(STAMP)
 	.venv/bin/ruff check --quiet
 	.venv/bin/ruff format --check --quiet
+	@said=$$(.venv/bin/lint-imports --no-cache --no-logo 2>&1) || { echo "$$said"; exit 1; }
 
 types: $(STAMP)
 	.venv/bin/mypy --no-error-summary
