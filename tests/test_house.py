@@ -1,10 +1,13 @@
 """How the house is kept: small folders, small files, nothing that points upward."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+import splice_jax
 
 ROOT = Path(__file__).parents[1]
 MOST_MODULES, MOST_LINES = 12, 350
@@ -44,3 +47,27 @@ def test_an_import_of_a_higher_floor_is_found_wherever_it_stands(tmp_path: Path,
     command = [sys.executable, "-c", "from importlinter.cli import lint_imports_command; lint_imports_command()"]
     done = subprocess.run([*command, "--no-cache"], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 1 and "splice_jax.errors -> splice_jax.images" in done.stdout
+
+
+def test_links_of_the_documentation_lead_somewhere() -> None:
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "splice_jax").rglob("*.md")]
+    links = [
+        (page, link) for page in pages for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8"))
+    ]
+    inside = [(page, *link.partition("#")[::2]) for page, link in links if not link.startswith("http")]
+    assert len(inside) > 30
+    for page, path, anchor in inside:
+        target = page.parent / path if path else page
+        assert target.exists(), (page, path)
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", target.read_text(encoding="utf-8"), re.MULTILINE)
+            anchors = {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+            assert anchor in anchors, (page, path, anchor)
+
+
+def test_the_readme_and_the_words_are_short_and_the_version_is_one() -> None:
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) < 200
+    assert len((ROOT / "docs/words.md").read_text(encoding="utf-8").splitlines()) <= 40
+    assert f"\nversion: {splice_jax.__version__}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    changes = re.findall(r"^## (.*)$", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert changes[0] == splice_jax.__version__

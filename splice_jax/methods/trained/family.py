@@ -162,7 +162,7 @@ def sees_patches(method: str) -> bool:
 def note(config: "ConfigDict") -> str:
     """How far the size, the trunk or the global network of a run is not the published one; "" where they are.
 
-    To be printed behind the names of its rows; what else differs, README.md tells.
+    To be printed behind the names of its rows; what else differs, docs/baseline.md tells.
 
     >>> from ml_collections import ConfigDict
     >>> note(ConfigDict({"method": "mfcn", "width": 0.125, "trunk_weights": ""}))

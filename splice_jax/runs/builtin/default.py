@@ -19,7 +19,7 @@ def get_config() -> ConfigDict:
     config.split_seed = 0  # by which columbia, carvalho and nc2016 are split 65 : 10 : 25
     config.patch_stride = 64  # pixels between neighbouring patches, in training and evaluation; below 64 they overlap
     config.orientations = 1  # 1, 2, 4, 8: mirrored and transposed forms of an image whose maps are averaged
-    config.border = "inward"  # what happens to a remainder: inward, crop (the baseline: never scored)
+    config.border = "inward"  # what happens to a remainder: inward, crop (the baseline: no map there, scored as 0)
     config.patches_per_image = 4  # patches of one image that stand in a batch together
     config.augment = True  # random flips and transpositions of patches
 
