@@ -22,7 +22,7 @@ $(STAMP): pyproject.toml constraints.txt
 	  { echo "error: no C++ compiler for pydensecrf2; install one (Debian: g++)" >&2; exit 2; }; \
 	echo "Setting up .venv with $$("$$python" --version) (some minutes the first time)"; \
 	"$$python" -m venv .venv && \
-	.venv/bin/pip install --quiet --constraint constraints.txt --editable '.[pydensecrf,test]'
+	.venv/bin/pip install --quiet --constraint constraints.txt --editable '.[all,test]'
 	@touch $@
 
 demo: $(STAMP)
@@ -38,6 +38,7 @@ test: lint types
 lint: $(STAMP)
 	.venv/bin/ruff check --quiet
 	.venv/bin/ruff format --check --quiet
+	@said=$$(.venv/bin/lint-imports --no-cache --no-logo 2>&1) || { echo "$$said"; exit 1; }
 
 types: $(STAMP)
 	.venv/bin/mypy --no-error-summary

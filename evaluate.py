@@ -12,62 +12,20 @@ WORKDIR/evaluation/DATASET-SPLIT.
 
     python evaluate.py --config=configs/rivals.py --workdir=runs/rivals [--config.FIELD=VALUE ...]
 
-scores rows that need no run, and those of `runs`; the workdir is a folder for the results and becomes no run.
+scores rows that need no run, and those of `runs`; the workdir is a folder for the results and becomes no run. Where the
+package is installed, `splice-jax evaluate` is the same.
 """
 
 import sys
-from collections.abc import Sequence
-from pathlib import Path
+from typing import NoReturn
 
-from absl import app, flags, logging
-from ml_collections import ConfigDict
-
-from splice_jax import errors, runtime
-from splice_jax.errors import UserError
-from splice_jax.runs import configuration
-
-_WORKDIR = flags.DEFINE_string("workdir", None, "folder of the run, as given to train.py")
+from splice_jax import cli
 
 
-def main() -> None:
-    """Parses the flags, absl's own among them, and evaluates."""
-    file, overrides, rest = configuration.split_flags(sys.argv[1:])
-
-    def evaluate(argv: Sequence[str]) -> None:
-        if argv[1:]:
-            raise UserError(f"{argv[1]}: not understood; write --workdir=DIR and --config.FIELD=VALUE")
-        if not _WORKDIR.value:
-            raise UserError("--workdir: say which run to evaluate, for example --workdir=runs/columbia")
-        if not flags.FLAGS["verbosity"].present:
-            logging.set_verbosity(logging.WARNING)  # Orbax and TFDS tell of every file.
-        workdir = Path(_WORKDIR.value)
-        config = _config(workdir, file, overrides)
-        if not config.rescore:
-            runtime.set_up(config.cpu_devices)
-        from splice_jax.evaluation.evaluate import (
-            evaluate as run,  # Only now, so that mistakes are told before JAX is loaded.
-        )
-
-        run(config, workdir)
-
-    app.run(evaluate, argv=[sys.argv[0], *rest], flags_parser=_parse)
-
-
-def _config(workdir: Path, file: str | None, overrides: Sequence[configuration.Override]) -> ConfigDict:
-    """Of the run, or of the file where the workdir is none."""
-    if file is None:
-        return configuration.evaluation_config(workdir, overrides)
-    if (workdir / configuration.FILE_NAME).exists():
-        raise UserError("--config: the run's own config.json is used; change fields by --config.FIELD=VALUE")
-    return configuration.apply_overrides(configuration.read_config_file(file), overrides)
-
-
-def _parse(argv: Sequence[str]) -> list[str]:
-    try:
-        return flags.FLAGS(argv)
-    except flags.Error as error:
-        raise UserError(str(error)) from error
+def main() -> NoReturn:
+    """Runs `splice-jax evaluate` with this script's arguments."""
+    cli.main(["evaluate", *sys.argv[1:]])
 
 
 if __name__ == "__main__":
-    errors.run(main)
+    main()

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from splice_jax.methods.registry import localizer as localizer
     from splice_jax.runs.load import load as load
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {"load": "splice_jax.runs.load", "localizer": "splice_jax.methods"}
 

@@ -1,5 +1,8 @@
 """The one exception for mistakes that a user can make and mend, and how an entry point reports it."""
 
+import importlib.metadata
+import importlib.util
+import re
 import sys
 from collections.abc import Callable, Iterable
 from typing import NoReturn
@@ -20,6 +23,27 @@ def run(main: Callable[[], int | None]) -> NoReturn:
         print("interrupted", file=sys.stderr)
         code = 130
     sys.exit(code)
+
+
+def require_extra(extra: str) -> None:
+    """Makes sure that an optional part of the package is there.
+
+    What belongs to it, the installed package's own metadata say. Where there are none, as in an unpacked archive,
+    nothing is checked.
+
+    Raises:
+        UserError: a module is missing; the message says how to install it.
+    """
+    try:
+        requirements = importlib.metadata.requires("splice_jax") or []
+    except importlib.metadata.PackageNotFoundError:
+        return
+    ours = [text for text in requirements if re.search(rf"extra == ['\"]{extra}['\"]", text)]
+    modules = [re.split(r"[^\w.-]", text, maxsplit=1)[0].replace("-", "_") for text in ours]
+    missing = [module for module in modules if importlib.util.find_spec(module) is None]
+    if missing:
+        needed = ", ".join(missing)
+        raise UserError(f'{needed}: not installed, but needed here; install by: pip install "splice_jax[{extra}]"')
 
 
 def one_line(error: BaseException) -> str:

@@ -110,9 +110,8 @@ class Outcome(NamedTuple):
 def entry(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[..., Outcome]]:
     """Calls train.py or evaluate.py as the command line does, but in this process and on its devices."""
     import jax
-    from absl import flags
 
-    from splice_jax import errors, runtime
+    from splice_jax import runtime
 
     update = jax.config.update
     handlers = logging.root.handlers[:]
@@ -125,11 +124,8 @@ def entry(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -
         module = importlib.util.module_from_spec(spec)
         monkeypatch.setattr(sys, "argv", [f"{name}.py", *map(str, arguments)])
         spec.loader.exec_module(module)
-        try:
-            with pytest.raises(SystemExit) as caught:
-                errors.run(module.main)
-        finally:
-            delattr(flags.FLAGS, "workdir")
+        with pytest.raises(SystemExit) as caught:
+            module.main()
         code = caught.value.code or 0
         assert isinstance(code, int)
         return Outcome(code, *capsys.readouterr())

@@ -94,7 +94,7 @@ def _scores_path(run: Path, evaluation: str) -> Path:
     pattern = f"evaluation/{evaluation or '*'}/scores.json"
     found = sorted([*run.glob(pattern), *run.glob("scores.json")])
     if not found:
-        hint = f"run evaluate.py --workdir={run} first"
+        hint = f"run splice-jax evaluate --workdir={run} first"
         raise UserError(f"{run}: holds no {pattern}; {hint}")
     if len(found) > 1:
         several = listed(path.parent.name for path in found)

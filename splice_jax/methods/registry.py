@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from splice_jax.errors import UserError
+from splice_jax.methods.family import Family
 from splice_jax.methods.localizer import Localizer
-from splice_jax.methods.trained.family import Family
 
 TRIVIAL = ("all_spliced", "random")
 """Methods that look at nothing."""

@@ -2,6 +2,9 @@
 
 Without a global network it is the network of Bappy et al. 2017. The image's half is a function of the image alone and
 is called once per image: `backbone` (frozen, cacheable), then `global_feature` (trained).
+
+As in the paper, the global feature reaches only the label head: the mask head, and so the map, never sees the whole
+image.
 """
 
 import functools

@@ -48,7 +48,7 @@ class Checkpoints:
             UserError: there is none, or its arrays are not those of `like`.
         """
         if self.step is None:
-            raise UserError(f"{self._directory}: holds no checkpoint; train the run with train.py first")
+            raise UserError(f"{self._directory}: holds no checkpoint; train the run with splice-jax train first")
         shapes = jax.tree.map(lambda leaf: np.empty(np.shape(leaf), leaf.dtype), like)
         arguments = {_STATE: ocp.args.StandardRestore(shapes), _RECORD: ocp.args.JsonRestore()}
         try:

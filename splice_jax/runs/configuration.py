@@ -3,6 +3,7 @@
 A configuration is an `ml_collections.ConfigDict`; sections nest and are written with dots (`loss.beta`). Its fields and
 their types are fixed where it is defined, so a flag can only change a field that exists to a value of its type:
 
+    --config=columbia                 one of the built-in configurations, `runs.builtin.NAMES`
     --config=configs/columbia.py      the file whose `get_config()` is taken
     --config.loss.beta=5              one field; also `--config.loss.beta 5` and, for a switch, `--config.switch`
 
@@ -25,6 +26,7 @@ from ml_collections import ConfigDict
 from splice_jax.errors import UserError, one_line
 from splice_jax.files import replacing
 from splice_jax.runs import schema
+from splice_jax.runs.builtin import NAMES, builtin
 
 FILE_NAME = "config.json"
 
@@ -35,25 +37,8 @@ Override = tuple[str, str | None]
 """A field's dotted name and the text given for it; None where a switch was named without a value."""
 
 
-def config_from_flags(argv: Sequence[str], *, default: Path | None = None) -> tuple[ConfigDict, list[str]]:
-    """The configuration that the flags describe, and the arguments that are not about it.
-
-    Args:
-      argv: arguments without the program's name.
-      default: the file taken where `--config=FILE` is absent.
-
-    Raises:
-      UserError: no file, a file without a usable `get_config()`, an unknown field or a value of the wrong type.
-    """
-    file, overrides, rest = split_flags(argv)
-    path = Path(file) if file is not None else default
-    if path is None:
-        raise UserError("--config: say which configuration to use, for example --config=configs/default.py")
-    return apply_overrides(read_config_file(path), overrides), rest
-
-
 def split_flags(argv: Sequence[str]) -> tuple[str | None, list[Override], list[str]]:
-    """Sorts arguments into the file of `--config`, the overrides of `--config.FIELD`, and all others, in order."""
+    """Sorts arguments into the value of `--config`, the overrides of `--config.FIELD`, and all others, in order."""
     file: str | None = None
     overrides: list[Override] = []
     rest: list[str] = []
@@ -72,7 +57,7 @@ def split_flags(argv: Sequence[str]) -> tuple[str | None, list[Override], list[s
         if flag["field"] is not None:
             overrides.append((flag["field"], value))
         elif not value:
-            raise UserError("--config: the file's name is missing, write --config=FILE.py")
+            raise UserError("--config: the name is missing, write --config=NAME or --config=FILE.py")
         else:
             file = value
     return file, overrides, rest
@@ -114,9 +99,11 @@ def load_config(workdir: Path | str) -> ConfigDict:
     workdir = Path(workdir)
     path = workdir / FILE_NAME
     if not workdir.is_dir():
-        raise UserError(f"{workdir}: no such folder; name the folder of a run, as given to train.py by --workdir")
+        raise UserError(f"{workdir}: no such folder; name the folder of a run, as given to train by --workdir")
     if not path.is_file():
-        raise UserError(f"{workdir}: no {FILE_NAME} in it, so it is not a run; train one with train.py --workdir=...")
+        raise UserError(
+            f"{workdir}: no {FILE_NAME} in it, so it is not a run; train one with splice-jax train --workdir=..."
+        )
     try:
         fields = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -166,6 +153,19 @@ def save_config(config: ConfigDict, workdir: Path | str) -> Path:
     return path
 
 
+def read_config(name: str) -> ConfigDict:
+    """A built-in configuration by its name, or what a file defines, whose name ends in .py.
+
+    Raises:
+      UserError: as `read_config_file`, or there is no built-in configuration of this name.
+    """
+    if name.endswith(".py"):
+        return read_config_file(name)
+    if name not in NAMES:
+        raise UserError(f"--config={name}: no built-in configuration and no .py file; built in: {', '.join(NAMES)}")
+    return builtin(name)
+
+
 def read_config_file(path: Path | str) -> ConfigDict:
     """What `get_config()` of a Python file returns.
 
@@ -174,7 +174,9 @@ def read_config_file(path: Path | str) -> ConfigDict:
     """
     path = Path(path)
     if path.suffix != ".py" or not path.is_file():
-        raise UserError(f"--config={path}: no such Python file; name one such as configs/default.py")
+        raise UserError(
+            f"--config={path}: no such Python file; name one that exists, or a built-in configuration such as default"
+        )
     try:
         config = runpy.run_path(str(path))["get_config"]()
     except KeyError as error:

@@ -10,9 +10,9 @@ from ml_collections import ConfigDict
 from splice_jax import crf as crfs
 from splice_jax import runtime
 from splice_jax.errors import UserError
+from splice_jax.methods.family import Refine, Variables
 from splice_jax.methods.localizer import Localizer
 from splice_jax.methods.registry import family
-from splice_jax.methods.trained.family import Refine, Variables
 from splice_jax.runs import schema
 from splice_jax.runs.checkpoints import BEST, Checkpoints
 from splice_jax.runs.configuration import load_run_config
@@ -34,7 +34,7 @@ def load(
     A process that has computed with JAX, or has chosen its own number of CPU devices, keeps its settings.
 
     Args:
-        workdir: folder of the run, as given to train.py.
+        workdir: folder of the run, as given to `train`.
         crf: `none` or `pydensecrf`.
         config: what says the grid of patches and the CRF's parameters; the run's own config.json by default.
         row: one of `Family.rows`, where a run holds several; by default the one it was trained as.
@@ -89,7 +89,7 @@ def best_checkpoint(workdir: Path, shapes: Variables) -> tuple[Variables, dict[s
     """
     best = Checkpoints(workdir, BEST, read_only=True)
     if best.step is None:
-        hint = f"train it with train.py --workdir={workdir}, at least to its first validation"
+        hint = f"train it with splice-jax train --workdir={workdir}, at least to its first validation"
         raise UserError(f"{workdir}: holds no trained network yet; {hint}")
     return best.restore(shapes)
 

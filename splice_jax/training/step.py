@@ -15,7 +15,7 @@ import numpy as np
 import optax
 from jaxtyping import Array
 
-from splice_jax.methods.trained.family import Loss
+from splice_jax.methods.family import Loss
 from splice_jax.training.optimizer import is_frozen
 
 AXIS = "devices"

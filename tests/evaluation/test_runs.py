@@ -17,8 +17,8 @@ from splice_jax.errors import UserError
 from splice_jax.evaluation.evaluate import evaluate
 from splice_jax.evaluation.runs import runs_by_row
 from splice_jax.images import read_image, read_mask
+from splice_jax.methods.family import Family
 from splice_jax.methods.registry import family
-from splice_jax.methods.trained.family import Family
 from splice_jax.runs.checkpoints import BEST, Checkpoints
 from splice_jax.runs.configuration import apply_overrides, load_config, save_config
 from splice_jax.runs.load import load

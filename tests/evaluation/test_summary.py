@@ -89,7 +89,7 @@ def test_mistakes_are_named(runs: Callable[..., Path], tmp_path: Path) -> None:
         summary.summarize([run, run])
     with pytest.raises(UserError, match="missing: no such run"):
         summary.summarize([tmp_path / "missing"])
-    with pytest.raises(UserError, match="run evaluate.py --workdir="):
+    with pytest.raises(UserError, match="run splice-jax evaluate --workdir="):
         summary.summarize([tmp_path])
     path = run / "evaluation" / "columbia-test" / "scores.json"
     other = run / "evaluation" / "other"

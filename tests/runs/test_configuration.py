@@ -4,13 +4,13 @@ import pytest
 from ml_collections import ConfigDict
 
 from splice_jax.errors import UserError
-from splice_jax.runs.builtin import default
+from splice_jax.runs.builtin import builtin, default
 from splice_jax.runs.configuration import (
     apply_overrides,
-    config_from_flags,
     field_names,
     load_config,
     load_run_config,
+    read_config,
     read_config_file,
     save_config,
     split_flags,
@@ -47,13 +47,16 @@ def test_flags_are_sorted_into_file_overrides_and_rest() -> None:
 
 
 def test_flags_change_fields_of_the_file(file: Path) -> None:
-    config, rest = config_from_flags([f"--config={file}", "--config.loss.beta=5", "--config.seed", "7", "other"])
+    name, overrides, rest = split_flags([f"--config={file}", "--config.loss.beta=5", "--config.seed", "7", "other"])
+    config = apply_overrides(read_config(name or ""), overrides)
     assert (config.loss.beta, config.seed, config.name, rest) == (5.0, 7, "x", ["other"])
 
 
-def test_default_file_is_taken_where_none_is_named(file: Path) -> None:
-    config, _ = config_from_flags(["--config.seed=1"], default=file)
-    assert config.seed == 1
+def test_a_name_is_a_built_in_configuration_and_a_path_ending_in_py_a_file(file: Path) -> None:
+    assert read_config("demo").to_dict() == builtin("demo").to_dict() != builtin("default").to_dict()
+    assert read_config(str(file)).name == "x"
+    with pytest.raises(UserError, match="--config=dmo: no built-in configuration and no .py file; built in: default, "):
+        read_config("dmo")
 
 
 @pytest.mark.parametrize(
@@ -116,10 +119,10 @@ def test_unlike_any_field_lists_all(config: ConfigDict) -> None:
         apply_overrides(config, [("qqqqq", "1")])
 
 
-@pytest.mark.parametrize("argv", [[], ["--config"], ["--config="], ["--config=missing.py"], ["--config=README.md"]])
+@pytest.mark.parametrize("argv", [["--config"], ["--config="], ["--config=missing.py"], ["--config=README.md"]])
 def test_file_has_to_be_named_and_there(argv: list[str]) -> None:
     with pytest.raises(UserError, match="--config"):
-        config_from_flags(argv)
+        read_config(split_flags(argv)[0] or "")
 
 
 @pytest.mark.parametrize(

@@ -144,7 +144,9 @@ def test_what_is_no_trained_run_is_named(tmp_path: Path, tiny_run: Any) -> None:
     with pytest.raises(UserError, match=r"no config.json in it, so it is not a run"):
         load(tmp_path)
     shutil.copy(tiny_run.workdir / "config.json", tmp_path)
-    unfinished = "holds no trained network yet; train it with train.py --workdir=.*, at least to its first validation"
+    unfinished = (
+        "holds no trained network yet; train it with splice-jax train --workdir=.*, at least to its first validation"
+    )
     with pytest.raises(UserError, match=unfinished):
         load(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["config.json"]

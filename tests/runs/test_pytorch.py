@@ -61,7 +61,7 @@ def test_a_saved_checkpoint_gives_its_map_through_localize(
     (tmp_path / "photo.png").write_bytes(encode_png(image))
     run, maps = tmp_path / "runs" / "imported", tmp_path / "maps"
     done = command("import-pytorch", path, "--arch=sgn", "--workdir", run)
-    assert done == (0, f"{run}: sgn after epoch 12; score it with evaluate.py --workdir={run}\n", "")
+    assert done == (0, f"{run}: sgn after epoch 12; score it with splice-jax evaluate --workdir={run}\n", "")
     config = load_config(run)
     assert (config.method, config.global_network, config.num_layers, config.border) == ("sgn", "cnn", 1, "crop")
     arguments = tmp_path / "photo.png", "--workdir", run, "--output", maps, "--crf=none", "--raw"

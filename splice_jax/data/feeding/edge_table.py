@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import grain
 import numpy as np
 from jaxtyping import Bool, Float, Int32, UInt8
 from scipy import ndimage
@@ -85,13 +84,13 @@ def _chosen(labels: Int32[np.ndarray, " n"], random: np.random.Generator) -> Int
     return np.concatenate([random.permutation(kind)[:MOST_PER_IMAGE] for kind in kinds])
 
 
-class OneEdge(grain.transforms.RandomMap):
+class OneEdge:
     """The number of an edge to the edge: histograms uint8 [28, 28], labels int32, 1 = forged."""
 
     def __init__(self, table: EdgeTable) -> None:
         self._table = table
 
-    def random_map(self, element: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    def __call__(self, element: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """Nothing is random."""
         return {
             "histograms": self._table.histograms[element],

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import grain
 import numpy as np
 from jaxtyping import Bool, Int32, Int64, UInt8
 from scipy import ndimage
@@ -89,13 +88,13 @@ def _write(examples: Sequence[Example], folder: Path) -> None:
     np.save(folder / "counts.npy", np.array(counts, np.int64))
 
 
-class Crop(grain.transforms.RandomMap):
+class Crop:
     """The number of an image to a crop at a random place: images uint8 [s, s, 3], targets uint8 [s, s]."""
 
     def __init__(self, table: ImageTable, size: int) -> None:
         self._table, self._size = table, size
 
-    def random_map(self, element: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    def __call__(self, element: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """Images smaller than a crop are continued by their last row and column."""
         image, targets = self._table.image(element)
         y, x = (int(rng.integers(0, max(side - self._size, 0) + 1)) for side in targets.shape)

@@ -5,13 +5,15 @@ per image and not once per patch. Which patches form a group is drawn once, by s
 Where the table's columns lie on a device, the stream holds the numbers of rows only and `gather` is called there.
 """
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import grain
 import numpy as np
 from jaxtyping import Float32, Int32, Int64, Shaped, UInt8
 
 from splice_jax.data.feeding.patch_table import PatchTable, unpack_masks
+
+if TYPE_CHECKING:
+    import grain
 
 Batch = dict[str, np.ndarray]
 """patches uint8 [n, 64, 64, 3]; masks uint8 [n, 64, 64] and labels int32 [n], 1 = spliced; image int32 [n], the row of
@@ -71,25 +73,25 @@ def patch_groups(image_of_patch: Int32[np.ndarray, " n"], size: int, seed: int) 
     return np.concatenate(groups)
 
 
-class Rows(grain.transforms.Map):
+class Rows:
     """Groups to the rows of their patches and images."""
 
     def __init__(self, groups: Int64[np.ndarray, "groups size"], image_of_patch: Int32[np.ndarray, " n"]) -> None:
         self._groups, self._image_of_patch = groups.astype(np.int32), image_of_patch
 
-    def map(self, element: Int64[np.ndarray, " k"]) -> dict[str, np.ndarray]:
+    def __call__(self, element: Int64[np.ndarray, " k"]) -> dict[str, np.ndarray]:
         """The arguments `rows` and `images` of `gather` for the groups `element`, group after group."""
         groups = self._groups[element]
         return {"rows": groups.reshape(-1), "images": self._image_of_patch[groups[:, 0]]}
 
 
-class Gather(grain.transforms.Map):
+class Gather:
     """Rows to a batch."""
 
     def __init__(self, columns: Columns) -> None:
         self._columns = columns
 
-    def map(self, element: dict[str, np.ndarray]) -> Batch:
+    def __call__(self, element: dict[str, np.ndarray]) -> Batch:
         """As `gather`, of its arguments by name."""
         return gather(self._columns, **element)
 
@@ -122,6 +124,8 @@ def batches(
     Raises:
         ValueError: the batch size cannot be shared out, or is larger than the data.
     """
+    import grain  # Only training needs it: a localizer of this network is there without.
+
     groups_per_batch, rest = divmod(batch_size, patches_per_image * shards)
     if rest or not groups_per_batch:
         raise ValueError(

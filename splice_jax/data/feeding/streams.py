@@ -1,5 +1,6 @@
 """The stream of training batches of independent examples: shuffled by grain, resumable at any batch."""
 
+from collections.abc import Callable
 from typing import Any
 
 import grain
@@ -8,7 +9,7 @@ import numpy as np
 
 def stream(
     count: int,
-    transform: "grain.transforms.RandomMap",
+    transform: Callable[[int, np.random.Generator], dict[str, np.ndarray]],
     *,
     batch_size: int,
     num_epochs: int | None,

@@ -6,8 +6,8 @@ from typing import Any
 import jax
 from jax.sharding import Sharding, SingleDeviceSharding
 
+from splice_jax.methods.family import Refine
 from splice_jax.methods.localizer import Localizer
-from splice_jax.methods.trained.family import Refine
 
 
 class NetworkLocalizer(Localizer):

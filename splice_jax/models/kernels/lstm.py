@@ -20,7 +20,7 @@ from splice_jax.models.kernels.precision import matmul
 # The signal fades through gates: an LSTM's output is about a quarter of a small input. So that a stack of layers begins
 # as trainable as one, the first reads its input at twice the usual deviation and remembers, and those above it hand on
 # what they are given: their candidate is four times the value below, their gates stand half open. Chosen by validation
-# (README.md, Results).
+# (docs/results.md).
 CANDIDATE_GAIN = 4.0
 _UPPER_RECURRENCE = 0.3
 _first_input = nn.initializers.variance_scaling(4.0, "fan_in", "truncated_normal")

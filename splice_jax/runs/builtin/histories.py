@@ -5,7 +5,7 @@
     python evaluate.py --workdir=runs/histories --config.patch_stride=32 --config.orientations=8
 
 A quarter of the paper's hidden size and one LSTM layer: it sees several times as many patches in the same time. What it
-reaches, and in how long, is in README.md.
+reaches, and in how long, is in docs/results.md.
 """
 
 from ml_collections import ConfigDict

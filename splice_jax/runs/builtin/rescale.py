@@ -4,7 +4,7 @@
     python train.py --config=configs/rescale.py --workdir=runs/rescale --config.data_dir=splices
     python evaluate.py --workdir=runs/rescale
 
-What it reaches, and in how long, is in README.md.
+What it reaches, and in how long, is in docs/results.md.
 """
 
 from ml_collections import ConfigDict

@@ -62,8 +62,8 @@ def test_classes_are_counted_image_by_image(table: ImageTable) -> None:
 def test_a_crop_is_a_window_of_its_image_and_the_generator_decides_which(table: ImageTable) -> None:
     crop, image, places = Crop(table, 32), EXAMPLES[1].image, set()
     for seed in range(20):
-        found = crop.random_map(1, np.random.default_rng(seed))
-        again = crop.random_map(1, np.random.default_rng(seed))
+        found = crop(1, np.random.default_rng(seed))
+        again = crop(1, np.random.default_rng(seed))
         np.testing.assert_array_equal(found["images"], again["images"])
         windows = np.lib.stride_tricks.sliding_window_view(image, (32, 32, 3))[:, :, 0]
         ((y, x),) = np.argwhere((windows == found["images"]).all(axis=(2, 3, 4)))
@@ -73,7 +73,7 @@ def test_a_crop_is_a_window_of_its_image_and_the_generator_decides_which(table: 
 
 
 def test_an_image_smaller_than_a_crop_is_continued_by_its_last_row_and_column(table: ImageTable) -> None:
-    found = Crop(table, 64).random_map(2, np.random.default_rng(0))
+    found = Crop(table, 64)(2, np.random.default_rng(0))
     assert found["images"].shape == (64, 64, 3) and found["targets"].shape == (64, 64)
     np.testing.assert_array_equal(found["images"][:20, :33], EXAMPLES[2].image)
     np.testing.assert_array_equal(found["images"][20:, :33], np.repeat(EXAMPLES[2].image[-1:], 44, axis=0))

@@ -18,8 +18,8 @@ from scipy import ndimage
 from splice_jax import metrics
 from splice_jax.data.feeding.edge_table import edge_labels
 from splice_jax.data.feeding.edges import BINS, find_edges
+from splice_jax.methods.family import Refine, Variables
 from splice_jax.methods.localizer import Found
-from splice_jax.methods.trained.family import Refine, Variables
 from splice_jax.methods.trained.network import NetworkLocalizer
 from splice_jax.models.camera_response import EdgeLeNet
 

@@ -6,9 +6,9 @@ C. Chen, S. McCloskey and J. Yu, "Image Splicing Detection via Camera Response F
 from typing import TYPE_CHECKING
 
 from splice_jax.errors import UserError
+from splice_jax.methods.family import Family, Refine, Training, Variables
 from splice_jax.methods.localizer import Localizer
 from splice_jax.methods.registry import register_trained
-from splice_jax.methods.trained.family import Family, Refine, Training, Variables
 
 if TYPE_CHECKING:  # What is known of the method is had without JAX.
     from jax import Array

@@ -20,7 +20,8 @@ from splice_jax.data.feeding.edge_table import (
 from splice_jax.data.feeding.edges import BINS, HIGH, LEAST_COHERENCE, LEAST_CONTRAST, LOW, PATCH, SMOOTHING
 from splice_jax.data.feeding.tables import table_folder
 from splice_jax.losses import median_frequency_weights, weighted_cross_entropy
-from splice_jax.methods.trained.family import Loss, Training, Variables, batches_of_run
+from splice_jax.methods.family import Loss, Training, Variables
+from splice_jax.methods.trained.batches import batches_of_run
 from splice_jax.models.camera_response import EdgeLeNet
 
 

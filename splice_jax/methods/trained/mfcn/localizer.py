@@ -11,8 +11,8 @@ from jaxtyping import Array, Bool, Float32, UInt8
 from scipy import ndimage
 
 from splice_jax.data.feeding.image_table import EDGE_RADIUS
+from splice_jax.methods.family import Refine, Variables
 from splice_jax.methods.localizer import Found
-from splice_jax.methods.trained.family import Refine, Variables
 from splice_jax.methods.trained.network import NetworkLocalizer
 from splice_jax.models.mfcn import MFCN
 

@@ -13,7 +13,8 @@ from splice_jax.data import Split
 from splice_jax.data.feeding.image_table import COLUMNS, EDGE, EDGE_RADIUS, SPLICED, Crop, ImageTable, build_table
 from splice_jax.data.feeding.tables import table_folder
 from splice_jax.losses import median_frequency_weights, weighted_cross_entropy
-from splice_jax.methods.trained.family import Loss, Training, Variables, batches_of_run
+from splice_jax.methods.family import Loss, Training, Variables
+from splice_jax.methods.trained.batches import batches_of_run
 from splice_jax.models.mfcn import MFCN
 
 

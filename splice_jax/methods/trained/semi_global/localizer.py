@@ -13,8 +13,8 @@ from jaxtyping import Array, Float32, UInt8
 
 from splice_jax import patches
 from splice_jax.images import residual_level, thumbnail
+from splice_jax.methods.family import Refine, Variables
 from splice_jax.methods.localizer import Found
-from splice_jax.methods.trained.family import Refine, Variables
 from splice_jax.methods.trained.network import NetworkLocalizer
 from splice_jax.models.kernels.compilation import convolution_options
 from splice_jax.models.semi_global import GLOBAL_FEATURES, SemiGlobalNetwork

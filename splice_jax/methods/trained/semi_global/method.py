@@ -8,10 +8,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from splice_jax.methods.family import Family, Refine, Training, Variables
 from splice_jax.methods.fields import Field
 from splice_jax.methods.localizer import Localizer
 from splice_jax.methods.registry import register_trained
-from splice_jax.methods.trained.family import Family, Refine, Training, Variables
 
 if TYPE_CHECKING:  # What is known of the methods is had without JAX.
     from jax import Array

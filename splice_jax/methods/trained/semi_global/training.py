@@ -16,7 +16,7 @@ from splice_jax.data.feeding.patch_table import COLUMNS, VERSION, PatchTable, bu
 from splice_jax.data.feeding.tables import table_folder
 from splice_jax.errors import UserError
 from splice_jax.losses import semi_global_loss
-from splice_jax.methods.trained.family import Loss, Training, Variables
+from splice_jax.methods.family import Loss, Training, Variables
 from splice_jax.models.kernels.compilation import convolution_options
 from splice_jax.models.kernels.convolution import on_cpu
 from splice_jax.models.semi_global import SemiGlobalNetwork

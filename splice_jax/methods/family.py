@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 
-from splice_jax.errors import UserError
 from splice_jax.methods.fields import Field, check
 from splice_jax.methods.localizer import Localizer
 
@@ -163,33 +162,6 @@ class Family(ABC):
         self, config: "ConfigDict", network: Any, variables: Variables, *, row: str, refine: Refine | None = None
     ) -> Localizer:
         """A method of the family with these variables, and with a CRF where there is one."""
-
-
-def batches_of_run(config: "ConfigDict", count: int, transform: Any) -> tuple[int, Batches]:
-    """As `data.streams.stream`, by the fields of a configuration, for all devices of all processes.
-
-    Raises:
-        UserError: a batch size that cannot be shared out, or is larger than the data.
-    """
-    import jax
-
-    from splice_jax.data.feeding.streams import stream
-
-    devices = jax.device_count()
-    if config.batch_size % devices:
-        raise UserError(f"config.batch_size: {config.batch_size} is no multiple of the number of devices, {devices}")
-    try:
-        return stream(
-            count,
-            transform,
-            batch_size=config.batch_size,
-            num_epochs=config.num_epochs if not config.num_steps else None,
-            seed=config.seed,
-            shard=jax.process_index(),
-            shards=jax.process_count(),
-        )
-    except ValueError as error:
-        raise UserError(f"config.{error}") from error
 
 
 def _short(value: Any) -> str:

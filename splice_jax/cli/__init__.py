@@ -1,0 +1,35 @@
+"""The command `splice-jax`: flags in, one call, exit code out.
+
+A command is a function that adds its parser and names the function that is called with the parsed arguments; listing
+it in its module's `COMMANDS` is all it takes. What a command needs is imported when it is called.
+"""
+
+import argparse
+from collections.abc import Sequence
+from typing import NoReturn
+
+from splice_jax import __version__, errors
+from splice_jax.cli import data, localize, runs, weights
+from splice_jax.cli.parser import Parser
+
+COMMANDS = (*localize.COMMANDS, *runs.COMMANDS, *data.COMMANDS, *weights.COMMANDS)
+
+
+def main(argv: Sequence[str] | None = None) -> NoReturn:
+    """Runs one command and exits: 0, 2 where the user has to mend something, 130 after Ctrl-C."""
+
+    def command() -> int:
+        arguments = parser().parse_args(argv)
+        return arguments.run(arguments)
+
+    errors.run(command)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of all commands."""
+    top = Parser(prog="splice-jax", description="Find what was spliced into a photograph.")
+    top.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    commands = top.add_subparsers(required=True, metavar="COMMAND")
+    for add in COMMANDS:
+        add(commands)
+    return top

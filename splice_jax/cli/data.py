@@ -1,0 +1,78 @@
+"""Commands about data sets: `compose`, `prepare` and `verify`."""
+
+import argparse
+import os
+from pathlib import Path
+
+from splice_jax import errors
+from splice_jax.cli.parser import Commands, positive
+
+
+def _add_compose(commands: Commands) -> None:
+    text = "Compose spliced images with their masks from photographs, in the form of a folder data set."
+    command = commands.add_parser("compose", help="make splices from photographs", description=text)
+    command.add_argument("photos", type=Path, metavar="PHOTOS", help="a folder of authentic photographs")
+    command.add_argument("--regions", type=Path, metavar="DIR", help="a segmentation of each photograph, by its stem")
+    command.add_argument("--output", type=Path, required=True, metavar="DIR", help="where the data set goes")
+    command.add_argument("--count", type=positive, default=1000, metavar="N", help="images to compose (default 1000)")
+    command.add_argument("--seed", type=int, default=0, metavar="S", help="another seed, other images (default 0)")
+    command.add_argument("--recipe", default="histories", metavar="NAME", help="how (default histories)")
+    command.add_argument("--split", metavar="NAME", help="all for train, val or test (default: 80, 10 and 10 %%)")
+    command.add_argument("--workers", type=positive, default=os.cpu_count() or 1, metavar="N", help="processes")
+    command.set_defaults(run=_compose)
+
+
+def _compose(arguments: argparse.Namespace) -> int:
+    from splice_jax.data.composing.compose import compose_folder
+
+    options = {name: value for name, value in vars(arguments).items() if name != "run"}
+    counts = compose_folder(options.pop("photos"), options.pop("output"), **options)
+    listed = ", ".join(f"{number} {split}" for split, number in counts.items())
+    print(
+        f"{arguments.output}: {listed} images; use them by --config.dataset=folder --config.data_dir={arguments.output}"
+    )
+    return 0
+
+
+def _add_prepare(commands: Commands) -> None:
+    text = "Prepare one of the paper's data sets from its owners' folder, then verify it. Without one: where to get it."
+    command = commands.add_parser("prepare", help="make a data set of the owners' files", description=text)
+    command.add_argument("dataset", metavar="DATASET", help="columbia, carvalho or nc2016")
+    command.add_argument("--manual-dir", type=Path, metavar="DIR", help="the folder as its owners hand it out")
+    command.add_argument("--data-dir", default="", metavar="DIR", help="where it goes (default: the user's cache)")
+    command.set_defaults(run=_prepare)
+
+
+def _prepare(arguments: argparse.Namespace) -> int:
+    errors.require_extra("train")
+    from splice_jax.data.sets import verify
+    from splice_jax.data.sets.preparation import prepare_manual
+
+    dataset, data_dir = arguments.dataset, arguments.data_dir
+    findings = prepare_manual(dataset, arguments.manual_dir, data_dir)
+    print(verify.table(findings))
+    verify.require_nothing_wrong(findings, dataset)
+    place = f" --config.data_dir={data_dir}" if data_dir else ""
+    print(f"use it by --config.dataset={dataset}{place}")
+    return 0
+
+
+def _add_verify(commands: Commands) -> None:
+    text = "Look at every image of a data set: counts, sizes, polarity, damage, and what its splits have in common."
+    command = commands.add_parser("verify", help="is a data set what it should be?", description=text)
+    command.add_argument("dataset", metavar="DATASET", help="a data set's name in a configuration")
+    command.add_argument("--data-dir", default="", metavar="DIR", help="as in a configuration's data_dir")
+    command.set_defaults(run=_verify)
+
+
+def _verify(arguments: argparse.Namespace) -> int:
+    errors.require_extra("train")
+    from splice_jax.data.sets import verify
+
+    findings = verify.verify(arguments.dataset, arguments.data_dir)
+    print(verify.table(findings))
+    verify.require_nothing_wrong(findings, arguments.dataset)
+    return 0
+
+
+COMMANDS = (_add_compose, _add_prepare, _add_verify)

@@ -1,0 +1,47 @@
+"""What all commands parse their arguments with."""
+
+import argparse
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from splice_jax import errors
+
+Commands = Any  # What `add_subparsers` returns; argparse keeps its type to itself.
+
+
+class Parser(argparse.ArgumentParser):
+    """Reports a wrong command line in one line, as every other mistake is."""
+
+    more: Callable[[], str] | None = None
+    """What stands below the help; it is looked up when help is asked for and not before."""
+    takes_configuration = False
+    """Whether `--config` and `--config.FIELD` are understood: they become `config` and `overrides`."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        """What argparse does, with the flags of a configuration taken out first."""
+        if not self.takes_configuration:
+            return super().parse_known_args(args, namespace)
+        from splice_jax.runs.configuration import split_flags
+
+        name, overrides, rest = split_flags(args)
+        found, unknown = super().parse_known_args(rest, namespace)
+        if unknown:
+            raise errors.UserError(f"{unknown[0]}: not understood; write --workdir=DIR and --config.FIELD=VALUE")
+        found.config, found.overrides = name, overrides
+        return found, unknown
+
+    def error(self, message: str) -> NoReturn:
+        """Raises `UserError` where argparse would print the usage and exit."""
+        raise errors.UserError(f"{message}; see {self.prog} --help")
+
+    def format_help(self) -> str:
+        """The help, with `more` below."""
+        self.epilog = self.more() if self.more else None
+        return super().format_help()
+
+
+def positive(text: str) -> int:
+    """A type of arguments."""
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive whole number")
+    return int(text)
