@@ -44,7 +44,8 @@ def test_workers_end_with_a_parent_that_is_killed(tmp_path):
     workers = [int(number) for number in parent.stdout.readline().split()]
     assert workers and all(map(runs, workers))
     parent.send_signal(signal.SIGKILL)
-    parent.communicate()
+    parent.wait()
+    parent.stdout.close()
     deadline = time.monotonic() + 30
     while any(map(runs, workers)) and time.monotonic() < deadline:
         time.sleep(0.02)
