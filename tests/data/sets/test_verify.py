@@ -91,7 +91,7 @@ def test_damage_is_found(prepared: tuple[Path, list[Finding]]) -> None:
     data = prepared[0]
     images = splits.survey(manual_builder("carvalho", str(data)))
     one = images[3]
-    images[3] = splits.Surveyed(one.part, one.name, one.size, one.share, "another", one.origins, one.patches)
+    images[3] = splits.Surveyed(one.part, one.name, one.size, one.share, "another", one.photographs, one.patches)
     images[5] = splits.Surveyed("whole", "splicing-05", problem="splicing-05: broken")
     findings = verify.verify("carvalho", str(data), images)
     assert {"changed since prepared", "unreadable"} <= wrong(findings)
