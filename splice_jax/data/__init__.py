@@ -26,12 +26,14 @@ class Example:
 class Split(Sequence[Example]):
     """The examples of a split, decoded each time one is asked for."""
 
-    def __init__(self, sources: Sequence[Any], identity: str = "", version: str = "") -> None:
+    def __init__(self, sources: Sequence[Any], identity: str = "", version: str = "", division: str = "") -> None:
         """`sources`: sequences of encoded examples, one after another; the rest: see the attributes."""
         self.identity = identity
         """A text that changes with the data set, its place and version, the split and, where one is drawn, its seed."""
         self.version = version
         """Of the data set as it was prepared."""
+        self.division = division
+        """Digits that stand for how the images were split by seed, "" where they were not."""
         self._sources = sources
         self._ends = np.cumsum([len(source) for source in sources])
 
@@ -94,7 +96,8 @@ def open_split(
     identity, version = str(builder.data_dir), builder.VERSION
     if builder.whole and (divide_flat or dataset in MANUAL):
         selections = splits.select(builder, split, split_seed, include_authentic)
-        return Split(selections, f"{identity} {split} {splits.fingerprint(builder, split_seed)}", version)
+        identity = f"{identity} {split} {splits.fingerprint(builder, split_seed)}"
+        return Split(selections, identity, version, splits.division(builder, split_seed))
     known = [name for name in builder.counts if not name.endswith(base.AUTHENTIC)]
     if split not in known:
         place = f" in {data_dir}" if data_dir else ""

@@ -283,6 +283,11 @@ def select(builder: SpliceBuilder, split: str, seed: int, include_authentic: boo
     return [Selection(read_split(builder, part), indices) for part, indices in chosen.items() if indices]
 
 
+def division(builder: SpliceBuilder, seed: int) -> str:
+    """Hexadecimal digits that change with the split of any image, by name."""
+    return hashlib.sha256(split_file(builder, seed).read_bytes()).hexdigest()[:16]
+
+
 def fingerprint(builder: SpliceBuilder, seed: int) -> str:
     """Hexadecimal digits that change with any image of a prepared set and with its split."""
     paths = (Path(builder.data_dir) / "images.csv", split_file(builder, seed))

@@ -90,9 +90,7 @@ def test_a_photograph_of_another_split_is_refused_by_its_content(halves, tmp_pat
     compose_folder(first, out, count=4, split="train", recipe="rescale")
     used = table(out / "train")[0]["donor"]
     shutil.copy(first / used, second / "renamed.png")
-    with pytest.raises(
-        UserError, match=rf"renamed\.png: .*/train was composed from it already, as {used}; give val"
-    ):
+    with pytest.raises(UserError, match=rf"renamed\.png: .*/train was composed from it already, as {used}; give val"):
         compose_folder(second, out, count=2, split="val", recipe="rescale")
     assert [path.name for path in out.iterdir()] == ["train"]
     (second / "renamed.png").unlink()
