@@ -1,36 +1,102 @@
-"""Writing files so that a reader sees the old one or the new one, never half of one."""
+"""Reading files whole, and writing them so that a reader sees the old one or the new one, never half of one."""
 
+import contextlib
+import fcntl
 import os
+import re
+import secrets
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from splice_jax.errors import UserError
+
+STALE_AFTER = 24 * 60 * 60.0
+"""Seconds after which unfinished work counts as left behind where no lock tells."""
+_SWEEP_EVERY = 60.0
+"""Seconds between two sweeps of one folder: looking through a large one for every file written would take long."""
+
+_UNFINISHED = re.compile(r"(?P<key>\..*\.[0-9a-f]{16})\.(?:lock|partial(?:\.[^.]*)?)", re.DOTALL)
+_UNLOCKED = re.compile(r"(?P<key>\..*\.\d+)\.partial(?:\.[^.]*)?", re.DOTALL)
+"""As versions before 0.2 named theirs, by the number of the process."""
+
+_swept: dict[Path, float] = {}
 
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
     """Gives a path beside `path` to write to; it takes the place of `path` on success and is removed on failure.
 
-    The temporary name keeps the suffix and is unique to the process. Missing parent folders are made. It may be
-    written as a folder, which can then only take the place of nothing or of an empty folder.
+    The temporary name keeps the suffix and is used by this call alone. Missing parent folders are made. It may be
+    written as a folder, which can then only take the place of nothing or of an empty folder. What processes that were
+    killed left unfinished in the folder is removed.
 
     Raises:
       UserError: the folder of `path` cannot be made or written to, or `path` cannot be replaced.
     """
     path = Path(path)
-    beside = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
-    writable_folder(path.parent)
+    folder = writable_folder(path.parent).absolute()
+    now = time.monotonic()
+    if now - _swept.get(folder, -_SWEEP_EVERY) >= _SWEEP_EVERY:
+        _swept[folder] = now
+        sweep(folder)
     try:
-        yield beside
-        os.replace(beside, path)
+        with _reserved(path) as beside:
+            try:
+                yield beside
+                os.replace(beside, path)
+            finally:
+                _remove(beside)
     except OSError as error:
         raise UserError(
             f"{path.parent}: cannot write {path.name} there ({_reason(error)}); choose another folder or free this one"
         ) from error
-    finally:
-        _remove(beside)
+
+
+def sweep(folder: str | Path) -> None:
+    """Removes what killed processes left unfinished in a folder, and leaves alone what is being written.
+
+    A process holds a lock while it writes, and the system releases it however the process ends. Where locks cannot be
+    had, as on some network file systems, unfinished work is left behind when it is older than a day.
+    """
+    folder = Path(folder)
+    found: dict[str, list[Path]] = {}
+    with contextlib.suppress(OSError):
+        for name in os.listdir(folder):
+            match = _match(name)
+            if match:
+                found.setdefault(match["key"], []).append(folder / name)
+    for key, paths in found.items():
+        with contextlib.suppress(OSError):  # Another process may be sweeping too, or the files be another user's.
+            _sweep_one(folder / f"{key}.lock", paths)
+
+
+def is_unfinished(name: str) -> bool:
+    """Whether `replacing` gives such names to what is not finished yet."""
+    return _match(name) is not None
+
+
+def read_bytes(path: str | Path) -> bytes:
+    """The content of a file, read once.
+
+    Raises:
+      UserError: it cannot be opened or read.
+    """
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        refuse_broken_link(path)
+        raise UserError(f"{path}: cannot be opened ({_reason(error)}); check the path") from error
+
+
+def refuse_broken_link(path: str | Path) -> None:
+    """Raises UserError where a path is a symbolic link to something that is not there."""
+    path = Path(path)
+    if path.is_symlink() and not path.exists():
+        raise UserError(f"{path}: a link to {os.readlink(path)}, which is not there; mend or remove the link")
 
 
 def writable_folder(folder: str | Path) -> Path:
@@ -49,12 +115,59 @@ def writable_folder(folder: str | Path) -> Path:
     return folder
 
 
+@contextmanager
+def _reserved(path: Path) -> Iterator[Path]:
+    """A name beside `path` that no other call has, under a lock that says that it is in use."""
+    while True:
+        key = f".{path.stem[:40]}.{secrets.token_hex(8)}"  # Cut, for names have a greatest length.
+        lock = path.with_name(f"{key}.lock")
+        with open(lock, "xb") as file:
+            _lock(file, wait=True)
+            if not lock.exists():  # It was swept between being made and being locked.
+                continue
+            try:
+                yield path.with_name(f"{key}.partial{path.suffix}")
+            finally:
+                lock.unlink(missing_ok=True)
+            return
+
+
+def _sweep_one(lock: Path, paths: list[Path]) -> None:
+    """Removes the files of one call where its process is gone, the lock last."""
+    with contextlib.ExitStack() as opened:
+        held = None
+        with contextlib.suppress(FileNotFoundError):
+            held = _lock(opened.enter_context(open(lock, "r+b")), wait=False)
+        if held is None:
+            held = time.time() - max(path.lstat().st_mtime for path in paths) > STALE_AFTER
+        if held:
+            for path in paths:
+                if path != lock:
+                    _remove(path)
+            lock.unlink(missing_ok=True)
+
+
+def _lock(file: IO[bytes], *, wait: bool) -> bool | None:
+    """Whether the lock of an open file was taken; None where there are no locks. Closing the file releases it."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    return True
+
+
+def _match(name: str) -> re.Match[str] | None:
+    return _UNFINISHED.fullmatch(name) or _UNLOCKED.fullmatch(name)
+
+
 def _reason(error: OSError) -> str:
     return (error.strerror or str(error)).lower()
 
 
 def _remove(path: Path) -> None:
-    if path.is_dir():
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
-    elif path.exists():
-        path.unlink()
+    else:
+        path.unlink(missing_ok=True)

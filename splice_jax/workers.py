@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
@@ -22,16 +23,28 @@ class _Here(Executor):
 
 
 def executor(processes: int | None) -> Executor:
-    """Spawned processes, for JAX does not survive a fork; one per core where None is given, 0 for none."""
+    """Spawned processes, for JAX does not survive a fork; one per core where None is given, 0 for none.
+
+    They end with this process, however it ends.
+    """
     if processes is None:
         processes = os.cpu_count() or 1
     if processes == 0:
         return _Here()
-    return ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), _leave_interrupts_to_the_parent)
+    return ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), _depend_on_the_parent)
 
 
-def _leave_interrupts_to_the_parent() -> None:
+def _depend_on_the_parent() -> None:
+    """Leaves interrupts to the parent, and ends when it does: a killed parent tells nobody that it is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_the_parent, daemon=True).start()
+
+
+def _end_with_the_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def in_order(

@@ -1,11 +1,17 @@
 """A file is the old one or the new one."""
 
 import errno
+import fcntl
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 
 from splice_jax.errors import UserError
-from splice_jax.files import replacing
+from splice_jax.files import STALE_AFTER, is_unfinished, read_bytes, replacing, sweep
 
 
 def test_takes_the_place_of_the_old_file_at_the_end(tmp_path):
@@ -67,3 +73,103 @@ def test_a_full_disk_is_named_and_leaves_nothing(tmp_path):
         beside.write_text("half")
         raise OSError(errno.ENOSPC, "No space left on device")
     assert not list(tmp_path.iterdir())
+
+
+def hold(path: Path, content: str) -> subprocess.Popen[str]:
+    """A process that has written half of `path` and does not go on until it is killed."""
+    program = (
+        "import sys, time\nfrom splice_jax.files import replacing\n"
+        "with replacing(sys.argv[1]) as beside:\n"
+        "    beside.mkdir()\n    (beside / 'half').write_text(sys.argv[2])\n    print('ready', flush=True)\n"
+        "    time.sleep(600)\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", program, path, content], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None and process.stdout.readline() == "ready\n"
+    return process
+
+
+def end(process: subprocess.Popen[str]) -> None:
+    process.kill()
+    process.communicate()
+
+
+def test_what_a_killed_process_left_is_swept_and_what_a_living_one_writes_is_not(tmp_path):
+    killed, living = hold(tmp_path / "table", "killed"), hold(tmp_path / "table", "living")
+    try:
+        end(killed)
+        assert len(list(tmp_path.iterdir())) == 4 and all(is_unfinished(path.name) for path in tmp_path.iterdir())
+        with replacing(tmp_path / "table") as beside:
+            beside.mkdir()
+            (beside / "whole").write_text("whole")
+        (other,) = (path for path in tmp_path.glob(".*") if path.is_dir())
+        assert (other / "half").read_text() == "living"
+    finally:
+        end(living)
+    sweep(tmp_path)
+    assert [path.name for path in tmp_path.rglob("*")] == ["table", "whole"]
+
+
+def test_two_calls_of_one_process_do_not_share_a_name(tmp_path):
+    path = tmp_path / "map.png"
+    with replacing(path) as first, replacing(path) as second:
+        first.write_text("first")
+        second.write_text("second")
+        sweep(tmp_path)
+        assert (first.read_text(), second.read_text()) == ("first", "second")
+    assert path.read_text() == "first"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("name", [".table.4711.partial", f".table.{'0' * 16}.partial"])
+def test_without_a_lock_unfinished_work_is_swept_after_a_day(tmp_path, name):
+    left = tmp_path / name
+    left.write_text("half")
+    sweep(tmp_path)
+    assert left.exists()
+    yesterday = time.time() - STALE_AFTER - 60
+    os.utime(left, (yesterday, yesterday))
+    sweep(tmp_path)
+    assert not left.exists()
+
+
+def test_where_locks_cannot_be_had_files_are_written_and_age_decides(tmp_path, monkeypatch):
+    def unsupported(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", unsupported)
+    with replacing(tmp_path / "map.png") as beside:
+        beside.write_text("half")
+        sweep(tmp_path)
+        assert beside.read_text() == "half"
+        for path in tmp_path.iterdir():
+            os.utime(path, (0, 0))
+        sweep(tmp_path)
+        assert list(tmp_path.iterdir()) == []
+        beside.write_text("whole")
+    assert [path.name for path in tmp_path.iterdir()] == ["map.png"]
+
+
+@pytest.mark.parametrize("name", [".hidden.png", "a.partial", ".git", ".a.12.lock", f"a.{'0' * 16}.partial"])
+def test_other_files_are_never_swept(tmp_path, name):
+    (tmp_path / name).write_text("mine")
+    os.utime(tmp_path / name, (0, 0))
+    sweep(tmp_path)
+    assert (tmp_path / name).read_text() == "mine" and not is_unfinished(name)
+
+
+def test_long_names_have_room_for_the_temporary_one(tmp_path):
+    path = tmp_path / ("é" * 120 + ".png")
+    with replacing(path) as beside:
+        beside.write_text("new")
+    assert path.read_text() == "new"
+
+
+def test_a_broken_link_and_a_missing_file_are_named(tmp_path):
+    link = tmp_path / "a.png"
+    link.symlink_to("gone.png")
+    with pytest.raises(UserError, match=r"a\.png: a link to gone\.png, which is not there; mend or remove the link"):
+        read_bytes(link)
+    with pytest.raises(UserError, match=r"b\.png: cannot be opened .no such file"):
+        read_bytes(tmp_path / "b.png")
+    (tmp_path / "gone.png").write_bytes(b"there")
+    assert read_bytes(link) == b"there"

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
@@ -27,12 +26,14 @@ class Example:
 class Split(Sequence[Example]):
     """The examples of a split, decoded each time one is asked for."""
 
-    def __init__(self, sources: Sequence[Any], identity: str = "", version: str = "") -> None:
+    def __init__(self, sources: Sequence[Any], identity: str = "", version: str = "", division: str = "") -> None:
         """`sources`: sequences of encoded examples, one after another; the rest: see the attributes."""
         self.identity = identity
         """A text that changes with the data set, its place and version, the split and, where one is drawn, its seed."""
         self.version = version
         """Of the data set as it was prepared."""
+        self.division = division
+        """Digits that stand for how the images were split by seed, "" where they were not."""
         self._sources = sources
         self._ends = np.cumsum([len(source) for source in sources])
 
@@ -67,33 +68,41 @@ class Split(Sequence[Example]):
 
 
 def open_split(
-    dataset: str, data_dir: str, split: str, *, split_seed: int = 0, include_authentic: bool = False
+    dataset: str,
+    data_dir: str,
+    split: str,
+    *,
+    split_seed: int = 0,
+    include_authentic: bool = False,
+    divide_flat: bool = False,
 ) -> Split:
     """A split of a data set, which is prepared first where it is not yet and its images are at hand.
 
     Args:
       dataset: a name in `splice_jax.data.sets.builders.BUILDERS`.
       data_dir: of `folder`, the folder of images; of others, where the prepared set lives, "" for the user's cache.
-      split: "train", "val" or "test"; "all" of `columbia`, `carvalho` and `nc2016`.
-      split_seed: of the latter, by which seed their images are split.
+      split: "train", "val" or "test"; "all" of a set that is split by seed: `columbia`, `carvalho` and `nc2016`.
+      split_seed: of these, the seed.
       include_authentic: authentic images follow the spliced ones.
+      divide_flat: a `folder` that has no train/, val/ and test/ is split by seed too; otherwise all of it is "test".
 
     Raises:
       UserError: no such data set or split, or anything wrong with the files.
     """
     from splice_jax.data.sets import splits  # TFDS takes half a second to import
-    from splice_jax.data.sets.builders import base, manual, prepared
+    from splice_jax.data.sets.builders import MANUAL, base, prepared
 
     builder = prepared(dataset, data_dir)
-    identity, version = str(Path(builder.data_path).absolute()), str(builder.version)
-    if isinstance(builder, manual.ManualBuilder):
+    identity, version = str(builder.data_dir), builder.VERSION
+    if builder.whole and (divide_flat or dataset in MANUAL):
         selections = splits.select(builder, split, split_seed, include_authentic)
-        return Split(selections, f"{identity} {split} {splits.fingerprint(builder, split_seed)}", version)
-    known = [name for name in builder.info.splits if not name.endswith(base.AUTHENTIC)]
+        identity = f"{identity} {split} {splits.fingerprint(builder, split_seed)}"
+        return Split(selections, identity, version, splits.division(builder, split_seed))
+    known = [name for name in builder.counts if not name.endswith(base.AUTHENTIC)]
     if split not in known:
         place = f" in {data_dir}" if data_dir else ""
         raise UserError(f"split: {dataset}{place} has no {split!r}; it has {', '.join(known)}")
     names = [split]
-    if include_authentic and split + base.AUTHENTIC in builder.info.splits:
+    if include_authentic and split + base.AUTHENTIC in builder.counts:
         names.append(split + base.AUTHENTIC)
     return Split([base.read_split(builder, name) for name in names], f"{identity} {split}", version)

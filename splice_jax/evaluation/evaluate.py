@@ -20,7 +20,7 @@ from splice_jax.evaluation.output import figures, scores_json, series, tables
 from splice_jax.evaluation.output.report import page
 from splice_jax.evaluation.output.report.gallery import Gallery
 from splice_jax.evaluation.rows import TRIVIAL, row_name
-from splice_jax.evaluation.runs import Run, named_runs, runs_by_row
+from splice_jax.evaluation.runs import Run, check_division, named_runs, own_part, runs_by_row
 from splice_jax.evaluation.scores import bootstrap
 from splice_jax.evaluation.scores.conventions import HEADLINE, conventions
 from splice_jax.evaluation.scores.row import differences
@@ -55,10 +55,13 @@ def evaluate(config: ConfigDict, workdir: Path) -> Path:
     if ignore_border < 0:
         raise UserError(f"config.ignore_border: {ignore_border} is less than 0 pixels")
     rows = [] if config.rescore else open_rows(named, config, runs)  # First, for preparing a data set can take long.
-    validation, output = validation_images(config), output_folder(config, workdir)
+    divide_flat, output = own_part(config, runs), output_folder(config, workdir)
+    examples = _open(config, config.split, divide_flat, include_authentic=True)
+    check_division(runs, getattr(examples, "division", ""))
+    validation = validation_images(config, divide_flat)
     planned = plan(
         {key: origin(*key, config, runs.get(key[0])) for key in (_key(name, config) for name in named)},
-        _open(config, config.split, include_authentic=True),
+        examples,
         output,
         title=f"{config.dataset}: its split {config.split}",
         validation=validation,
@@ -91,19 +94,20 @@ def output_folder(config: ConfigDict, workdir: Path) -> Path:
     return workdir / "evaluation" / (config.evaluation_name or f"{config.dataset}-{config.split}")
 
 
-def validation_images(config: ConfigDict) -> Validation:
+def validation_images(config: ConfigDict, divide_flat: bool) -> Validation:
     """The validation split of the data set that is evaluated, or why it cannot choose a threshold."""
     if config.split in (VALIDATION, "all"):
         return Validation(reason=f"the split that is scored, {config.split}, has the validation images in it")
     try:
-        return Validation(_open(config, VALIDATION), "no spliced image in it")
+        return Validation(_open(config, VALIDATION, divide_flat), "no spliced image in it")
     except UserError as error:
         return Validation(reason=str(error))
 
 
-def _open(config: ConfigDict, split: str, *, include_authentic: bool = False) -> data.Split:
+def _open(config: ConfigDict, split: str, divide_flat: bool, *, include_authentic: bool = False) -> data.Split:
     where = config.dataset, config.data_dir, split
-    return data.open_split(*where, split_seed=config.split_seed, include_authentic=include_authentic)
+    how = {"split_seed": config.split_seed, "divide_flat": divide_flat}
+    return data.open_split(*where, include_authentic=include_authentic, **how)
 
 
 def _key(name: str, config: ConfigDict) -> Key:

@@ -1,6 +1,6 @@
 """The trained rows of an evaluation: which run each is taken from."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,6 +9,7 @@ from ml_collections import ConfigDict
 from splice_jax.errors import UserError, one_line
 from splice_jax.methods.registry import family
 from splice_jax.runs.configuration import FILE_NAME, load_run_config
+from splice_jax.runs.division import require_division
 
 GRID_FIELDS = ("patch_stride", "orientations")
 """How closely an evaluation looks: the same for the rows of all runs whose network sees patches."""
@@ -96,12 +97,39 @@ def _data(config: ConfigDict) -> tuple[str, str]:
     return config.dataset, str(Path(config.data_dir).resolve()) if config.dataset == "folder" else ""
 
 
+def _at_home(run: Run) -> bool:
+    """Whether a run is evaluated on the data set that it was trained on."""
+    return "imported" not in run.trained and _data(run.trained) == _data(run.config)
+
+
+def own_part(config: ConfigDict, runs: Mapping[str, Run]) -> bool:
+    """Whether the data set is a flat folder that a run was trained on, and so is split by seed; if so it is printed."""
+    from splice_jax.data.sets.builders import split_by_seed  # TFDS takes half a second to import.
+
+    at_home = [run for run in runs.values() if _at_home(run)]
+    if config.dataset != "folder" or not at_home or not split_by_seed(config.dataset, config.data_dir):
+        return False
+    what = "all of it, training images included" if config.split == "all" else f"its {config.split} part"
+    workdir, seed = at_home[0].workdir, config.split_seed
+    print(f"{config.data_dir}: {workdir} was trained on a part of it; scored is {what}, split_seed {seed}", flush=True)
+    return True
+
+
+def check_division(runs: Mapping[str, Run], division: str) -> None:
+    """Makes sure that no run was trained on another split of the data set that it is scored on.
+
+    Raises:
+      UserError: one was, and could be scored on its training images.
+    """
+    for run in filter(_at_home, runs.values()):
+        require_division(run.workdir, division)
+
+
 def _check_split(run: Run) -> None:
-    from splice_jax.data.sets.builders import MANUAL  # TFDS takes half a second to import.
+    from splice_jax.data.sets.builders import split_by_seed  # TFDS takes half a second to import.
 
     trained, scored = run.trained.split_seed, run.config.split_seed
-    same = "imported" not in run.trained and _data(run.trained) == _data(run.config)
-    if same and run.config.dataset in MANUAL and trained != scored:
+    if _at_home(run) and trained != scored and split_by_seed(run.config.dataset, run.config.data_dir):
         raise UserError(
             f"{run.workdir}: was trained with split_seed {trained}, and would be scored on images that it was trained "
             f"on; set --config.split_seed={trained}"

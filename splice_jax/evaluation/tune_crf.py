@@ -25,6 +25,7 @@ from splice_jax.evaluation.scores.conventions import Convention
 from splice_jax.files import writable_folder
 from splice_jax.images import read_mask
 from splice_jax.runs.configuration import load_run_config, save_config
+from splice_jax.runs.division import require_division
 from splice_jax.workers import executor, in_order
 
 FILE_NAME = "tune_crf.json"
@@ -98,7 +99,9 @@ def tune(
     if config.crf.backend == "none":
         raise UserError(f"{workdir}: its crf.backend is none; set it in config.json, for example to pydensecrf")
     crf.backend_module(config.crf.backend)
-    examples = data.open_split(config.dataset, config.data_dir, SPLIT, split_seed=config.split_seed)
+    where = config.dataset, config.data_dir, SPLIT
+    examples = data.open_split(*where, split_seed=config.split_seed, divide_flat=True)
+    require_division(workdir, examples.division)
     truths = [truth for truth in read_truths(examples) if truth.spliced]
     if not truths:
         raise UserError(f"{config.dataset}: its split {SPLIT} holds no spliced image to tune on")

@@ -17,6 +17,7 @@ from splice_jax.methods.registry import family
 from splice_jax.runs import schema
 from splice_jax.runs.checkpoints import BEST, LAST, Checkpoints
 from splice_jax.runs.configuration import FILE_NAME, field_names, field_value, load_run_config, save_config
+from splice_jax.runs.division import record_division
 from splice_jax.training.monitor import Monitor
 from splice_jax.training.optimizer import cosine_schedule, make_optimizer, step_schedule
 from splice_jax.training.step import ParallelStep, Recipe, State, initial_state
@@ -55,6 +56,7 @@ def train(config: ConfigDict, workdir: Path) -> State:
         frozen=rows.frozen,
     )
     state = initial_state(variables, optimizer, config.seed)
+    record_division(workdir, examples.division)
     save_config(config, workdir)  # Only now: a mistake above can be mended without a new workdir.
 
     # Where a run goes on from: 1. the state, 2. the data's position, 3. the best score so far, 4. the step's number.
@@ -128,8 +130,9 @@ def training_data(config: ConfigDict) -> tuple[Split, Sequence[Example]]:
     Raises:
         UserError: missing or wrong data.
     """
-    examples = open_split(config.dataset, config.data_dir, "train", split_seed=config.split_seed)
-    validation = open_split(config.dataset, config.data_dir, "val", split_seed=config.split_seed)
+    where = config.dataset, config.data_dir
+    examples = open_split(*where, "train", split_seed=config.split_seed, divide_flat=True)
+    validation = open_split(*where, "val", split_seed=config.split_seed, divide_flat=True)
     chosen = np.unique(np.linspace(0, len(validation) - 1, min(config.validation_images, len(validation)), dtype=int))
     return examples, [validation[int(index)] for index in chosen]
 

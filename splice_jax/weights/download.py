@@ -1,15 +1,15 @@
-"""Files by https."""
+"""Files by https, through pooch."""
 
 import http.client
-import urllib.error
 import urllib.parse
-import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import Any
 
+import pooch  # type: ignore[import-untyped]
 from tqdm import tqdm
 
-from splice_jax.errors import UserError, printable
+from splice_jax.errors import UserError, one_line, printable
 
 MAX_BYTES = 2**30
 TIMEOUT = 30.0
@@ -18,22 +18,40 @@ TIMEOUT = 30.0
 _CHUNK = 2**20
 
 
-class _HttpsOnly(urllib.request.HTTPRedirectHandler):
-    """Follows redirections to https addresses only."""
+class _Progress:
+    """A progress bar in the form that pooch asks for, which stops a download that is too large."""
 
-    def redirect_request(
-        self,
-        req: urllib.request.Request,
-        fp: IO[bytes],
-        code: int,
-        msg: str,
-        headers: http.client.HTTPMessage,
-        newurl: str,
-    ) -> urllib.request.Request | None:
-        if not _is_https(newurl):
-            fp.close()
-            raise UserError(f"{req.full_url}: is redirected to {printable(newurl)}; only https is followed")
-        return super().redirect_request(req, fp, code, msg, headers, newurl)
+    def __init__(self, url: str) -> None:
+        self._url, self._received, self._announced = url, 0, 0
+        self._bar = tqdm(desc=printable(url), unit="B", unit_scale=True, disable=None)
+
+    @property
+    def total(self) -> int:
+        """Bytes, as the server announced them; 0 where it did not."""
+        return self._announced
+
+    @total.setter
+    def total(self, announced: int) -> None:
+        self._announced, self._bar.total = announced, announced or None
+        self._refuse_too_large()
+
+    def update(self, received: int) -> None:
+        self._received += received
+        self._refuse_too_large()
+        self._bar.update(received)
+
+    def reset(self) -> None:
+        self._received = 0
+        self._bar.reset()
+
+    def close(self) -> None:
+        self._bar.close()
+
+    def _refuse_too_large(self) -> None:
+        if max(self._received, self._announced) > MAX_BYTES:
+            raise UserError(
+                f"{self._url}: is larger than {MAX_BYTES:,} bytes; these are no weights of this package's networks"
+            )
 
 
 def is_url(source: str) -> bool:
@@ -49,35 +67,68 @@ def download(url: str, folder: Path) -> Path:
     """
     if not _is_https(url):
         raise UserError(f"{url}: is no https address; download it yourself, or give one that begins with https://")
+    progress, answers = _Progress(url), []
+
+    def check(answer: Any, **_: Any) -> None:
+        answers.append(answer)
+        _check_answer(answer)
+
     try:
-        name = Path(urllib.parse.unquote(urllib.parse.urlsplit(url).path)).name
-        path = folder / (name or "unnamed")
-        with urllib.request.build_opener(_HttpsOnly).open(url, timeout=TIMEOUT) as response, path.open("wb") as file:
-            _copy(response, file, url)
-    except urllib.error.HTTPError as error:
-        error.close()
-        raise UserError(
-            f"{url}: the server answers {error.code} ({printable(error.reason)}); check the address"
-        ) from error
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        reason = error.reason if isinstance(error, urllib.error.URLError) else error
-        raise UserError(f"{url}: cannot be downloaded ({printable(str(reason))})") from error
+        name = Path(urllib.parse.unquote(urllib.parse.urlsplit(url).path)).name or "unnamed"
+        path = folder / name
+        pooch.HTTPDownloader(
+            progressbar=progress,
+            chunk_size=_CHUNK,
+            timeout=TIMEOUT,
+            headers={"Accept-Encoding": "identity"},  # so that what is announced is what is stored
+            hooks={"response": check},
+        )(url, str(path), None)
+    except (OSError, http.client.HTTPException, ValueError) as error:  # Those of requests are OSErrors.
+        raise UserError(f"{url}: {_what_failed(error)}") from error
+    finally:
+        progress.close()
+        for answer in answers:  # A download that fails leaves its connection open.
+            answer.close()
+    if progress.total and path.stat().st_size < progress.total:
+        raise UserError(f"{url}: {_ended(path.stat().st_size, progress.total)}")
     return path
 
 
-def _copy(response: http.client.HTTPResponse, file: IO[bytes], url: str) -> None:
-    announced = response.headers.get("Content-Length", "")
-    total = int(announced) if announced.isdecimal() else None
-    received = 0
-    with tqdm(desc=printable(url), total=total, unit="B", unit_scale=True, disable=None) as bar:
-        while max(received, total or 0) <= MAX_BYTES and (chunk := response.read(_CHUNK)):
-            file.write(chunk)
-            received += len(chunk)
-            bar.update(len(chunk))
-    if max(received, total or 0) > MAX_BYTES:
-        raise UserError(f"{url}: is larger than {MAX_BYTES:,} bytes; these are no weights of this package's networks")
-    if total is not None and received < total:
-        raise UserError(f"{url}: the connection ended after {received:,} of {total:,} bytes; try again")
+def _check_answer(response: Any) -> None:
+    """Of every answer, before a redirection is followed."""
+    target = urllib.parse.urljoin(response.url, response.headers.get("Location", response.url))
+    if response.is_redirect and not _is_https(target):
+        raise UserError(f"{response.url}: is redirected to {printable(target)}; only https is followed")
+    if not response.ok:
+        reason = printable(str(response.reason))
+        raise UserError(f"{response.url}: the server answers {response.status_code} ({reason}); check the address")
+
+
+def _what_failed(error: BaseException) -> str:
+    causes = list(_causes(error))
+    for cause in causes:
+        if isinstance(cause, http.client.IncompleteRead):
+            received, missing = (
+                part if isinstance(part, int) else len(part or b"") for part in (cause.partial, cause.expected)
+            )
+            return _ended(received, received + missing)
+    if any("timed out" in str(cause) for cause in causes):
+        return "cannot be downloaded (timed out)"
+    return f"cannot be downloaded ({printable(one_line(causes[-1]))})"
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """An error and those inside it, the innermost last: requests wraps urllib3's errors, which wrap the system's."""
+    yield error
+    inner = getattr(error, "reason", None)
+    for cause in (inner, *error.args, error.__cause__):
+        if isinstance(cause, BaseException):
+            yield from _causes(cause)
+            return
+
+
+def _ended(received: int, total: int) -> str:
+    return f"the connection ended after {received:,} of {total:,} bytes; try again"
 
 
 def _is_https(url: str) -> bool:

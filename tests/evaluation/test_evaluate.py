@@ -3,6 +3,7 @@ import importlib.util
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -196,7 +197,7 @@ def trained(monkeypatch: pytest.MonkeyPatch, examples: list[Example], tmp_path: 
     save_config(config(), tmp_path)
 
     def open_split(
-        dataset: str, data_dir: str, split: str, *, split_seed: int = 0, include_authentic: bool = False
+        dataset: str, data_dir: str, split: str, *, include_authentic: bool = False, **options: Any
     ) -> Sequence[Example]:
         return [e for e in examples if include_authentic or not e.authentic]
 

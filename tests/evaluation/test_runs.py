@@ -109,14 +109,16 @@ def test_a_note_says_what_a_row_is_not_and_what_it_was_trained_on(tiny: Any, tra
 def panes(tmp_path: Path) -> Path:
     """A `folder` data set of grey panes with soft borders, one of them pasted: edges of both kinds."""
     for kind in ("images", "masks"):
-        (tmp_path / "panes" / kind).mkdir(parents=True)
+        (tmp_path / "panes" / "test" / kind).mkdir(parents=True)
     for seed in range(2):
         levels = np.random.default_rng(seed).uniform(30, 220, (4, 5))
         image = gaussian_filter(np.kron(levels, np.ones((40, 40))), 1.2)
         mask = np.zeros(image.shape, bool)
         mask[40:80, 80:120] = True
-        Image.fromarray(np.repeat(image[..., None], 3, 2).astype(np.uint8)).save(tmp_path / f"panes/images/{seed}.png")
-        Image.fromarray(mask).convert("L").save(tmp_path / f"panes/masks/{seed}.png")
+        Image.fromarray(np.repeat(image[..., None], 3, 2).astype(np.uint8)).save(
+            tmp_path / f"panes/test/images/{seed}.png"
+        )
+        Image.fromarray(mask).convert("L").save(tmp_path / f"panes/test/masks/{seed}.png")
     return tmp_path / "panes"
 
 
@@ -152,8 +154,8 @@ def test_one_evaluation_holds_the_rows_of_all_runs(
     assert told["mfcn"]["config"]["width"] == 0.0625 and len(told["mfcn"]["checkpoint"]) == 64
 
     localizer, auc = load(others[1]), {}
-    for path in (panes / "images").iterdir():
-        mask = read_mask((panes / "masks" / path.name).read_bytes(), name=path.name)
+    for path in (panes / "test" / "images").iterdir():
+        mask = read_mask((panes / "test" / "masks" / path.name).read_bytes(), name=path.name)
         auc[path.stem] = localizer(read_image(path)).scores(mask)["edge_auc"]
     beside = rows["camera_response"]["beside"]["edge_auc"]
     assert beside["images"] == 2 and beside["mean"] == pytest.approx(sum(auc.values()) / 2)

@@ -1,16 +1,16 @@
 """Folders of composed splices from folders of photographs, in the form of a `folder` data set.
 
 The photographs are dealt to train, val and test before anything is composed: hosts and donors of one split are in no
-other. Image i of a split is made from (seed, split, i) and the list of photographs alone, in any order and any process.
+other, nor are they when splits are added to a folder one by one. Image i of a split is made from (seed, split, i) and
+the list of photographs alone, in any order and any process.
 """
 
 import contextlib
 import csv
 import functools
 import hashlib
-import multiprocessing
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+import io
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,13 +18,16 @@ import numpy as np
 from PIL import Image as Pillow
 from tqdm import tqdm
 
+from splice_jax.data.composing import compositions
 from splice_jax.data.composing.camera import Image
+from splice_jax.data.composing.compositions import Photograph
 from splice_jax.data.composing.objects import Regions
 from splice_jax.data.composing.recipes import RECIPES
 from splice_jax.data.composing.splicing import Splice, compose_splice
 from splice_jax.errors import UserError
-from splice_jax.files import replacing
+from splice_jax.files import is_unfinished, read_bytes, refuse_broken_link, replacing, sweep
 from splice_jax.images import IMAGE_SUFFIXES, read_image
+from splice_jax.workers import executor, in_order
 
 SPLITS = ("train", "val", "test")
 FEWEST = 2
@@ -32,17 +35,16 @@ FEWEST = 2
 SMALLEST_SIDE = 64
 LARGEST_SIDE = 1024
 """Larger photographs are cut, at random and not shrunk, to this: shrinking would wipe out their traces."""
-COLUMNS = (
-    "image", "host", "donor", "recipe", "seed", "index", "share", "scale", "angle", "feather", "jpeg_quality",
-    "host_history", "donor_history",
-)  # fmt: skip
+_AT_A_TIME = 8
+"""Images that a process composes before it asks for more: with each request it is sent the list of photographs."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """A photograph and its segmentation, where it has one."""
+    """A photograph, the digest of its file, and its segmentation, where it has one."""
 
     photo: Path
+    content: str
     regions: Path | None = None
 
 
@@ -83,22 +85,23 @@ def compose_folder(
     workers: int = 1,
     progress: bool = True,
 ) -> dict[str, int]:
-    """Write composed splices to output/{train,val,test}/{images,masks}, each with a compositions.csv.
+    """Writes composed splices to output/{train,val,test}/{images,masks}, each with a compositions.csv.
 
     Args:
       photos: folder of authentic photographs, its subfolders left aside.
       regions: folder with one segmentation per photograph, an image of region numbers with its stem and size; the
         objects to cut out are unions of adjacent regions. None: they are drawn.
       count: images altogether, or per split.
-      split: the split that all photographs are for; None deals photographs and images 80 : 10 : 10 to three.
+      split: the split that all photographs are for; none of them may be a host or donor of another split of `output`.
+        None deals photographs and images 80 : 10 : 10 to three splits.
       workers: processes. The result does not depend on it.
 
     Returns:
       the number of images written, per split.
 
     Raises:
-      UserError: an unusable photograph or segmentation, too few photographs, an unknown recipe or split, or an output
-        that exists already.
+      UserError: an unusable photograph or segmentation, too few photographs, one that another split has, an unknown
+        recipe or split, or an output that exists already.
     """
     _check_choice("recipe", recipe, tuple(RECIPES))
     if split is not None:
@@ -108,6 +111,8 @@ def compose_folder(
     counts = _counts(count, split)
     _refuse_occupied(output if split is None else output / split)
     sources = deal(find_sources(photos, regions), seed, split, counts)
+    if split is not None:
+        _refuse_shared(sources[split], split, output)
     with contextlib.ExitStack() as unfinished:
         folders = {name: unfinished.enter_context(replacing(output / name)) for name in counts}
         for name, number in counts.items():
@@ -120,23 +125,31 @@ def find_sources(photos: Path, regions: Path | None = None) -> tuple[Source, ...
 
     Raises UserError where there are none, or one of them lacks its segmentation.
     """
-    unique = {hashlib.sha256(path.read_bytes()).digest(): path for path in reversed(_images_in(photos, "photographs"))}
-    kept = sorted(unique.values())
+    unique = {content(read_bytes(path)): path for path in reversed(_images_in(photos, "photographs"))}
+    kept = sorted((path, digest) for digest, path in unique.items())
     if regions is None:
-        return tuple(map(Source, kept))
+        return tuple(Source(path, digest) for path, digest in kept)
     segmentations = {path.stem: path for path in _images_in(regions, "segmentations")}
-    for path in kept:
+    for path, _ in kept:
         if path.stem not in segmentations:
             raise UserError(f"{regions}: no segmentation {path.stem}.png for photograph {path}; add it or omit regions")
-    return tuple(Source(path, segmentations[path.stem]) for path in kept)
+    return tuple(Source(path, digest, segmentations[path.stem]) for path, digest in kept)
+
+
+def content(encoded: bytes) -> str:
+    """32 hexadecimal digits that stand for the content of a file."""
+    return hashlib.sha256(encoded).hexdigest()[:32]
 
 
 def _images_in(folder: Path, title: str) -> list[Path]:
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder of {title}")
-    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
+    visible = (path for path in folder.iterdir() if not path.name.startswith("."))
+    found = sorted(path for path in visible if path.suffix.lower() in IMAGE_SUFFIXES and not path.is_dir())
     if not found:
         raise UserError(f"{folder}: no {title} ({', '.join(sorted(IMAGE_SUFFIXES))}) right in it")
+    for path in found:
+        refuse_broken_link(path)
     return found
 
 
@@ -179,13 +192,33 @@ def _check_choice(field: str, value: str, known: Sequence[str]) -> None:
 
 
 def _refuse_occupied(folder: Path) -> None:
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    """What a killed run left unfinished does not count: it is removed."""
+    if folder.is_dir():
+        sweep(folder)
+        if all(is_unfinished(path.name) for path in folder.iterdir()):
+            return
+    if folder.exists():
         raise UserError(f"{folder}: exists already and is not empty; choose a new output folder")
+
+
+def _refuse_shared(sources: Sequence[Source], split: str, output: Path) -> None:
+    """Keeps a photograph that was used for another split of this output out of this one."""
+    given = {Photograph(source.photo.name, source.content): source.photo for source in sources}
+    for name in SPLITS:
+        twice = compositions.shared(given, compositions.photographs(output / name)) if name != split else []
+        for new, used in twice:
+            raise UserError(
+                f"{given[new]}: {output / name} was composed from it already, as {used.name}; give {split} photographs "
+                "of its own, or compose all splits in one call"
+            )
 
 
 def _read(source: Source, rng: np.random.Generator) -> tuple[Image, Regions | None]:
     """A photograph, and its segmentation, of which at most `LARGEST_SIDE` pixels a side are kept."""
-    image = read_image(source.photo)
+    encoded = read_bytes(source.photo)
+    if content(encoded) != source.content:
+        raise UserError(f"{source.photo}: has changed since composing began; compose anew when it changes no more")
+    image = read_image(encoded, name=str(source.photo))
     if min(image.shape[:2]) < SMALLEST_SIDE:
         raise UserError(f"{source.photo}: {image.shape[1]} x {image.shape[0]} pixels; at least 64 x 64 are needed")
     if source.regions is None:
@@ -209,8 +242,9 @@ def _cut(pixels: np.ndarray, most: tuple[int, ...], rng: np.random.Generator) ->
 
 def read_regions(path: Path) -> Regions:
     """A segmentation: one region number per pixel, from a grey, 16-bit or palette image."""
+    encoded = io.BytesIO(read_bytes(path))
     try:
-        with Pillow.open(path) as picture:
+        with Pillow.open(encoded) as picture:
             regions = np.array(picture)
     except (OSError, ValueError, SyntaxError) as error:
         raise UserError(f"{path}: not a readable segmentation ({error})") from error
@@ -222,32 +256,27 @@ def read_regions(path: Path) -> Regions:
 def _compose_split(composer: Composer, number: int, folder: Path, workers: int, progress: bool) -> None:
     for kind in ("images", "masks"):
         (folder / kind).mkdir(parents=True)
-    write = functools.partial(_write, composer, folder, max(5, len(str(number - 1))))
-    with _mapping(workers) as mapped, open(folder / "compositions.csv", "w", newline="") as file:
+    write = functools.partial(_write_some, composer, folder, max(5, len(str(number - 1))))
+    parts = (range(start, min(start + _AT_A_TIME, number)) for start in range(0, number, _AT_A_TIME))
+    hidden = None if progress else True  # None shows the bar on a terminal only
+    with (
+        open(folder / compositions.FILE_NAME, "w", encoding="utf-8", newline="") as file,
+        tqdm(desc=f"composing {composer.split}", total=number, unit=" images", disable=hidden) as bar,
+        executor(workers if workers > 1 else 0) as processes,
+    ):
         table = csv.writer(file)
-        table.writerow(COLUMNS)
-        rows = mapped(write, range(number))
-        hidden = None if progress else True  # None shows the bar on a terminal only
-        table.writerows(tqdm(rows, f"composing {composer.split}", number, unit=" images", disable=hidden))
+        table.writerow(compositions.COLUMNS)
+        for rows in in_order(processes, write, parts, ahead=2 * workers):
+            table.writerows(rows)
+            bar.update(len(rows))
 
 
-@contextlib.contextmanager
-def _mapping(workers: int) -> Iterator[Callable[..., Iterable[list[object]]]]:
-    """`map`, in this process or over several."""
-    if workers <= 1:
-        yield map
-        return
-    # JAX, which the caller may have loaded, does not survive a fork.
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        try:
-            yield functools.partial(pool.map, chunksize=8)
-        except BaseException:
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
+def _write_some(composer: Composer, folder: Path, digits: int, indices: range) -> list[list[object]]:
+    return [_write(composer, folder, digits, index) for index in indices]
 
 
 def _write(composer: Composer, folder: Path, digits: int, index: int) -> list[object]:
-    """Compose one image, write it with its mask, and return its row of the table."""
+    """Composes one image, writes it with its mask, and returns its row of the table."""
     splice, host, donor = composer(index)
     stem = f"{index:0{digits}d}"
     name = stem + (".png" if splice.jpeg is None else ".jpg")
@@ -256,5 +285,5 @@ def _write(composer: Composer, folder: Path, digits: int, index: int) -> list[ob
     return [
         name, host.photo.name, donor.photo.name, composer.recipe, composer.seed, index, f"{splice.mask.mean():.4f}",
         f"{splice.scale:.3f}", f"{splice.angle:.1f}", f"{splice.feather:.2f}", splice.jpeg_quality,
-        "; ".join(splice.host_history), "; ".join(splice.donor_history),
+        "; ".join(splice.host_history), "; ".join(splice.donor_history), host.content, donor.content,
     ]  # fmt: skip

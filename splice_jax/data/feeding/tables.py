@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from splice_jax.errors import UserError
-from splice_jax.files import replacing
+from splice_jax.files import replacing, sweep
 from splice_jax.runtime import user_cache
 
 
@@ -28,12 +28,14 @@ def table_folder(kind: str, made_from: str) -> Path:
 def make_once(folder: Path, write: Callable[[Path], None]) -> None:
     """Has a table written, unless it is there already.
 
-    Of several processes that make the same table, the first to finish gives it to all.
+    Of several processes that make the same table, the first to finish gives it to all. Half tables that killed
+    processes left beside it are removed: each may be as large as the training data.
 
     Args:
         folder: where the table belongs; its name should say what it was made from.
         write: is called with a folder that is not there yet.
     """
+    sweep(folder.parent)
     if not folder.exists():
         try:
             with replacing(folder) as unfinished:

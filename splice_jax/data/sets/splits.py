@@ -1,7 +1,8 @@
 """Splits by seed: which images of a prepared set train, validate and test, 65 : 10 : 25, written into the set.
 
-The set's folder gets images.csv, one line per image, and splits/seedN.csv, the split of each image by name. A file of
-one's own in the form of the latter, under a seed's name, is used as it stands.
+So are the paper's data sets split, and a flat folder of one's own that is trained on. The set's folder gets images.csv,
+one line per image, and splits/seedN.csv, the split of each image by name. A file of one's own in the form of the
+latter, under a seed's name, is used as it stands.
 
 Images that share content stay together: those of the same pixels, those with a textured 64 x 64 patch in common (both
 cut along the grid that training cuts along; so splices of one host, and the host itself, are found), and those that
@@ -10,6 +11,7 @@ the data set says were made from one photograph. What was compressed or moved an
 
 import csv
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +23,6 @@ from scipy.sparse import coo_array, csgraph
 from tqdm import tqdm
 
 from splice_jax.data.sets.builders.base import AUTHENTIC, SpliceBuilder, read_split
-from splice_jax.data.sets.builders.manual import WHOLE
 from splice_jax.errors import UserError, listed, one_line
 from splice_jax.files import replacing
 from splice_jax.images import read_image, read_mask
@@ -45,6 +46,7 @@ class Surveyed:
 
     part: the stored split that it stands in. share: spliced pixels, in [0, 1]. content: digest of its pixels, "" where
     it cannot be decoded, and then `problem` says why. patches: digests of its textured patches.
+    photographs: names of those that it was made from, where the data set tells.
     """
 
     part: str
@@ -52,14 +54,18 @@ class Surveyed:
     size: tuple[int, int] = (0, 0)
     share: float = 0.0
     content: str = ""
-    origins: tuple[str, ...] = ()
+    photographs: tuple[str, ...] = ()
     patches: UInt64[np.ndarray, " n"] | Sequence[int] = ()
     problem: str = ""
 
     @property
     def authentic(self) -> bool:
         """Whether it stands in a split of authentic images."""
-        return self.part.endswith(AUTHENTIC)
+        return _is_authentic(self.part)
+
+
+def _is_authentic(part: str) -> bool:
+    return part.endswith(AUTHENTIC)
 
 
 @dataclass(frozen=True)
@@ -89,7 +95,7 @@ class Selection(Sequence[Any]):
 def survey(builder: SpliceBuilder) -> list[Surveyed]:
     """Decodes every image and mask of a prepared set, in order; what cannot be decoded is told, not raised."""
     found = []
-    for part in builder.info.splits:
+    for part in builder.counts:
         source = read_split(builder, part)
         for index in tqdm(range(len(source)), f"looking at {part}", unit=" images", disable=None):
             found.append(_surveyed(part, source, index))
@@ -109,14 +115,14 @@ def _surveyed(part: str, source: Sequence[Any], index: int) -> Surveyed:
         return Surveyed(part, name, problem=f"{part}, {name}: {one_line(error)}")
     if mask.shape != image.shape[:2]:
         return Surveyed(part, name, problem=f"{name}: the mask has another size than the image")
-    origins = encoded.get("origins", b"").decode().split("\n")
+    photographs = encoded.get("origins", b"").decode().split("\n")
     return Surveyed(
         part,
         name,
         (image.shape[0], image.shape[1]),
         float(mask.mean()),
         hashlib.sha256(repr(image.shape).encode() + image.tobytes()).hexdigest()[:32],
-        tuple(origin for origin in origins if origin),
+        tuple(name for name in photographs if name),
         patch_digests(image),
     )
 
@@ -135,7 +141,7 @@ def digest(content: bytes) -> int:
 
 
 def groups(images: Sequence[Surveyed]) -> Int64[np.ndarray, " n"]:
-    """A number per image: the same for images that share content or an origin, directly or through others."""
+    """A number per image: the same for images that share content or a photograph, directly or through others."""
     keys = [np.fromiter(_keys(image), np.uint64) for image in images]
     owner = np.repeat(np.arange(len(images)), [len(of_image) for of_image in keys])
     _, key = np.unique(np.concatenate(keys), return_inverse=True)
@@ -147,7 +153,7 @@ def groups(images: Sequence[Surveyed]) -> Int64[np.ndarray, " n"]:
 
 def _keys(image: Surveyed) -> Iterator[int]:
     yield digest(f"content {image.content or image.name}".encode())
-    yield from (digest(f"origin {origin}".encode()) for origin in image.origins)
+    yield from (digest(f"photograph {name}".encode()) for name in image.photographs)
     yield from image.patches
 
 
@@ -163,9 +169,9 @@ def draw(images: Sequence[Listed], seed: int) -> dict[str, str]:
     shuffled = np.random.default_rng(seed).permutation(np.array(list(members)))
     counts = {part: dict.fromkeys(SHARES, 0) for part in {image.part for image in images}}
     drawn: dict[str, str] = {}
-    for group in sorted(shuffled, key=lambda group: all(image.part != WHOLE for image in members[group])):
+    for group in sorted(shuffled, key=lambda group: all(_is_authentic(image.part) for image in members[group])):
         by_part = {part: sum(image.part == part for image in members[group]) for part in counts}
-        part = WHOLE if by_part.get(WHOLE) else max(by_part, key=lambda part: by_part[part])
+        part = max(by_part, key=lambda part: (bool(by_part[part]) and not _is_authentic(part), by_part[part]))
         split = min(SHARES, key=lambda split: (counts[part][split] + by_part[part]) / SHARES[split])
         for name in by_part:
             counts[name][split] += by_part[name]
@@ -194,7 +200,7 @@ def image_list(builder: SpliceBuilder, found: Callable[[], Sequence[Surveyed]] |
             listed_images.append(Listed(row["part"], index, row["name"], row["content"], int(row["group"])))
         except ValueError as error:
             raise UserError(f"{path}: {row['group']!r} is no group; delete the file, it is made anew") from error
-    if counts != {part: info.num_examples for part, info in builder.info.splits.items() if info.num_examples}:
+    if counts != {part: number for part, number in builder.counts.items() if number}:
         raise UserError(f"{path}: does not list the images that are there; delete the file, it is made anew")
     return listed_images
 
@@ -216,10 +222,14 @@ def split_of(builder: SpliceBuilder, images: Sequence[Listed], seed: int) -> dic
     """The split of each image by name, as its file says; drawn and written now where there is none.
 
     Raises:
-      UserError: a negative seed, a file that does not say of every image where it belongs, no right to write it.
+      UserError: a negative seed, two images of one name, a file that does not say of every image where it belongs, no
+        right to write it.
     """
     if seed < 0:
         raise UserError(f"split_seed: {seed} is negative; give a number from 0 on")
+    twice = [name for name, number in Counter(image.name for image in images).items() if number > 1]
+    if twice:
+        raise UserError(f"{listed(sorted(twice))}: the name of two images, which a split goes by; rename one of them")
     path = split_file(builder, seed)
     if not path.exists():
         _write(path, ("split", "name"), [(split, name) for name, split in draw(images, seed).items()])
@@ -254,7 +264,7 @@ def _write(path: Path, columns: Sequence[str], lines: Iterable[Sequence[Any]]) -
 
 
 def select(builder: SpliceBuilder, split: str, seed: int, include_authentic: bool) -> list[Selection]:
-    """The examples of a split of a prepared set, spliced ones first; "all" is every one.
+    """The examples of a split, by seed, of a prepared set that has a `whole`, spliced ones first; "all" is every one.
 
     Raises:
       UserError: no such split, or what `image_list` and `split_of` raise.
@@ -263,11 +273,19 @@ def select(builder: SpliceBuilder, split: str, seed: int, include_authentic: boo
         raise UserError(f"split: {builder.name} has no {split!r}; it has {', '.join((*SHARES, ALL))}")
     images = image_list(builder)
     where = split_of(builder, images, seed)
-    parts = [WHOLE, WHOLE + AUTHENTIC] if include_authentic else [WHOLE]
+    parts = [builder.whole, builder.whole + AUTHENTIC] if include_authentic else [builder.whole]
     chosen = {part: [i.index for i in images if i.part == part and split in (ALL, where[i.name])] for part in parts}
-    if not chosen[WHOLE]:
-        raise UserError(f"split: {split_file(builder, seed)} leaves no spliced image to {split!r}; prepare more images")
+    if not chosen[builder.whole]:
+        raise UserError(
+            f"split: {split_file(builder, seed)} leaves no spliced image to {split!r}; give more images that share no "
+            "content"
+        )
     return [Selection(read_split(builder, part), indices) for part, indices in chosen.items() if indices]
+
+
+def division(builder: SpliceBuilder, seed: int) -> str:
+    """Hexadecimal digits that change with the split of any image, by name."""
+    return hashlib.sha256(split_file(builder, seed).read_bytes()).hexdigest()[:16]
 
 
 def fingerprint(builder: SpliceBuilder, seed: int) -> str:

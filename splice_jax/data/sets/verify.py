@@ -3,6 +3,7 @@
 Everything is read from the prepared set itself, image by image; nothing is taken on trust from its lists.
 """
 
+import itertools
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,12 +11,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from splice_jax.data.composing import compose, compositions
 from splice_jax.data.sets import splits
 from splice_jax.data.sets.builders import prepared
 from splice_jax.data.sets.builders.base import AUTHENTIC, SpliceBuilder
 from splice_jax.data.sets.builders.manual import WHOLE, ManualBuilder
 from splice_jax.data.sets.splits import Surveyed
-from splice_jax.errors import UserError, listed
+from splice_jax.errors import UserError, listed, one_line
 
 OK, NOTE, WRONG = "ok", "note", "WRONG"
 
@@ -53,7 +55,8 @@ def verify(dataset: str, data_dir: str = "", images: Sequence[Surveyed] | None =
     ]
     if isinstance(builder, ManualBuilder):
         return findings + _unchanged(builder, images) + _seeds(builder, images)
-    return findings + _apart("splits", images, [image.part.removesuffix(AUTHENTIC) for image in images])
+    findings += _apart("splits", images, [image.part.removesuffix(AUTHENTIC) for image in images])
+    return findings + _composed(Path(data_dir).expanduser()) if dataset == "folder" else findings
 
 
 def table(findings: Sequence[Finding]) -> str:
@@ -166,16 +169,32 @@ def _shares(title: str, split: Sequence[str]) -> Finding:
 
 
 def _apart(title: str, images: Sequence[Surveyed], split: Sequence[str]) -> list[Finding]:
-    """Images, patches and origins in more than one split; `split` says for each image in which it is."""
+    """Images, patches and photographs in more than one split; `split` says for each image in which it is."""
     contents = [[image.content] if image.content else [] for image in images]
     across = {
         "images": _shared([_digests(of_image) for of_image in contents], split),
         "patches": _shared([image.patches for image in images], split),
-        "origins": _shared([_digests(image.origins) for image in images], split),
+        "photographs": _shared([_digests(image.photographs) for image in images], split),
     }
     return [
         Finding(f"{title}: shared {what}", str(count), "0", WRONG if count else OK) for what, count in across.items()
     ]
+
+
+def _composed(folder: Path) -> list[Finding]:
+    """Hosts and donors of composed splits in more than one of them, by their tables."""
+    try:
+        photographs = {split: compositions.photographs(folder / split) for split in compose.SPLITS}
+    except UserError as error:
+        return [Finding("compositions", one_line(error), "hosts and donors", WRONG)]
+    if not any(photographs.values()):
+        return []
+    pairs = itertools.combinations(compose.SPLITS, 2)
+    same = [both for one, other in pairs for both in compositions.shared(photographs[one], photographs[other])]
+    by_name = [one.name for one, other in same if not (one.content and other.content)]
+    by_content = [" = ".join(dict.fromkeys((one.name, other.name))) for one, other in same if one.name not in by_name]
+    findings = [_named("splits: shared hosts or donors", by_content, "0", WRONG)]
+    return findings + [_named("of the same name", by_name, "0", NOTE)] if by_name else findings
 
 
 def _digests(texts: Sequence[str]) -> list[int]:

@@ -1,5 +1,9 @@
 import csv
 import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -66,11 +70,43 @@ def test_images_depend_on_seed_and_index_alone(photos, tmp_path):
     assert len(set(few.values())) == len(few)
 
 
-def test_a_split_can_be_added_to_an_output(photos, tmp_path):
-    for split in SPLITS:
-        assert compose_folder(photos, tmp_path, count=2, split=split, recipe="rescale") == {split: 2}
-    first = [(tmp_path / split / "images" / "00000.png").read_bytes() for split in SPLITS]
-    assert len(set(first)) == 3
+@pytest.fixture
+def halves(photos, tmp_path) -> tuple[Path, Path]:
+    """Two folders of ten photographs each."""
+    for number, path in enumerate(sorted(photos.iterdir())):
+        (tmp_path / f"half{number % 2}").mkdir(exist_ok=True)
+        shutil.copy(path, tmp_path / f"half{number % 2}" / path.name)
+    return tmp_path / "half0", tmp_path / "half1"
+
+
+def test_a_split_of_other_photographs_can_be_added_to_an_output(halves, tmp_path):
+    for half, split in zip(halves, ("train", "val"), strict=True):
+        assert compose_folder(half, tmp_path / "out", count=2, split=split, recipe="rescale") == {split: 2}
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["train", "val"]
+
+
+def test_a_photograph_of_another_split_is_refused_by_its_content(halves, tmp_path):
+    out, (first, second) = tmp_path / "out", halves
+    compose_folder(first, out, count=4, split="train", recipe="rescale")
+    used = table(out / "train")[0]["donor"]
+    shutil.copy(first / used, second / "renamed.png")
+    with pytest.raises(UserError, match=rf"renamed\.png: .*/train was composed from it already, as {used}; give val"):
+        compose_folder(second, out, count=2, split="val", recipe="rescale")
+    assert [path.name for path in out.iterdir()] == ["train"]
+    (second / "renamed.png").unlink()
+    compose_folder(second, out, count=2, split="val", recipe="rescale")
+
+
+def test_tables_without_contents_are_compared_by_name(halves, tmp_path):
+    out, (first, second) = tmp_path / "out", halves
+    (out / "test").mkdir(parents=True)
+    (out / "test" / "compositions.csv").write_text("image,host,donor\n0.png,photo01.png,holiday.png\n")
+    compose_folder(first, out, count=1, split="train", recipe="rescale")
+    with pytest.raises(UserError, match=r"photo01\.png: .*out/test was composed from it already, as photo01\.png"):
+        compose_folder(second, out, count=1, split="val", recipe="rescale")
+    (out / "test" / "compositions.csv").write_text("something,else\n1,2\n")
+    with pytest.raises(UserError, match=r"compositions\.csv: has no column 'host'"):
+        compose_folder(second, out, count=1, split="val", recipe="rescale")
 
 
 def test_counts_can_be_given_per_split(photos, tmp_path):
@@ -145,6 +181,49 @@ def test_an_output_that_holds_anything_is_left_alone(photos, tmp_path):
     with pytest.raises(UserError, match="not empty"):
         compose_folder(photos, tmp_path, count=10)
     assert [path.name for path in tmp_path.iterdir()] == ["keep"]
+
+
+def wait_for(there: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 120
+    while not there():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_a_killed_run_can_be_started_again_and_its_leftovers_go(photos, tmp_path):
+    out = tmp_path / "out"
+    program = "import sys; from splice_jax.cli import main; main(sys.argv[1:])"
+    arguments = ["compose", photos, "--output", out, "--count", "100000", "--recipe", "rescale", "--workers", "1"]
+    process = subprocess.Popen([sys.executable, "-c", program, *arguments], stderr=subprocess.DEVNULL)
+    wait_for(lambda: len(list(out.glob(".train.*.partial/images/*"))) > 2)
+    process.kill()
+    process.wait()
+    left = sorted(path.suffix for path in out.iterdir())
+    assert left == [".lock", ".lock", ".lock", ".partial"]
+    assert compose_folder(photos, out, count=10, recipe="rescale") == {"train": 8, "val": 1, "test": 1}
+    assert sorted(path.name for path in out.iterdir()) == ["test", "train", "val"]
+    assert len(list((out / "train" / "images").iterdir())) == 8
+
+
+def test_a_photograph_that_changes_or_goes_meanwhile_is_named(photos, tmp_path):
+    for number in range(2):
+        shutil.copy(photos / f"photo0{number}.png", tmp_path)
+    composer = Composer(find_sources(tmp_path), "test", 0, "rescale")
+    composer(0)
+    shutil.copy(photos / "photo05.png", tmp_path / "photo01.png")
+    with pytest.raises(UserError, match=r"photo01\.png: has changed since composing began"):
+        composer(0)
+    (tmp_path / "photo01.png").unlink()
+    with pytest.raises(UserError, match=r"photo01\.png: cannot be opened .no such file"):
+        composer(0)
+
+
+def test_a_broken_link_among_the_photographs_is_named(photos, tmp_path):
+    folder = Path(shutil.copytree(photos, tmp_path / "photos"))
+    (folder / "gone.png").symlink_to("/nowhere/photo.png")
+    fail(folder, tmp_path / "out", r"gone\.png: a link to /nowhere/photo\.png, which is not there")
+    (folder / "gone.png").rename(folder / ".gone.png")
+    assert len(find_sources(folder)) == 20
 
 
 @pytest.mark.real_data

@@ -79,3 +79,12 @@ def test_a_broken_file_leaves_nothing(nc2016: Path, tmp_path: Path) -> None:
     assert [path for path in (tmp_path / "data").rglob("*") if path.is_file()] == []
     with pytest.raises(UserError, match="nc2016 is not prepared there"):
         open_split("nc2016", str(tmp_path / "data"), "train")
+
+
+@pytest.mark.parametrize("name", ["probe/19.jpg", "reference/manipulation/mask/3.png"])
+def test_a_broken_link_is_named(name: str, nc2016: Path, tmp_path: Path) -> None:
+    (nc2016 / name).unlink()
+    (nc2016 / name).symlink_to("gone")
+    with pytest.raises(UserError, match=f"{name}: a link to gone, which is not there") as caught:
+        prepare_manual("nc2016", nc2016, str(tmp_path / "data"))
+    assert "\n" not in str(caught.value)

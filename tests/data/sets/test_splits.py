@@ -146,11 +146,11 @@ def test_an_identity_changes_with_split_and_seed(data_dir: Path) -> None:
     assert len(identities) == 3
 
 
-def image(name: str, content: str, origins: tuple[str, ...] = (), patches: tuple[int, ...] = ()) -> Surveyed:
-    return Surveyed("whole", name, (64, 64), 0.1, content, origins, patches)
+def image(name: str, content: str, photographs: tuple[str, ...] = (), patches: tuple[int, ...] = ()) -> Surveyed:
+    return Surveyed("whole", name, (64, 64), 0.1, content, photographs, patches)
 
 
-def test_groups_join_what_shares_content_patches_or_origins() -> None:
+def test_groups_join_what_shares_content_patches_or_photographs() -> None:
     found = groups(
         [
             image("a", "1", patches=(1, 2)),

@@ -91,7 +91,7 @@ def test_damage_is_found(prepared: tuple[Path, list[Finding]]) -> None:
     data = prepared[0]
     images = splits.survey(manual_builder("carvalho", str(data)))
     one = images[3]
-    images[3] = splits.Surveyed(one.part, one.name, one.size, one.share, "another", one.origins, one.patches)
+    images[3] = splits.Surveyed(one.part, one.name, one.size, one.share, "another", one.photographs, one.patches)
     images[5] = splits.Surveyed("whole", "splicing-05", problem="splicing-05: broken")
     findings = verify.verify("carvalho", str(data), images)
     assert {"changed since prepared", "unreadable"} <= wrong(findings)
@@ -141,3 +141,58 @@ def test_folders_are_verified_as_well(tmp_path: Path, monkeypatch: pytest.Monkey
     findings = verify.verify("folder", folder)
     assert wrong(findings) == {"splits: shared images", "splits: shared patches"}
     assert verdicts(findings)["same pixels"] == NOTE
+
+
+@pytest.fixture
+def composed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Two images in each of two splits, and of what they were composed."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    mask = np.zeros((64, 128), np.uint8)
+    mask[10:40, 20:60] = 255
+    for number, split in enumerate(("train", "val")):
+        for kind in ("images", "masks"):
+            (tmp_path / "set" / split / kind).mkdir(parents=True)
+        Image.fromarray(noise(number)).save(tmp_path / f"set/{split}/images/0.png")
+        Image.fromarray(mask).save(tmp_path / f"set/{split}/masks/0.png")
+    return tmp_path / "set"
+
+
+def write_compositions(folder: Path, contents: dict[str, str]) -> None:
+    for split, line in contents.items():
+        header = "image,host,donor,host_content,donor_content" if line.count(",") == 4 else "image,host,donor"
+        (folder / split / "compositions.csv").write_text(f"{header}\n{line}\n")
+
+
+@pytest.mark.parametrize(
+    ("train", "val", "expected"),
+    [
+        ("0.png,a.png,b.png,1,2", "0.png,a.png,c.png,3,4", {"splits: shared hosts or donors": ("0", OK)}),
+        (
+            "0.png,a.png,b.png,1,2",
+            "0.png,d.png,c.png,2,4",
+            {"splits: shared hosts or donors": ("1: b.png = d.png", WRONG)},
+        ),
+        (
+            "0.png,a.png,b.png",
+            "0.png,c.png,b.png,2,4",
+            {"splits: shared hosts or donors": ("0", OK), "of the same name": ("1: b.png", NOTE)},
+        ),
+    ],
+)
+def test_hosts_and_donors_of_composed_splits_are_compared(
+    composed: Path, train: str, val: str, expected: dict[str, tuple[str, str]]
+) -> None:
+    write_compositions(composed, {"train": train, "val": val})
+    found = {finding.check: (finding.found, finding.verdict) for finding in verify.verify("folder", str(composed))}
+    assert {
+        check: found.get(check) for check in ("splits: shared hosts or donors", "of the same name") if check in found
+    } == expected
+
+
+def test_a_broken_table_of_compositions_is_wrong_and_none_is_no_matter(composed: Path) -> None:
+    assert (
+        not {"splits: shared hosts or donors", "compositions"} & verdicts(verify.verify("folder", str(composed))).keys()
+    )
+    (composed / "val" / "compositions.csv").write_bytes(b"image,host,donor\n\xff\xfe,a,b\n")
+    findings = verify.verify("folder", str(composed))
+    assert wrong(findings) == {"compositions"}

@@ -7,7 +7,7 @@ from pathlib import Path
 from splice_jax.data.sets.builders.base import SpliceBuilder, is_prepared, prepare
 from splice_jax.data.sets.builders.carvalho import Carvalho
 from splice_jax.data.sets.builders.columbia import Columbia
-from splice_jax.data.sets.builders.folder import Folder, fingerprint, list_pairs
+from splice_jax.data.sets.builders.folder import Folder, fingerprint, is_flat, list_pairs
 from splice_jax.data.sets.builders.manual import ManualBuilder
 from splice_jax.data.sets.builders.nc2016 import Nc2016
 from splice_jax.data.sets.builders.synthetic import Synthetic
@@ -29,7 +29,7 @@ def _folder(data_dir: str) -> SpliceBuilder:
         raise UserError("data_dir: is empty; a `folder` data set needs the folder of its images/ and masks/")
     folder = Path(data_dir).expanduser()
     pairs = list_pairs(folder)
-    return Folder(pairs, cache() / fingerprint(folder, pairs))
+    return Folder(pairs, cache() / fingerprint(folder, pairs), flat=is_flat(folder))
 
 
 def manual_builder(dataset: str, data_dir: str, manual_dir: Path | None = None) -> ManualBuilder:
@@ -56,6 +56,11 @@ BUILDERS: dict[str, Callable[[str], SpliceBuilder]] = {
     **{name: functools.partial(_already_prepared, name) for name in MANUAL},
 }
 """Data set name -> its builder for a data_dir."""
+
+
+def split_by_seed(dataset: str, data_dir: str = "") -> bool:
+    """Whether train, val and test of a data set are drawn by seed where it is trained on."""
+    return dataset in MANUAL or dataset == "folder" and is_flat(Path(data_dir).expanduser())
 
 
 def prepared(dataset: str, data_dir: str = "") -> SpliceBuilder:

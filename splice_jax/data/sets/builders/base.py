@@ -1,15 +1,17 @@
-"""What the TFDS builders of splicing data sets share: features, array_record files, images as encoded bytes.
+"""What splicing data sets share: features, array_record files in the form of TFDS, images as encoded bytes.
 
-TFDS runs without TensorFlow as long as nobody hands it pixels to encode or asks it to decode any: images go in as
-file objects and come out as the bytes they were.
+A prepared set is what `tensorflow_datasets` reads: DATA_DIR/NAME/VERSION with dataset_info.json, features.json and
+array_record files. It is written by TFDS's `SequentialWriter`, example by example, so that a set may be larger than the
+memory; `GeneratorBasedBuilder` would gather a split first, and over a gigabyte ask for TensorFlow. TFDS runs without
+it as long as nobody hands it pixels to encode or asks it to decode any: images go in as file objects and come out as
+the bytes they were.
 """
 
 import abc
-import contextlib
+import functools
 import io
 import sys
-import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,8 +19,8 @@ import numpy as np
 import tensorflow_datasets as tfds
 from tqdm import tqdm
 
-from splice_jax.data.sets.builders.spool import in_order
-from splice_jax.errors import UserError, one_line
+from splice_jax.errors import UserError
+from splice_jax.files import replacing
 
 AUTHENTIC = "_authentic"
 """What the name of a split ends in that holds the authentic images beside another split."""
@@ -26,35 +28,42 @@ AUTHENTIC = "_authentic"
 KEPT_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".png")
 """Of files kept byte for byte, with their JPEG traces; any other becomes a PNG of its pixels."""
 
+_EXAMPLES_PER_FILE = 1000
+
 
 class Record(NamedTuple):
     """One example on its way in: image (JPEG or PNG) and mask (PNG, 255 = spliced) as encoded bytes.
 
-    `origins` names, where a data set tells, the photographs that the image was made from, separated by line breaks.
+    `photographs` names, where a data set tells, those that the image was made from, separated by line breaks.
     """
 
     name: str
     image: bytes
     mask: bytes
     authentic: bool = False
-    origins: str = ""
+    photographs: str = ""
 
 
-class SpliceBuilder(tfds.core.GeneratorBasedBuilder):
+class SpliceBuilder(abc.ABC):
     """A data set of spliced images with masks. A new one gives `VERSION` and `records`."""
 
-    url_infos = None  # nothing is downloaded, and to look for checksums TFDS needs a package that it does not install
+    VERSION: str
+    """To be raised with every change to the records: prepared sets are kept by version."""
+
+    whole = ""
+    """The stored split that holds all spliced images, of a set that is split by seed; else ""."""
 
     def __init__(self, data_dir: Path) -> None:
         """Of the set prepared, or to be prepared, in `data_dir`/NAME/VERSION."""
-        super().__init__(data_dir=data_dir, file_format="array_record")
+        self.name = type(self).__name__.lower()
+        self.data_dir = data_dir.absolute() / self.name / self.VERSION
 
     @abc.abstractmethod
     def records(self) -> Mapping[str, Iterable[Record]]:
         """The examples of every split, in the order in which they will be read."""
 
     def stored(self) -> dict[str, Any]:
-        """What is stored of an example: fields of `Record`."""
+        """The features of an example: names in `_example` and what they are to TFDS."""
         return {
             "image": tfds.features.Image(shape=(None, None, 3)),
             "mask": tfds.features.Image(shape=(None, None, 1)),
@@ -62,23 +71,19 @@ class SpliceBuilder(tfds.core.GeneratorBasedBuilder):
             "authentic": tfds.features.Scalar(np.bool_),
         }
 
-    def _info(self) -> tfds.core.DatasetInfo:
-        features = tfds.features.FeaturesDict(self.stored())
-        return tfds.core.DatasetInfo(builder=self, features=features, description=self.__doc__, disable_shuffling=True)
+    @functools.cached_property
+    def opened(self) -> Any:
+        """TFDS's builder of the prepared set, which reads it."""
+        return tfds.builder_from_directory(self.data_dir)
 
-    def _split_generators(self, dl_manager: Any) -> dict[str, Iterator[tuple[int, dict[str, Any]]]]:
-        return {split: self._generate_examples(split, records) for split, records in self.records().items()}
-
-    def _generate_examples(self, split: str, records: Iterable[Record]) -> Iterator[tuple[int, dict[str, Any]]]:
-        for key, record in enumerate(tqdm(records, f"preparing {split}", unit=" images", disable=None)):
-            fields = record._asdict() | {"image": io.BytesIO(record.image), "mask": io.BytesIO(record.mask)}
-            yield key, {name: fields[name] for name in self.stored()}
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many examples each split of the prepared set has."""
+        return {name: split.num_examples for name, split in self.opened.info.splits.items()}
 
 
 def prepare(builder: SpliceBuilder, title: str) -> None:
-    """Build the set unless it is there. `title` is what the user knows it by.
-
-    TFDS writes beside and renames, so that a set is there whole or not at all.
+    """Prepares a set unless it is there, whole or not at all. `title` is what the user knows it by.
 
     Raises:
       UserError: what the records raise, or no room or right to write.
@@ -87,31 +92,48 @@ def prepare(builder: SpliceBuilder, title: str) -> None:
         return
     print(f"preparing {title} in {builder.data_dir}", file=sys.stderr)
     try:
-        # TFDS makes a folder for downloads whether there are any or not.
-        with _quiet(), in_order(), tempfile.TemporaryDirectory() as unused:
-            builder.download_and_prepare(download_dir=unused)
-    except OSError as error:
+        with replacing(builder.data_dir) as unfinished:
+            _write(builder, unfinished)
+    except UserError:
         if not is_prepared(builder):  # otherwise another process was faster
-            raise UserError(f"{builder.data_dir}: cannot prepare {title} there ({one_line(error)})") from error
+            raise
+
+
+def _write(builder: SpliceBuilder, folder: Path) -> None:
+    folder.mkdir()
+    info = tfds.core.DatasetInfo(
+        builder=tfds.core.DatasetIdentity(builder.name, builder.VERSION, str(folder), type(builder).__module__),
+        features=tfds.features.FeaturesDict(builder.stored()),
+        description=type(builder).__doc__,
+        disable_shuffling=True,
+    )
+    writer = tfds.core.SequentialWriter(info, _EXAMPLES_PER_FILE, file_format="array_record")
+    try:
+        for split, records in builder.records().items():
+            writer.initialize_splits([split])
+            for record in tqdm(records, f"preparing {split}", unit=" images", disable=None):
+                writer.add_examples({split: [_example(record, builder.stored())]})
+    finally:
+        writer.close_all()
+
+
+def _example(record: Record, names: Iterable[str]) -> dict[str, Any]:
+    fields = {
+        "image": io.BytesIO(record.image),
+        "mask": io.BytesIO(record.mask),
+        "name": record.name,
+        "authentic": record.authentic,
+        "origins": record.photographs,
+    }
+    return {name: fields[name] for name in names}
 
 
 def is_prepared(builder: SpliceBuilder) -> bool:
     """Whether the whole set is there."""
-    return (Path(builder.data_dir) / "dataset_info.json").is_file()
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Without the chatter of TFDS, which goes to stdout and to progress bars of its own."""
-    tfds.disable_progress_bar()
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):
-            yield
-    finally:
-        tfds.enable_progress_bar()
+    return (builder.data_dir / "dataset_info.json").is_file()
 
 
 def read_split(builder: SpliceBuilder, split: str) -> Any:
     """Random access to the undecoded examples of a prepared split, as dictionaries of bytes."""
     undecoded = {"image": tfds.decode.SkipDecoding(), "mask": tfds.decode.SkipDecoding()}
-    return builder.as_data_source(split, decoders=undecoded)
+    return builder.opened.as_data_source(split, decoders=undecoded)

@@ -10,8 +10,6 @@ scored at the size of the image. A mask of other proportions is refused, for it 
 
 from pathlib import Path
 
-import tensorflow_datasets as tfds
-
 from splice_jax.data.sets.builders.manual import (
     ManualBuilder,
     Mask,
@@ -35,7 +33,7 @@ TOLERANCE = 0.01
 class Carvalho(ManualBuilder):
     """Builder of `carvalho`."""
 
-    VERSION = tfds.core.Version("1.0.0")
+    VERSION = "1.0.0"
     TITLE = "DSO-1 by Carvalho et al."
     INSTRUCTIONS = """\
 Where:  from its authors (T. Carvalho, A. Rocha, University of Campinas). Public code fetches tifs-database.zip from

@@ -11,7 +11,6 @@ other pictures too, such as NAME_edgemask_3.jpg; they are left aside.
 from pathlib import Path
 
 import numpy as np
-import tensorflow_datasets as tfds
 
 from splice_jax.data.sets.builders.manual import (
     ManualBuilder,
@@ -36,7 +35,7 @@ CLEAR, CLEAR_SHARE = 40, 0.9
 class Columbia(ManualBuilder):
     """Builder of `columbia`."""
 
-    VERSION = tfds.core.Version("1.0.0")
+    VERSION = "1.0.0"
     TITLE = "Columbia Uncompressed Image Splicing Detection Evaluation Dataset"
     INSTRUCTIONS = """\
 Where:  the owners' page, http://www.ee.columbia.edu/ln/dvmm/downloads/authsplcuncmp/ (DVMM Laboratory, Columbia

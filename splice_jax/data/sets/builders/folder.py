@@ -1,7 +1,8 @@
 """The data set `folder`: images and masks of any user, as files.
 
-DIR/{images,masks} is all test split; DIR/{train,val,test}/{images,masks} gives several. A mask has the stem and the
-size of its image, 255 = spliced. Authentic images stand in `authentic` beside `images`.
+DIR/{images,masks} is flat: all test split, unless it is trained on, and then split by seed, as the paper's data sets
+are. DIR/{train,val,test}/{images,masks} gives several splits. A mask has the stem and the size of its image, 255 =
+spliced. Authentic images stand in `authentic` beside `images`.
 """
 
 import hashlib
@@ -10,12 +11,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import tensorflow_datasets as tfds
 
 from splice_jax.data.composing.compose import SPLITS
 from splice_jax.data.sets.builders.base import AUTHENTIC, KEPT_SUFFIXES, Record, SpliceBuilder
-from splice_jax.errors import UserError
+from splice_jax.errors import UserError, one_line
+from splice_jax.files import read_bytes, refuse_broken_link
 from splice_jax.images import IMAGE_SUFFIXES, encode_png, read_image, read_mask
+
+FLAT_SPLIT = "test"
+"""What the images of a flat folder are, unless it is split by seed."""
 
 
 class Pair(NamedTuple):
@@ -28,11 +32,12 @@ class Pair(NamedTuple):
 class Folder(SpliceBuilder):
     """Builder of `folder`: the files are checked, every one, while they are read."""
 
-    VERSION = tfds.core.Version("1.0.0")
+    VERSION = "1.0.0"
 
-    def __init__(self, pairs: dict[str, tuple[Pair, ...]], data_dir: Path) -> None:
-        """`pairs` per split, from `list_pairs`."""
+    def __init__(self, pairs: dict[str, tuple[Pair, ...]], data_dir: Path, *, flat: bool = False) -> None:
+        """`pairs` per split, from `list_pairs`; `flat`: see `is_flat`."""
         self._pairs = pairs
+        self.whole = FLAT_SPLIT if flat else ""
         super().__init__(data_dir)
 
     def records(self) -> dict[str, Iterator[Record]]:
@@ -40,24 +45,33 @@ class Folder(SpliceBuilder):
         return {split: map(_record, pairs) for split, pairs in self._pairs.items()}
 
 
+def is_flat(folder: Path) -> bool:
+    """Whether a folder has images/ of its own, and not train/, val/ and test/."""
+    return (folder / "images").is_dir()
+
+
 def list_pairs(folder: Path) -> dict[str, tuple[Pair, ...]]:
     """The images of a folder with their masks, per split; authentic ones in a split of their own, SPLIT_authentic.
 
     Raises:
       UserError: no such folder, none of the two forms or both, an image without mask or a mask without image, two
-        files of one stem, no images.
+        files of one stem, no images, a link to nothing.
     """
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; data_dir must hold images/ and masks/, or train/, val/ or test/")
+    for name in SPLITS:
+        refuse_broken_link(folder / name)
     divided = [name for name in SPLITS if (folder / name).is_dir()]
-    flat = (folder / "images").is_dir()
+    flat = is_flat(folder)
     if flat and divided:
         raise UserError(f"{folder}: has both images/ and {divided[0]}/; keep one of the two forms")
     if not flat and not divided:
         raise UserError(f"{folder}: has neither images/ and masks/ nor train/, val/ or test/ with these in them")
-    places = {"test": folder} if flat else {name: folder / name for name in divided}
+    places = {FLAT_SPLIT: folder} if flat else {name: folder / name for name in divided}
     pairs: dict[str, tuple[Pair, ...]] = {}
     for split, place in places.items():
+        for name in ("images", "masks", "authentic"):
+            refuse_broken_link(place / name)
         pairs[split] = _pairs_of(place)
         if (place / "authentic").is_dir():
             pairs[split + AUTHENTIC] = tuple(Pair(image, None) for image in _by_stem(place / "authentic").values())
@@ -65,10 +79,17 @@ def list_pairs(folder: Path) -> dict[str, tuple[Pair, ...]]:
 
 
 def fingerprint(folder: Path, pairs: dict[str, tuple[Pair, ...]]) -> str:
-    """32 hexadecimal digits that change with the name, size or time of any of the files."""
+    """32 hexadecimal digits that change with the name, size or time of any of the files.
+
+    Raises:
+      UserError: a file is gone since it was listed.
+    """
     digest = hashlib.sha256()
     for path in (path for found in pairs.values() for pair in found for path in pair if path):
-        state = path.stat()
+        try:
+            state = path.stat()
+        except OSError as error:
+            raise UserError(f"{path}: cannot be opened ({one_line(error)}); check the path") from error
         digest.update(f"{path.relative_to(folder)}\0{state.st_size}\0{state.st_mtime_ns}\n".encode())
     return digest.hexdigest()[:32]
 
@@ -93,6 +114,7 @@ def _by_stem(place: Path) -> dict[str, Path]:
     for path in sorted(place.iterdir(), key=lambda path: (path.stem, path.suffix)):
         if path.suffix.lower() not in IMAGE_SUFFIXES or path.name.startswith("."):
             continue
+        refuse_broken_link(path)
         if path.stem in found:
             raise UserError(f"{path}: has the same stem as {found[path.stem].name}; rename or remove one of them")
         found[path.stem] = path
@@ -100,16 +122,15 @@ def _by_stem(place: Path) -> dict[str, Path]:
 
 
 def _record(pair: Pair) -> Record:
-    image = read_image(pair.image)
+    encoded = read_bytes(pair.image)
+    image = read_image(encoded, name=str(pair.image))
     if pair.mask is None:
         mask = np.zeros(image.shape[:2], bool)
     else:
         mask = read_mask(pair.mask)
         _check_mask(mask, image, pair)
     kept = pair.image.suffix.lower() in KEPT_SUFFIXES
-    return Record(
-        pair.image.stem, pair.image.read_bytes() if kept else encode_png(image), encode_png(mask), pair.mask is None
-    )
+    return Record(pair.image.stem, encoded if kept else encode_png(image), encode_png(mask), pair.mask is None)
 
 
 def _check_mask(mask: np.ndarray, image: np.ndarray, pair: Pair) -> None:

@@ -16,6 +16,7 @@ from jaxtyping import Bool
 
 from splice_jax.data.sets.builders.base import AUTHENTIC, KEPT_SUFFIXES, Record, SpliceBuilder
 from splice_jax.errors import UserError, listed
+from splice_jax.files import read_bytes, refuse_broken_link
 from splice_jax.images import encode_png, read_image
 
 WHOLE = "whole"
@@ -28,11 +29,14 @@ Mask = Bool[np.ndarray, "height width"]
 
 
 class Source(NamedTuple):
-    """The files of one image: no mask for an authentic one, several where several regions were spliced one by one."""
+    """The files of one image: no mask for an authentic one, several where several regions were spliced one by one.
+
+    photographs: names of those that it was made from, where the data set tells.
+    """
 
     image: Path
     masks: tuple[Path, ...] = ()
-    origins: tuple[str, ...] = ()
+    photographs: tuple[str, ...] = ()
 
 
 class Published(NamedTuple):
@@ -52,6 +56,7 @@ class Published(NamedTuple):
 class ManualBuilder(SpliceBuilder):
     """A data set made from its owners' folder. A new one gives `VERSION`, these three constants and two methods."""
 
+    whole = WHOLE
     TITLE: str
     INSTRUCTIONS: str
     """Where to get it, what the folder looks like, and the terms."""
@@ -79,7 +84,7 @@ class ManualBuilder(SpliceBuilder):
         """
 
     def stored(self) -> dict[str, Any]:
-        """Those of every set, and where the images come from."""
+        """Those of every set, and the photographs that the image was made from."""
         return super().stored() | {"origins": tfds.features.Text()}
 
     def records(self) -> dict[str, Iterator[Record]]:
@@ -94,17 +99,19 @@ class ManualBuilder(SpliceBuilder):
         return {part: records for part, records in parts.items() if part == WHOLE or authentic}
 
     def _record(self, source: Source) -> Record:
-        image = read_image(source.image)
+        encoded = read_bytes(source.image)
+        image = read_image(encoded, name=str(source.image))
         size = image.shape[0], image.shape[1]
         mask = np.zeros(size, bool)
         for path in source.masks:
+            refuse_broken_link(path)
             mask |= self.read_spliced(path, source.image, size)
         if source.masks and (not mask.any() or mask.all()):
             share = "everything" if mask.any() else "nothing"
             raise UserError(f"{source.masks[0]}: marks {share} as spliced; get a whole copy of the data set")
         kept = source.image.suffix.lower() in KEPT_SUFFIXES
-        encoded = source.image.read_bytes() if kept else encode_png(image)
-        return Record(source.image.stem, encoded, encode_png(mask), not source.masks, "\n".join(source.origins))
+        stored = encoded if kept else encode_png(image)
+        return Record(source.image.stem, stored, encode_png(mask), not source.masks, "\n".join(source.photographs))
 
 
 def _refuse_same_names(sources: list[Source]) -> None:
@@ -142,9 +149,11 @@ def files(folder: Path, suffixes: tuple[str, ...], what: str) -> list[Path]:
     """The files of a folder that end so, in any case, in order of name.
 
     Raises:
-      UserError: there is none.
+      UserError: there is none, or one is a link to nothing.
     """
-    found = [path for path in entries(folder).values() if path.suffix.lower() in suffixes and path.is_file()]
+    found = [path for path in entries(folder).values() if path.suffix.lower() in suffixes and not path.is_dir()]
+    for path in found:
+        refuse_broken_link(path)
     if not found:
         raise UserError(f"{folder}: no {what} in it ({', '.join(suffixes)}); unpack the data set there")
     return found

@@ -14,7 +14,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import tensorflow_datasets as tfds
 from PIL import Image
 
 from splice_jax.data.sets.builders.manual import (
@@ -27,11 +26,12 @@ from splice_jax.data.sets.builders.manual import (
     refuse_other_size,
 )
 from splice_jax.errors import UserError, listed, one_line, printable
+from splice_jax.files import refuse_broken_link
 from splice_jax.images import read_mask
 
 REFERENCE = Path("reference", "manipulation", "NC2016-manipulation-ref.csv")
 REQUIRED = ("ProbeFileName", "ProbeMaskFileName", "IsTarget", "IsManipulationTypeSplice")
-ORIGINS = ("ProbeFileName", "BaseFileName", "DonorFileName", "CorrespondingControlFileName")
+PHOTOGRAPHS = ("ProbeFileName", "BaseFileName", "DonorFileName", "CorrespondingControlFileName")
 
 _ORIENTATION = 0x0112
 _SIDEWAYS = {
@@ -47,7 +47,7 @@ Row = Mapping[str, str]
 class Nc2016(ManualBuilder):
     """Builder of `nc2016`."""
 
-    VERSION = tfds.core.Version("1.0.0")
+    VERSION = "1.0.0"
     TITLE = "NIST Nimble Challenge 2016 data set"
     INSTRUCTIONS = """\
 Where:  on request from NIST, https://www.nist.gov/itl/iad/mig/media-forensics-challenge ; there is a registration
@@ -71,7 +71,7 @@ Terms:  NIST's data licence agreement, which you sign; we have not seen its text
                 masks = (inside(root, row["ProbeMaskFileName"]),) if spliced else ()
             except ValueError as error:
                 raise UserError(f"{reference}, line {number}: {error}") from error
-            found[probe] = _joined(found.get(probe), Source(probe, masks, _origins(row)))
+            found[probe] = _joined(found.get(probe), Source(probe, masks, _photographs(row)))
         if not any(source.masks for source in found.values()):
             raise UserError(f"{reference}: lists no splice (IsManipulationTypeSplice = Y); get a whole copy")
         return list(found.values())
@@ -117,6 +117,7 @@ def inside(root: Path, name: str) -> Path:
     path = root
     for part in parts:
         path = path / part if (path / part).exists() else _any_case(path, part)
+    refuse_broken_link(path)
     if not path.resolve().is_relative_to(root.resolve()):
         raise ValueError(f"{shown} leads out of the data set; replace the link by the file")
     if not path.is_file():
@@ -129,16 +130,17 @@ def _any_case(folder: Path, name: str) -> Path:
     return found or folder / name
 
 
-def _origins(row: Row) -> tuple[str, ...]:
-    return tuple(row[column].lower() for column in ORIGINS if row.get(column))
+def _photographs(row: Row) -> tuple[str, ...]:
+    return tuple(row[column].lower() for column in PHOTOGRAPHS if row.get(column))
 
 
 def _joined(first: Source | None, second: Source) -> Source:
     """A probe may stand in several rows, for several splices."""
     if first is None:
         return second
-    masks, origins = dict.fromkeys(first.masks + second.masks), dict.fromkeys(first.origins + second.origins)
-    return Source(first.image, tuple(masks), tuple(origins))
+    masks = dict.fromkeys(first.masks + second.masks)
+    photographs = dict.fromkeys(first.photographs + second.photographs)
+    return Source(first.image, tuple(masks), tuple(photographs))
 
 
 def _turned(mask: Mask, image: Path) -> Mask:

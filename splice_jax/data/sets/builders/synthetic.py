@@ -9,7 +9,6 @@ import itertools
 from collections.abc import Iterator
 
 import numpy as np
-import tensorflow_datasets as tfds
 
 from splice_jax.data.composing.camera import BAYER_PHASES, Camera, Image, photograph
 from splice_jax.data.composing.compose import SPLITS
@@ -72,7 +71,7 @@ def _photograph(camera: Camera, quality: tuple[float, float], rng: np.random.Gen
 class Synthetic(SpliceBuilder):
     """Builder of `synthetic`. Raise `VERSION` with every change to its pictures: prepared sets are kept by version."""
 
-    VERSION = tfds.core.Version("1.0.0")
+    VERSION = "1.0.0"
 
     def records(self) -> dict[str, Iterator[Record]]:
         """All images of all splits, made when they are asked for."""

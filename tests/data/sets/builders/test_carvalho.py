@@ -67,3 +67,10 @@ def test_an_image_cut_short_is_named(carvalho: Path, tmp_path: Path) -> None:
     image = carvalho / IMAGES / "splicing-02.png"
     image.write_bytes(image.read_bytes()[:3000])
     fail(carvalho, tmp_path, r"splicing-02\.png: broken or truncated")
+
+
+@pytest.mark.parametrize("name", [IMAGES / "splicing-01.png", MASKS / "splicing-02.png"])
+def test_a_broken_link_is_named(name: Path, carvalho: Path, tmp_path: Path) -> None:
+    (carvalho / name).unlink()
+    (carvalho / name).symlink_to("gone")
+    fail(carvalho, tmp_path, f"{name}: a link to gone, which is not there; mend or remove the link")

@@ -142,3 +142,29 @@ def test_a_cache_that_cannot_be_written_is_named(folder, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     with pytest.raises(UserError, match="file/splice_jax"):
         open_split("folder", str(folder), "test")
+
+
+@pytest.mark.parametrize("name", ["images/a.bmp", "masks/a.png", "authentic/c.png"])
+def test_a_broken_link_is_named(name, folder, cache):
+    (folder / name).unlink()
+    (folder / name).symlink_to("/nowhere/a.png")
+    fail(folder, cache, f"{name}: a link to /nowhere/a.png, which is not there; mend or remove the link")
+
+
+def test_a_broken_link_in_place_of_a_folder_is_named(folder, cache, tmp_path):
+    (folder / "authentic").rename(tmp_path / "elsewhere")
+    (folder / "authentic").symlink_to(tmp_path / "gone")
+    fail(folder, cache, "authentic: a link to .*gone, which is not there")
+    (tmp_path / "sets").mkdir()
+    folder.rename(tmp_path / "sets" / "test")
+    (tmp_path / "sets" / "test" / "authentic").unlink()
+    open_split("folder", str(tmp_path / "sets"), "test")
+    (tmp_path / "sets" / "val").symlink_to("gone")
+    with pytest.raises(UserError, match="val: a link to gone, which is not there"):
+        open_split("folder", str(tmp_path / "sets"), "test")
+
+
+def test_a_link_that_leads_somewhere_is_followed(folder, tmp_path):
+    (folder / "images" / "a.bmp").rename(tmp_path / "a.bmp")
+    (folder / "images" / "a.bmp").symlink_to(tmp_path / "a.bmp")
+    assert [example.name for example in open_split("folder", str(folder), "test")] == ["a", "b"]

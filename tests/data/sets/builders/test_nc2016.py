@@ -43,8 +43,8 @@ def test_splices_and_authentic_probes_alone_are_read(nc2016: Path, tmp_path: Pat
 
 def test_what_was_made_from_one_photograph_is_told(nc2016: Path, tmp_path: Path) -> None:
     records = read(nc2016, tmp_path)
-    first, second, third = (set(record.origins.split("\n")) for record in records["whole"])
-    control = set(records["whole_authentic"][0].origins.split("\n"))
+    first, second, third = (set(record.photographs.split("\n")) for record in records["whole"])
+    control = set(records["whole_authentic"][0].photographs.split("\n"))
     assert first & second == {"world/a.jpg", "probe/n_5.jpg"}
     assert first & control == {"probe/n_5.jpg"}
     assert not third & (first | second)
