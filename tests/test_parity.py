@@ -89,6 +89,19 @@ def assert_close(found: dict[str, np.ndarray], expected: dict[str, np.ndarray], 
     assert {name: value for name, value in differences.items() if not value <= tolerance} == {}
 
 
+def assert_moved_alike(
+    before: dict[str, np.ndarray], found: dict[str, np.ndarray], expected: dict[str, np.ndarray], tolerance: float
+) -> None:
+    """How far training has moved each tensor, and where to, within `tolerance` of the way; names every one that is not.
+
+    By the root of the mean square: one weight that moves the wrong way in a tensor of n is 2 / sqrt(n) apart.
+    """
+    apart = {name: np.linalg.norm(found[name] - array) for name, array in expected.items()}
+    way = {name: np.linalg.norm(array - before[name]) for name, array in expected.items()}
+    assert all(way.values())
+    assert {name: apart[name] / way[name] for name in apart if not apart[name] <= tolerance * way[name]} == {}
+
+
 def twin_outputs(twin: Any, batch: dict[str, np.ndarray]) -> tuple[Any, Any]:
     return twin(reference.to_input(batch["patches"]), reference.to_input(batch["thumbnails"][batch["image"]]))
 
@@ -162,19 +175,23 @@ def steps(arch: str, count: int) -> tuple[Pair, State, list[float], list[float]]
     return both, parallel.unreplicate(state), ours, theirs
 
 
-@pytest.mark.parametrize(("arch", "count"), [("sgn", 50), ("res_sgn", 2)])
+@pytest.mark.parametrize(("arch", "count"), [("sgn", 20), ("res_sgn", 2)])
 def test_training_takes_the_baseline_s_steps(arch: str, count: int) -> None:
+    """The largest tensor has 802,816 weights: a single one that goes the wrong way is 2e-3 apart.
+
+    Measured: 6e-5 for parameters, 3e-6 for running averages. After some thirty steps rounding decides which of two
+    pixels under the max-pooling is the larger, and the ways part.
+    """
     (twin, _, variables), state, ours, theirs = steps(arch, count)
-    np.testing.assert_allclose(ours, theirs, rtol=1e-3)
-    assert count < 50 or theirs[-1] < 0.98 * theirs[0]
+    np.testing.assert_allclose(ours, theirs, rtol=1e-5)
+    assert theirs[-1] < 0.99 * theirs[0]
     found = baseline.from_variables(state.variables, arch)
     names = baseline.trained_names(arch, LAYERS[arch])
-    before, after = baseline.from_variables(variables, arch), dict(twin.named_parameters())
-    for name in names:
-        np.testing.assert_allclose(found[name], after[name].detach().numpy(), rtol=0, atol=1e-3, err_msg=name)
+    before = baseline.from_variables(variables, arch)
+    after = {name: tensor.numpy().copy() for name, tensor in twin.state_dict().items()}
+    assert_moved_alike(before, found, {name: after[name] for name in names}, 1e-3)
     # Running averages move, the frozen ResNet's too, and nothing else of it.
-    statistics = {name: tensor.numpy() for name, tensor in twin.state_dict().items() if "running" in name}
-    assert_close(found, statistics, 1e-3)
+    assert_moved_alike(before, found, {name: array for name, array in after.items() if "running" in name}, 1e-4)
     for name in set(found) - set(names):
         assert np.array_equal(found[name], before[name]) == ("running" not in name), name
 

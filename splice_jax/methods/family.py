@@ -40,7 +40,8 @@ class Loss(Protocol):
         Args:
             variables: `params` and `batch_stats`.
             batch: columns of equal length, and what `Training.resident` holds.
-            key: random, another one for each step and device.
+            key: random, another one for each step, the same on all devices; what is drawn for an example is drawn from
+                `augmentation.example_keys`, so that it does not depend on the number of devices.
             axis_name: the mapped axis that the batch is spread over; None where it is whole.
         """
 

@@ -70,7 +70,7 @@ class MFCN(nn.Module):
         edge: whether there is an edge decoder.
         normalization: `imagenet` (mean 0 and deviation 1 over ImageNet, which torchvision's weights expect) or
             `vgg_mean` (0 … 255 minus the mean, as published).
-        axis_name: the mapped axis that BatchNorm averages over in training.
+        axis_name: the mapped axis that a batch is spread over in training, see `vgg.VGG16`.
     """
 
     width: int = 64

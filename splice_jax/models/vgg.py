@@ -3,14 +3,18 @@
 from typing import NamedTuple
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from splice_jax.augmentation import example_keys
 from splice_jax.models.batch_norm import BatchNorm
 from splice_jax.models.kernels.initializers import kaiming_normal
 
 CONVOLUTIONS = (2, 2, 3, 3, 3)
 """How many stand ahead of each max-pooling."""
+DROPPED = 0.5
+"""Share of fc6's and fc7's features that dropout takes in training."""
 MULTIPLES = (1, 2, 4, 8, 8)
 """The stages' channels, in widths."""
 FULLY_CONNECTED_MULTIPLE = 64
@@ -46,12 +50,13 @@ class VGG16(nn.Module):
     def __call__(
         self, image: Float[Array, "n height width 3"], *, train: bool = False, axis_name: str | None = None
     ) -> Features:
-        """In training BatchNorm uses the batch's statistics; dropout, half of fc6 and of fc7, wants a key `dropout`.
+        """In training BatchNorm uses the batch's statistics; dropout of fc6 and fc7 wants a key `dropout`.
 
         Args:
             image: sides of at least 32.
             train: training or inference.
-            axis_name: the mapped axis that BatchNorm averages over in training.
+            axis_name: the mapped axis that a batch is spread over in training: BatchNorm averages over it, and dropout
+                draws by an example's position in the whole batch.
         """
         pools = []
         for stage, (convolutions, multiple) in enumerate(zip(CONVOLUTIONS, MULTIPLES, strict=True), 1):
@@ -61,13 +66,13 @@ class VGG16(nn.Module):
                 image = nn.relu(BatchNorm(not train, axis_name, name=f"bn{name}")(image) if self.batch_norm else image)
             image = _max_pool(image)
             pools.append(image)
-        fc7 = self._fully_connected(image, train) if self.fully_connected else None
+        fc7 = self._fully_connected(image, train, axis_name) if self.fully_connected else None
         return Features(pools[2], pools[3], pools[4], fc7)
 
-    def _fully_connected(self, image: Array, train: bool) -> Array:
+    def _fully_connected(self, image: Array, train: bool, axis_name: str | None) -> Array:
         for name, size in (("fc6", 7), ("fc7", 1)):
             image = nn.relu(_Windowed(FULLY_CONNECTED_MULTIPLE * self.width, size, name=name)(image))
-            image = nn.Dropout(0.5, deterministic=not train)(image)
+            image = _dropout(self.make_rng("dropout"), image, axis_name) if train else image
         return image
 
 
@@ -87,6 +92,13 @@ class _Windowed(nn.Module):
         places = [(y, x) for y in range(self.size) for x in range(self.size)]
         windows = jnp.concatenate([padded[:, y : y + height, x : x + width] for y, x in places], axis=-1)
         return windows @ kernel.reshape(-1, self.features) + bias
+
+
+def _dropout(key: Array, values: Array, axis_name: str | None) -> Array:
+    """As `flax.linen.Dropout`, but each example's mask follows from its position in the whole batch."""
+    keys = example_keys(key, len(values), axis_name)
+    kept = jax.vmap(lambda own: jax.random.bernoulli(own, 1 - DROPPED, values.shape[1:]))(keys)
+    return jnp.where(kept, values / (1 - DROPPED), 0)
 
 
 def _max_pool(image: Float[Array, "n height width c"]) -> Float[Array, "n height//2 width//2 c"]:

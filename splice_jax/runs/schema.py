@@ -81,7 +81,7 @@ _OPTIMISATION = (
         evaluated=True,
     ),
     Field("batch_size", 64, "optimisation", "patches, crops or edges, over all devices", least=1),
-    Field("num_epochs", 60, "optimisation", "how often the data are gone through", least=1, extendable=True),
+    Field("num_epochs", 60, "optimisation", "how often the data are gone through", least=1),
     Field(
         "num_steps", 0, "optimisation", "where it is not 0, it counts and num_epochs does not", least=0, extendable=True
     ),

@@ -1,6 +1,6 @@
-"""Training: optimizer, step, loop.
+"""Training: `loop.train` reads from top to bottom; `step` is one gradient step, `optimizer` what it updates with.
 
-None of these knows what it trains: `localizers.family` finds, by `config.method`, the one object that makes the
-network, its batches, its loss and its localizer. The step is a pure function of (state, batch), the loss one of
-(variables, batch, key); adding a network changes nothing in this folder.
+Nothing here knows which network is trained: `methods.trained.family` finds, by `config.method`, the object that makes
+the network, its batches, its loss and its localizer. A step is a pure function of (state, batch), a loss one of
+(variables, batch, key), so that a new network changes nothing in this folder.
 """

@@ -27,8 +27,9 @@ from splice_jax.training.validation import validate
 def train(config: ConfigDict, workdir: Path) -> State:
     """Trains a run, or goes on with it from its last checkpoint; returns the final state, in host memory.
 
-    A run that was killed and started again ends with the same parameters, bit for bit, as one that was not: the
-    checkpoint holds parameters, optimizer, step, random key and the data's position, and nothing else is remembered.
+    A run that was killed and started again ends with the same parameters, bit for bit, as one that was not, on as many
+    devices and with the same versions of JAX and of this package: everything a step depends on is in the checkpoint. On
+    another number of devices it ends with the same parameters up to rounding.
 
     Args:
         config: see `splice_jax.runs.schema`.
@@ -40,14 +41,13 @@ def train(config: ConfigDict, workdir: Path) -> State:
     check_fields(config)
     rows = family(config.method)
     network = rows.network(config)
-    check_workdir(config, workdir)
-    if not (workdir / FILE_NAME).exists() and (missing := rows.missing_weights(config)):
+    before = check_workdir(config, workdir)
+    if before is None and (missing := rows.missing_weights(config)):
         raise UserError(missing)
     examples, validation = training_data(config)
     variables = rows.with_weights(rows.initial_variables(network, jax.random.key(config.seed)), config)
     steps_per_epoch, batches, loss, resident = rows.training(config, network, variables, examples)
-    steps = config.num_steps or steps_per_epoch * config.num_epochs
-    schedule = _schedule(config, steps_per_epoch, steps)
+    steps, schedule = _length(config, steps_per_epoch), _schedule(config, steps_per_epoch)
     optimizer = make_optimizer(
         schedule,
         kind=config.optimizer,
@@ -57,18 +57,26 @@ def train(config: ConfigDict, workdir: Path) -> State:
     )
     state = initial_state(variables, optimizer, config.seed)
     record_division(workdir, examples.division)
+    parallel = ParallelStep(Recipe(loss, optimizer, rows.frozen), resident)
+    last, best = Checkpoints(workdir, LAST), Checkpoints(workdir, BEST)
+    if last.step is not None and last.step > steps:
+        raise UserError(f"config.num_steps: the run would end at step {steps}, but {workdir} is at step {last.step}")
     save_config(config, workdir)  # Only now: a mistake above can be mended without a new workdir.
 
-    # Where a run goes on from: 1. the state, 2. the data's position, 3. the best score so far, 4. the step's number.
-    last, best = Checkpoints(workdir, LAST), Checkpoints(workdir, BEST)
+    # A run goes on from
+    # 1. the state: parameters, BatchNorm's averages, optimizer, random key;
+    # 2. the data's position, so that the next batch is the one that would have followed;
+    # 3. the best score so far, so that a worse network does not take the place of the best one;
+    # 4. the step's number, which the loop, the schedule and the log count on from.
     record: dict[str, Any] = {"best_score": -math.inf}
     if last.step is not None:
         state, record = last.restore(state)
         batches.set_state(record["data"])
         print(f"{workdir}: going on after step {last.step}", flush=True)
+        _tell_devices(record, parallel.total)
+        _tell_cosine(before or config, config, steps_per_epoch, last.step)
     start, best_score = int(state.step), float(record["best_score"])
 
-    parallel = ParallelStep(Recipe(loss, optimizer, rows.frozen), resident)
     replicas = parallel.replicate(state)
     localizer = rows.localizer(config, network, state.variables, row=config.method)
     pending: list[dict[str, jax.Array]] = []
@@ -90,7 +98,7 @@ def train(config: ConfigDict, workdir: Path) -> State:
                     best_score = scores["validation/mcc_best"]
                     best.save(step, state.variables, scores)
             if saving:
-                record = {"data": batches.get_state(), "best_score": best_score}
+                record = {"data": batches.get_state(), "best_score": best_score, "devices": parallel.total}
                 last.save(step, parallel.unreplicate(replicas), record)
     return parallel.unreplicate(replicas)
 
@@ -106,8 +114,11 @@ def check_fields(config: ConfigDict) -> None:
         raise UserError(f"config.loss.class_weights: {config.loss.class_weights} are not two weights, W_n and W_s")
 
 
-def check_workdir(config: ConfigDict, workdir: Path) -> None:
+def check_workdir(config: ConfigDict, workdir: Path) -> ConfigDict | None:
     """Makes sure, before any work, that the run can go there.
+
+    Returns:
+        the configuration that the run there was last started with; None where there is no run yet.
 
     Raises:
         UserError: the folder holds a run of another configuration, or cannot be written to.
@@ -122,6 +133,8 @@ def check_workdir(config: ConfigDict, workdir: Path) -> None:
         if changed:
             differences = ", ".join(f"{field} was {field_value(old, field)!r}" for field in changed)
             raise UserError(f"{workdir}: holds a run of another configuration ({differences}); choose a new workdir")
+        return old
+    return None
 
 
 def training_data(config: ConfigDict) -> tuple[Split, Sequence[Example]]:
@@ -137,11 +150,35 @@ def training_data(config: ConfigDict) -> tuple[Split, Sequence[Example]]:
     return examples, [validation[int(index)] for index in chosen]
 
 
-def _schedule(config: ConfigDict, steps_per_epoch: int, steps: int) -> optax.Schedule:
+def _length(config: ConfigDict, steps_per_epoch: int) -> int:
+    return config.num_steps or steps_per_epoch * config.num_epochs
+
+
+def _schedule(config: ConfigDict, steps_per_epoch: int) -> optax.Schedule:
     if config.schedule == "cosine":
-        return cosine_schedule(config.learning_rate, steps, config.warmup_steps)
+        return cosine_schedule(config.learning_rate, _length(config, steps_per_epoch), config.warmup_steps)
     drops = [epoch * steps_per_epoch for epoch in config.drop_epochs]
     return step_schedule(config.learning_rate, drops, config.drop_factor, config.warmup_steps)
+
+
+def _tell_devices(record: dict[str, Any], devices: int) -> None:
+    """Says so where a checkpoint was made on another number of devices; those of version 0.1 do not know theirs."""
+    before = record.get("devices", devices)
+    if before != devices:
+        print(f"devices: {before} until now, {devices} from here on; rounding differs from here on", flush=True)
+
+
+def _tell_cosine(before: ConfigDict, config: ConfigDict, steps_per_epoch: int, step: int) -> None:
+    """Says what another length does to the learning rate of a run that goes on after `step`."""
+    old, new = (_length(each, steps_per_epoch) for each in (before, config))
+    if config.schedule == "cosine" and old != new:
+        was, will_be = (float(_schedule(each, steps_per_epoch)(step)) for each in (before, config))
+        print(
+            f"num_steps: {old} until now, {new} from here on; the learning rate follows the "
+            f"{'longer' if new > old else 'shorter'} cosine, at step {step + 1} it is {will_be:.3g} "
+            f"instead of {was:.3g}",
+            flush=True,
+        )
 
 
 def _mean(pending: list[dict[str, jax.Array]], step: int) -> dict[str, float]:

@@ -1,4 +1,7 @@
-"""What a run tells: a progress bar, WORKDIR/metrics.jsonl and TensorBoard's files. A resumed run repeats nothing."""
+"""What a run reports: a progress bar, WORKDIR/metrics.jsonl and TensorBoard's files.
+
+A run that goes on from a checkpoint first drops what was written after it, so that no step is reported twice.
+"""
 
 import json
 import sys
@@ -17,10 +20,18 @@ FILE_NAME = "metrics.jsonl"
 
 
 class Monitor:
-    """Use as a context manager."""
+    """Reports on one start of a run; a context manager."""
 
     def __init__(self, workdir: Path, *, start: int, steps: int, batch_size: int, unit: str = "patches") -> None:
-        """Lines of steps after `start`, left by a run that was killed, are dropped; `unit` is what batches hold."""
+        """Drops what an earlier start wrote about steps after `start`.
+
+        Args:
+            workdir: folder of the run.
+            start: the step that the run goes on from.
+            steps: the last step.
+            batch_size: examples in a batch.
+            unit: what an example is, in the plural.
+        """
         path = workdir / FILE_NAME
         _drop_lines_after(path, start)
         self._lines = open(path, "a", encoding="utf-8")  # noqa: SIM115, closed on exit
@@ -38,7 +49,7 @@ class Monitor:
         self._lines.close()
 
     def scalars(self, step: int, scalars: Mapping[str, float]) -> None:
-        """Training scalars, averaged over the steps since the last call; adds the speed, `patches_per_second`."""
+        """Writes training scalars, means over the steps since the last call, and the speed: `patches_per_second`."""
         now = time.perf_counter()
         speed = (step - self._counted) * self._batch_size / max(now - self._clock, 1e-9)
         left = (self._steps - step) * self._batch_size / max(speed, 1e-9)
@@ -51,7 +62,7 @@ class Monitor:
             print(f"step {step}/{self._steps}: {loss}, {left / 60:.1f} min left", flush=True)
 
     def validation(self, step: int, scores: Mapping[str, float], pictures: UInt8[np.ndarray, "h w 3"]) -> None:
-        """Scores of the validation images, and their maps as one picture. The time it took counts for no step."""
+        """Writes scores and a picture of the validation images. The time it took does not count as training's."""
         self._write(step, scores)
         self._board.add_image("validation/image_mask_map", pictures, step, dataformats="HWC")
         words = ", ".join(f"{name.removeprefix('validation/')} {value:.3f}" for name, value in scores.items())

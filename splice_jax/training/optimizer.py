@@ -1,4 +1,4 @@
-"""Adam or SGD by a schedule, and nothing at all for frozen parameters."""
+"""Adam or SGD with a learning-rate schedule; frozen parameters are left alone."""
 
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -11,7 +11,7 @@ MOMENTUM = 0.9
 
 
 def is_frozen(params: Any, modules: Collection[str]) -> Any:
-    """For every parameter, whether it is in one of `modules`: a tree of booleans in the shape of `params`."""
+    """A tree of booleans in the shape of `params`: whether a parameter is in one of `modules`."""
     return {name: jax.tree.map(lambda _, frozen=name in modules: frozen, module) for name, module in params.items()}
 
 
@@ -39,14 +39,14 @@ def make_optimizer(
     clip_norm: float = 0.0,
     frozen: Collection[str] = (),
 ) -> optax.GradientTransformation:
-    """What is trained goes by Adam or SGD; frozen parameters own no moments and get no updates.
+    """Adam or SGD for the parameters that are trained; frozen ones have no moments and get updates of zero.
 
     Args:
         schedule: learning rate by step.
         kind: `adam` (0.9, 0.999), or `sgd` with momentum 0.9.
-        weight_decay: times the weight it is added to the gradient of every kernel, as PyTorch and Caffe do; biases and
-            BatchNorm's scales are left alone.
-        clip_norm: gradients of a larger global norm are scaled down to it; 0 never.
+        weight_decay: this times the weight is added to the gradient of every kernel, as PyTorch and Caffe do it, and
+            not to the gradients of biases and of BatchNorm's scales.
+        clip_norm: gradients of a larger global norm are scaled down to it; 0 leaves all as they are.
         frozen: modules right below `params` that are not trained.
     """
     parts = [optax.clip_by_global_norm(clip_norm)] if clip_norm else []

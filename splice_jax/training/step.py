@@ -1,10 +1,10 @@
 """One training step, and its mapping over devices. Nothing outside this module knows of `jax.pmap`.
 
-`train_step` is a pure function of (state, batch, resident). JAX lowers pmap to jit(shard_map), so it costs nothing.
+`train_step` is a pure function of (state, batch, resident). JAX turns pmap into jit(shard_map): it costs no speed.
 """
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -24,7 +24,7 @@ Scalars = dict[str, Array]
 
 @flax.struct.dataclass
 class State:
-    """Everything a step changes; `key` is the run's random key, folded with the step's number where it is used."""
+    """Everything that a run goes on from. `key` never changes: each step folds its own number into it."""
 
     step: Array
     params: Any
@@ -62,9 +62,13 @@ class Recipe(NamedTuple):
 def train_step(
     state: State, batch: dict[str, Array], resident: Mapping[str, Any], *, recipe: Recipe
 ) -> tuple[State, Scalars]:
-    """A gradient step on one device's share of the batch; gradients and scalars are averaged over `AXIS`."""
+    """A gradient step on one device's share of the batch; gradients and scalars are averaged over `AXIS`.
+
+    Random numbers do not depend on the number of devices: all get the same key, which the loss folds with an example's
+    position in the whole batch (`augmentation.example_keys`).
+    """
     batch = {**resident, **batch}
-    key = jax.random.fold_in(jax.random.fold_in(state.key, state.step), jax.lax.axis_index(AXIS))
+    key = jax.random.fold_in(state.key, state.step)
 
     def loss_fn(params: Any) -> tuple[Array, tuple[Any, Scalars]]:
         return recipe.loss({"params": params, "batch_stats": state.batch_stats}, batch, key, AXIS)
@@ -74,7 +78,7 @@ def train_step(
     gradients, scalars = jax.lax.pmean((gradients, scalars), AXIS)
     updates, optimizer_state = recipe.optimizer.update(gradients, state.optimizer_state, state.params)
     params = optax.apply_updates(state.params, updates)
-    # Bit-identical, not merely unchanged up to adding zero.
+    # Frozen parameters stay as they are to the last bit: adding an update of zero would turn -0 into 0.
     params = jax.tree.map(lambda keep, old, new: old if keep else new, frozen, state.params, params)
     scalars |= {
         "norm/gradient": optax.tree.norm(gradients),
@@ -86,21 +90,37 @@ def train_step(
 
 
 class ParallelStep:
-    """`train_step` on all local devices of all processes: plain arrays in, plain arrays out."""
+    """`train_step` on the devices of all processes: plain arrays in, plain arrays out."""
 
-    def __init__(self, recipe: Recipe, resident: Mapping[str, Any] = MappingProxyType({})) -> None:
-        """Copies what is `resident` to every device; see `family.Training`."""
-        self._devices = jax.local_devices()
+    def __init__(
+        self,
+        recipe: Recipe,
+        resident: Mapping[str, Any] = MappingProxyType({}),
+        devices: Sequence[jax.Device] | None = None,
+    ) -> None:
+        """Copies the resident arrays to every device.
+
+        Args:
+            recipe: what a step is made of.
+            resident: see `family.Training`.
+            devices: of this process; None for all of them. Several processes use all of theirs.
+        """
+        self._devices = list(devices or jax.local_devices())
         mesh = jax.sharding.Mesh(self._devices, (AXIS,))
         self._one_each = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(AXIS))
         self._resident = jax.tree.map(self._copies, dict(resident))
         step = functools.partial(train_step, recipe=recipe)
-        self._step: Any = jax.pmap(step, AXIS, donate_argnums=(0,))
+        self._step: Any = jax.pmap(step, AXIS, devices=devices, donate_argnums=(0,))
 
     @property
     def devices(self) -> int:
         """Number of devices of this process."""
         return len(self._devices)
+
+    @property
+    def total(self) -> int:
+        """Number of devices of all processes, over which a batch is spread."""
+        return self.devices * jax.process_count()
 
     def replicate(self, state: State) -> State:
         """A copy of the state on every device."""
@@ -108,12 +128,12 @@ class ParallelStep:
         return jax.device_put(stacked, self._one_each)
 
     def _copies(self, array: np.ndarray) -> Array:
-        """As `replicate`, but never more than once in host memory, and not to be overwritten."""
+        """One copy on each device, sent from the one in host memory; unlike `replicate`, nothing is stacked there."""
         copies = [jax.device_put(array[None], device) for device in self._devices]
         return jax.make_array_from_single_device_arrays((self.devices, *array.shape), self._one_each, copies)
 
     def unreplicate(self, state: State) -> State:
-        """The state of one device, copied to host memory: a step overwrites its own."""
+        """The first device's state, copied to host memory: the next step overwrites the one on the device."""
         return jax.tree.map(lambda leaf: np.array(leaf.addressable_data(0))[0, ...], state)
 
     def shard(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -124,9 +144,9 @@ class ParallelStep:
     def __call__(self, state: State, batch: dict[str, np.ndarray]) -> tuple[State, Scalars]:
         """One step; scalars are those of the first device, not yet fetched, as arrays of one element."""
         state, scalars = self._step(state, self.shard(batch), self._resident)
-        # `value[0]` would compile to a program for all devices, which takes longer than a small step.
+        # `value[0]` would run a program on all devices, which takes longer than a small step.
         return state, {name: value.addressable_data(0) for name, value in scalars.items()}
 
     def program(self, state: State, batch: dict[str, np.ndarray]) -> str:
-        """The step as XLA has optimized it, for profiles."""
+        """The step's program after XLA's optimizations, for profiles."""
         return str(self._step.lower(state, self.shard(batch), self._resident).compile().as_text())

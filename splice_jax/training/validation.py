@@ -1,4 +1,4 @@
-"""Scores and pictures of whole validation images."""
+"""Scores and pictures of validation images, seen whole."""
 
 from collections.abc import Sequence
 
@@ -16,16 +16,19 @@ PICTURES, PICTURE_HEIGHT, PICTURE_WIDTH = 4, 160, 240
 def validate(
     localizer: Localizer, examples: Sequence[Example]
 ) -> tuple[dict[str, float], UInt8[np.ndarray, "height width 3"]]:
-    """Means over images of F1 and MCC, and the first images beside their masks and maps.
+    """Localizes the splices of validation images and scores the maps.
 
     Returns:
-        scores `validation/{f1,mcc}_best` (best threshold per image), `validation/{f1,mcc}` (threshold 0.5), `auc`,
-        and those of the localizer's own (`Found.scores`).
+        means over the images of `validation/{f1,mcc}_best` (each image's best threshold), `validation/{f1,mcc}`
+        (threshold 0.5), `validation/auc` and the localizer's own scores (`Found.scores`); and a picture, in which each
+        row shows one of the first images, its mask and its map.
     """
     scores: list[dict[str, float]] = []
     rows: list[np.ndarray] = []
     for example in examples:
-        found = localizer(example.image)
+        # As in an evaluation: some rows read what decoding throws away.
+        encoded = example.encoded
+        found = localizer.localize_encoded(example.image, encoded) if encoded else localizer(example.image)
         scores.append(_scores(found, example))
         if len(rows) < PICTURES:
             rows.append(_picture(found, example))
@@ -33,7 +36,7 @@ def validate(
 
 
 def _mean(values: Sequence[float]) -> float:
-    """Over the images where it is defined: an image that is spliced everywhere has no AUC. 0 where there is none."""
+    """Over the images where the score is defined, 0 where it is for none: an image spliced everywhere has no AUC."""
     defined = [value for value in values if np.isfinite(value)]
     return float(np.mean(defined)) if defined else 0.0
 

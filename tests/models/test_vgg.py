@@ -4,11 +4,12 @@ from typing import Any
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax.traverse_util import flatten_dict
 
-from splice_jax.models.vgg import VGG16
+from splice_jax.models.vgg import VGG16, _dropout
 
 IMAGES = np.random.default_rng(0).standard_normal((2, 64, 96, 3)).astype(np.float32)
 
@@ -58,6 +59,17 @@ def test_training_uses_the_batch_and_drops_half_of_the_last_features() -> None:
     old = flatten_dict(variables["batch_stats"])
     assert len(old) == 26
     assert all(np.any(new != old[path]) for path, new in flatten_dict(updates["batch_stats"]).items())
+
+
+def test_dropout_follows_from_the_position_in_the_whole_batch() -> None:
+    values = jnp.ones((4, 3, 5, 7))
+    key = jax.random.key(0)
+    whole = np.asarray(_dropout(key, values, None))
+    assert set(np.unique(whole)) == {0, 2} and 0.4 < np.mean(whole == 0) < 0.6
+    assert len({example.tobytes() for example in whole}) == 4
+    for devices in (2, 4):
+        spread = jax.vmap(lambda share: _dropout(key, share, "devices"), axis_name="devices")
+        np.testing.assert_array_equal(spread(values.reshape(devices, -1, 3, 5, 7)).reshape(values.shape), whole)
 
 
 def test_without_batch_norm_there_are_no_statistics() -> None:

@@ -152,6 +152,8 @@ def test_a_run_that_was_not_interrupted(tiny_run: Any) -> None:
 class Adding:
     """In the place of a training step: adds to all parameters a number that follows from the batch and the step."""
 
+    total = 2
+
     def __init__(self, recipe: Any, resident: Any) -> None:
         pass
 
@@ -218,6 +220,69 @@ def test_the_best_of_the_validations_is_kept_across_a_restart(
     best = Checkpoints(tmp_path, BEST)
     assert best.step == 2 and best.restore(state.variables)[1] == {"validation/mcc_best": 0.7}
     assert Checkpoints(tmp_path, LAST).restore(state)[1]["best_score"] == 0.7
+
+
+def test_a_finished_run_is_extended_and_ends_as_the_one_that_was_longer_from_the_start(
+    tiny: Configure, tmp_path: Path, scores: dict[int, float], capsys: pytest.CaptureFixture[str]
+) -> None:
+    every = {"num_steps": 10, "validate_every": 3, "log_every": 1, "checkpoint_every": 5}
+    straight = train(tiny(**every), tmp_path / "straight")
+    train(tiny(), tmp_path / "extended")
+    assert_identical(train(tiny(**every), tmp_path / "extended"), straight)
+    assert [line["step"] for line in metrics(tmp_path / "extended")] == [2, 3, 4, 4, 6, 6, 7, 8, 9, 9, 10, 10]
+    assert "cosine" not in capsys.readouterr().out
+    before = (tmp_path / "extended" / "config.json").read_bytes()
+    with pytest.raises(UserError, match=r"^config.num_steps: .* end at step 9, but .*extended is at step 10$"):
+        train(tiny(**every | {"num_steps": 9}), tmp_path / "extended")
+    assert (tmp_path / "extended" / "config.json").read_bytes() == before
+
+
+def test_a_longer_cosine_is_told(
+    tiny: Configure, tmp_path: Path, scores: dict[int, float], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def told(steps: int) -> list[str]:
+        capsys.readouterr()
+        train(tiny(schedule="cosine", num_steps=steps, log_every=1), tmp_path)
+        return [line for line in capsys.readouterr().out.splitlines() if line.startswith("num_steps")]
+
+    assert told(12) == told(12) == []
+    what = "the learning rate follows the longer cosine, at step 13 it is 0.0005 instead of 0"
+    assert told(24) == [f"num_steps: 12 until now, 24 from here on; {what}"]
+    (rate,) = [line["learning_rate"] for line in metrics(tmp_path) if line["step"] == 13 and "learning_rate" in line]
+    assert rate == pytest.approx(5e-4)  # half of a cosine's way
+
+
+@pytest.mark.parametrize("recorded", [4, 2, None])
+def test_another_number_of_devices_is_told(
+    tiny: Configure,
+    tmp_path: Path,
+    scores: dict[int, float],
+    kill: Callable[[str, int], None],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    recorded: int | None,
+) -> None:
+    """None: a checkpoint of version 0.1, which does not say."""
+    save = Checkpoints.save
+
+    def saving(self: Checkpoints, number: int, tree: Any, record: dict[str, Any]) -> None:
+        assert "devices" not in record or record["devices"] == Adding.total
+        kept = {name: value for name, value in record.items() if name != "devices"}
+        save(self, number, tree, kept if recorded is None or "devices" not in record else kept | {"devices": recorded})
+
+    straight = train(tiny(), tmp_path / "straight")
+    kill("step", 4)
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(Checkpoints, "save", saving)
+        train(tiny(), tmp_path / "run")
+    _, record = Checkpoints(tmp_path / "run", LAST).restore(straight)
+    assert record.get("devices") == recorded
+    capsys.readouterr()
+    assert_identical(train(tiny(), tmp_path / "run"), straight)
+    told = [line for line in capsys.readouterr().out.splitlines() if line.startswith("devices: ")]
+    expected = ["devices: 4 until now, 2 from here on; rounding differs from here on"] if recorded == 4 else []
+    assert told == expected
+    assert Checkpoints(tmp_path / "run", LAST).restore(straight)[1]["devices"] == 2
 
 
 def test_an_epoch_is_as_many_steps_as_batches_fit_into_the_data(

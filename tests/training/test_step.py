@@ -9,7 +9,7 @@ import optax
 import pytest
 from ml_collections import ConfigDict
 
-from splice_jax.augmentation import dihedral
+from splice_jax.augmentation import dihedral, example_keys
 from splice_jax.methods.trained.semi_global.method import FAMILY
 from splice_jax.methods.trained.semi_global.training import loss
 from splice_jax.models.semi_global import Outputs, initial_variables
@@ -22,11 +22,14 @@ LOSS = ConfigDict({"beta": 10.0, "smooth": 0.1, "normalization": "weight", "clas
 
 
 class Case:
-    """A step on all devices there are, compiled once, with a state and a batch for it."""
+    """A step, by default on all devices there are, compiled once, with a state and a batch for it."""
 
-    def __init__(self, network: Any, variables: Any, batch: dict[str, np.ndarray], *, augment: bool = False) -> None:
+    def __init__(
+        self, network: Any, variables: Any, batch: dict[str, np.ndarray], *, augment: bool = False, devices: Any = None
+    ) -> None:
         self.network, self.batch = network, batch
-        self.parallel = ParallelStep(Recipe(loss(network, LOSS, augment=augment), OPTIMIZER, FAMILY.frozen))
+        recipe = Recipe(loss(network, LOSS, augment=augment), OPTIMIZER, FAMILY.frozen)
+        self.parallel = ParallelStep(recipe, devices=devices)
         self.state = jax.tree.map(np.asarray, initial_state(variables, OPTIMIZER, 0))
 
     def after(self, steps: int, state: State | None = None) -> tuple[State, dict[str, float]]:
@@ -79,12 +82,9 @@ def stepped(case: Case) -> tuple[State, dict[str, float]]:
     return case.after(1)
 
 
-def test_a_step_on_two_devices_is_the_step_on_one(
-    case: Case, stepped: tuple[State, dict[str, float]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    first_device = jax.local_devices()[:1]
-    monkeypatch.setattr(jax, "local_devices", lambda: first_device)
-    single = Case(case.network, {"params": case.state.params, "batch_stats": case.state.batch_stats}, case.batch)
+def test_a_step_on_two_devices_is_the_step_on_one(case: Case, stepped: tuple[State, dict[str, float]]) -> None:
+    variables = {"params": case.state.params, "batch_stats": case.state.batch_stats}
+    single = Case(case.network, variables, case.batch, devices=jax.local_devices()[:1])
     assert (single.parallel.devices, case.parallel.devices) == (1, 2)
     (on_one, scalars_of_one), (on_two, scalars_of_two) = single.after(1), stepped
     assert scalars_of_two == pytest.approx(scalars_of_one, rel=1e-4)
@@ -200,18 +200,17 @@ class Corner(nn.Module):
         return Outputs(label, mask, patches[:, 0, 0, 0] / 255)
 
 
-def test_augmentation_follows_from_key_step_and_device() -> None:
+@pytest.mark.parametrize("devices", [1, 2])
+def test_augmentation_follows_from_key_step_and_position_in_the_batch(devices: int) -> None:
     batch = batch_of(4, np.zeros((4, 1), np.float32))
-    case = Case(Corner(), {"params": {"bias": np.zeros(2, np.float32)}}, batch, augment=True)
+    variables = {"params": {"bias": np.zeros(2, np.float32)}}
+    case = Case(Corner(), variables, batch, augment=True, devices=jax.local_devices()[:devices])
+    assert case.parallel.devices == case.parallel.total == devices
 
     def expected(step: int) -> float:
-        corners = []
-        for device in (0, 1):
-            share = slice(4 * device, 4 * device + 4)
-            patches, masks = (jnp.asarray(batch[name][share]) for name in ("patches", "masks"))
-            key = jax.random.fold_in(jax.random.fold_in(case.state.key, step), device)
-            corners.append(dihedral(key, patches, masks)["patches"][:, 0, 0, 0] / 255)
-        return float(np.mean(corners))
+        keys = example_keys(jax.random.fold_in(case.state.key, step), 8)
+        turned = dihedral(keys, jnp.asarray(batch["patches"]), jnp.asarray(batch["masks"]))
+        return float(turned["patches"][:, 0, 0, 0].mean() / 255)
 
     found = [case.after(steps)[1]["bottleneck/active"] for steps in (1, 2, 3)]
     assert found == pytest.approx([expected(step) for step in range(3)], rel=1e-5)

@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -51,6 +53,28 @@ def test_scores_are_means_over_images_of_scikit_learn_s() -> None:
     }
     assert scores == pytest.approx({f"validation/{name}": value for name, value in expected.items()})
     assert 0 < scores["validation/mcc"] < scores["validation/mcc_best"] < 1
+
+
+def test_a_localizer_gets_the_file_where_there_is_one() -> None:
+    given: list[tuple[np.ndarray, bytes | None]] = []
+
+    class Recording(Localizer):
+        name = "dct"
+
+        def __call__(self, image: np.ndarray) -> Found:
+            given.append((image, None))
+            return Found(np.zeros(image.shape[:2], np.float32), np.zeros(image.shape[:2], bool))
+
+        def localize_encoded(self, image: np.ndarray, encoded: bytes) -> Found:
+            found = self(image)
+            given[-1] = image, encoded
+            return found
+
+    with_file = dataclasses.replace(EXAMPLES[0], encoded=b"JPEG")
+    validate(Recording(), [with_file, EXAMPLES[1]])
+    (first, encoded), (second, nothing) = given
+    assert (encoded, nothing) == (b"JPEG", None)
+    assert first is EXAMPLES[0].image and second is EXAMPLES[1].image
 
 
 def test_the_first_images_are_pictured_beside_mask_and_map() -> None:

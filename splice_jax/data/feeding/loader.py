@@ -117,7 +117,7 @@ def batches(
         patches_per_image: patches of one image that stand in a batch together.
         num_epochs: how often every patch is seen; None for without end.
         seed: of groups and order.
-        shard: number of this process.
+        shard: number of this process, which gets that part of every batch, so that the parts in order are the batch.
         shards: number of processes.
         rows_only: whether batches are the arguments of `gather`, `rows` and `images`, and not its results.
 
@@ -136,7 +136,7 @@ def batches(
     if not steps:
         raise ValueError(f"batch_size {batch_size} is larger than the data: {len(image_of_patch)} patches")
     rows = grain.MapDataset.source(np.arange(len(groups))).seed(seed).shuffle()
-    share = rows[: steps * groups_per_batch * shards][shard::shards].batch(groups_per_batch).repeat(num_epochs)
+    share = rows[: steps * groups_per_batch * shards].batch(groups_per_batch)[shard::shards].repeat(num_epochs)
     found = share.map(Rows(groups, image_of_patch))
     if not rows_only:
         found = found.map(Gather(columns))

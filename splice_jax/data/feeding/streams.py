@@ -25,7 +25,7 @@ def stream(
         batch_size: examples per step over all processes; this process gets its share of them.
         num_epochs: how often every example is seen; None for without end.
         seed: of the order and of the transform's generators.
-        shard: number of this process.
+        shard: number of this process, which gets that part of every batch, so that the parts in order are the batch.
         shards: number of processes.
 
     Raises:
@@ -38,6 +38,7 @@ def stream(
     if not steps:
         raise ValueError(f"batch_size {batch_size} is larger than the data: {count}")
     order = grain.MapDataset.source(np.arange(count)).seed(seed).shuffle()
-    mine = order[: steps * batch_size][shard::shards].repeat(num_epochs)
-    batches = mine.random_map(transform).batch(share)
+    # Before the processes part ways: `random_map` draws by an element's position in the dataset it is applied to.
+    examples = order.random_map(transform)[: steps * batch_size]
+    batches = examples.batch(share)[shard::shards].repeat(num_epochs)
     return steps, iter(batches.to_iter_dataset(grain.ReadOptions(num_threads=2, prefetch_buffer_size=4)))

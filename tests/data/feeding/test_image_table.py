@@ -2,6 +2,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import grain
 import numpy as np
 import pytest
 
@@ -98,6 +99,26 @@ def test_a_stream_goes_on_from_its_state_with_the_same_crops(table: ImageTable) 
     # Another crop of the same image in each epoch, another order under another seed.
     assert len({image.tobytes() for image in expected}) >= 7  # the smallest has two
     assert not np.array_equal([batch["images"] for batch in batches(table, seed=1)[1]], expected)
+
+
+class Draw(grain.transforms.RandomMap):
+    """An example's number, and a random one."""
+
+    def random_map(self, element: int, rng: np.random.Generator) -> dict[str, Any]:
+        return {"example": element, "drawn": rng.random()}
+
+
+@pytest.mark.parametrize("shards", [2, 4])
+def test_processes_draw_together_what_one_process_draws(shards: int) -> None:
+    options: dict[str, Any] = {"batch_size": 8, "num_epochs": 3, "seed": 0}
+    _, whole = stream(19, Draw(), **options)
+    of_shards = [stream(19, Draw(), **options, shard=shard, shards=shards)[1] for shard in range(shards)]
+    drawn = []
+    for batch, *parts in zip(whole, *of_shards, strict=True):
+        for name in ("example", "drawn"):
+            np.testing.assert_array_equal(np.concatenate([part[name] for part in parts]), batch[name])
+        drawn.extend(batch["drawn"])
+    assert len(set(drawn)) == len(drawn) == 3 * 2 * 8
 
 
 def test_a_batch_size_that_cannot_be_is_refused(table: ImageTable) -> None:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 from ml_collections import ConfigDict
 
-from splice_jax.augmentation import dihedral
+from splice_jax.augmentation import dihedral, example_keys
 from splice_jax.data import Split
 from splice_jax.data.feeding.image_table import COLUMNS, EDGE, EDGE_RADIUS, SPLICED, Crop, ImageTable, build_table
 from splice_jax.data.feeding.tables import table_folder
@@ -42,7 +42,7 @@ def loss(network: MFCN, normalization: str, table: ImageTable, *, augment: bool)
         images, targets = batch["images"], batch["targets"]
         turning, dropout = jax.random.split(key)
         if augment:
-            turned = dihedral(turning, images, targets)
+            turned = dihedral(example_keys(turning, len(images), axis_name), images, targets)
             images, targets = turned["patches"], turned["masks"]
         scores, updates = network.clone(axis_name=axis_name).apply(
             variables, images, train=True, rngs={"dropout": dropout}, mutable=["batch_stats"]

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array
 from ml_collections import ConfigDict
 
-from splice_jax.augmentation import dihedral
+from splice_jax.augmentation import dihedral, example_keys
 from splice_jax.data import Split
 from splice_jax.data.feeding import loader
 from splice_jax.data.feeding.patch_table import COLUMNS, VERSION, PatchTable, build_table
@@ -34,7 +34,9 @@ def loss(network: SemiGlobalNetwork, terms: ConfigDict, *, augment: bool) -> Los
     def of_batch(variables: Variables, batch: Mapping[str, Any], key: Array, axis_name: str | None) -> Any:
         if "columns" in batch:
             batch = loader.gather(batch["columns"], batch["rows"], batch["images"])
-        batch = dict(batch) | (dihedral(key, batch["patches"], batch["masks"]) if augment else {})
+        if augment:
+            keys = example_keys(key, len(batch["patches"]), axis_name)
+            batch = dict(batch) | dihedral(keys, batch["patches"], batch["masks"])
         outputs, updates = network.clone(axis_name=axis_name).apply(
             variables,
             batch["patches"],
