@@ -131,3 +131,13 @@ def test_of_two_processes_that_build_a_table_the_first_to_finish_gives_it_to_bot
 
     assert len(build_table(Slow(EXAMPLES), tmp_path / "table").patches) == 7
     assert [path.name for path in tmp_path.iterdir()] == ["table"]
+
+
+def test_half_tables_of_killed_processes_go_even_where_the_table_is_there(tmp_path: Path) -> None:
+    build_table(EXAMPLES, tmp_path / "table")
+    half = tmp_path / f".other.{'0' * 16}.partial"
+    half.mkdir()
+    (half / "patches.raw").write_bytes(b"half")
+    (tmp_path / f".other.{'0' * 16}.lock").touch()
+    build_table(EXAMPLES, tmp_path / "table")
+    assert [path.name for path in tmp_path.iterdir()] == ["table"]
