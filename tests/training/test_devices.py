@@ -39,7 +39,7 @@ def test_training_does_not_depend_on_the_number_of_devices(
     start, one, two, four, other = (dict(np.load(tmp_path / f"{name}.npz")) for name in names)
     assert len(difference(one, one, start)) > 20
     for found in (two, four):
-        np.testing.assert_allclose(found["losses"], one["losses"], rtol=2e-6)
+        np.testing.assert_allclose(found["losses"], one["losses"], rtol=1e-5)
         assert difference(found, one, start).max() < 1e-4
     # Other random numbers would have shown, if not in the first loss: mfcn's decoders start undecided about everything.
     assert np.abs(other["losses"] / one["losses"] - 1)[1:].min() > 5e-4
