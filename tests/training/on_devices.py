@@ -7,12 +7,9 @@ device, another random key).
 """
 
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Any
-
-os.environ["XLA_FLAGS"] = os.environ["XLA_FLAGS"].replace("device_count=2", "device_count=4")
 
 import jax
 import numpy as np

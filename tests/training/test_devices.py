@@ -1,6 +1,7 @@
 """The same run on 1, 2 and 4 devices."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -33,7 +34,8 @@ def test_training_does_not_depend_on_the_number_of_devices(
     (tmp_path / "config.json").write_text(json.dumps(config.to_dict()))
     script = Path(__file__).with_name("on_devices.py")
     command = [sys.executable, str(script), str(tmp_path / "config.json"), str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True)
+    flags = os.environ["XLA_FLAGS"].replace("device_count=2", "device_count=4")
+    done = subprocess.run(command, env=os.environ | {"XLA_FLAGS": flags}, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     names = ("start", "1", "2", "4", "other_key")
     start, one, two, four, other = (dict(np.load(tmp_path / f"{name}.npz")) for name in names)
