@@ -275,7 +275,7 @@ def _scores(
         "headline": HEADLINE.__dict__ | {"words": str(HEADLINE)},
         "validation": chosen_on,
         "ignore_border": planned.ignore_border,
-        "bootstrap": {"resamples": bootstrap.RESAMPLES, "seed": seed},
+        "bootstrap": {"method": bootstrap.METHOD, "resamples": bootstrap.RESAMPLES, "seed": seed},
         "data": {
             "version": getattr(planned.main.examples, "version", ""),
             "fingerprint": fingerprint(truths),
