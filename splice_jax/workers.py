@@ -1,14 +1,16 @@
-"""Work divided over the cores: results in the order of the tasks, however many processes, in bounded memory."""
+"""Work divided over the cores: results in the order of what is given, however many processes, in bounded memory."""
 
 import multiprocessing
 import os
 import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from typing import Any, TypeVar
 
-Task = TypeVar("Task")
+from splice_jax.errors import UserError
+
+Given = TypeVar("Given")
 Result = TypeVar("Result")
 
 
@@ -35,14 +37,35 @@ def _leave_interrupts_to_the_parent() -> None:
 
 
 def in_order(
-    workers: Executor, function: Callable[[Task], Result], tasks: Iterable[Task], *, ahead: int | None = None
+    workers: Executor, function: Callable[[Given], Result], given: Iterable[Given], *, ahead: int | None = None
 ) -> Iterator[Result]:
-    """The results of tasks, in their order; at most `ahead` tasks wait or run at a time, two per core by default."""
+    """The results of a function in the order of what it is given.
+
+    Args:
+      workers: who call it.
+      function: what they call.
+      given: its arguments; at most `ahead` of them wait, are worked on or have a result that nobody has taken yet.
+      ahead: two per core by default.
+
+    Raises:
+      UserError: a process died, or what the function raises.
+    """
     waiting: deque[Future[Result]] = deque()
     most = ahead or 2 * (os.cpu_count() or 1)
-    for task in tasks:
-        waiting.append(workers.submit(function, task))
-        while len(waiting) >= most:
+    try:
+        for each in given:
+            waiting.append(workers.submit(function, each))
+            while len(waiting) >= most:
+                yield waiting.popleft().result()
+        while waiting:
             yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
+    except BrokenExecutor as error:
+        raise UserError(
+            "a worker process was ended from outside, most likely because memory ran out; free some and start again"
+        ) from error
+
+
+def reading_ahead(read: Callable[[Given], Result], given: Iterable[Given]) -> Iterator[Result]:
+    """What is read, in order; a thread reads the next while this one is worked on, and no further ahead."""
+    with ThreadPoolExecutor(1) as thread:
+        yield from in_order(thread, read, given, ahead=2)

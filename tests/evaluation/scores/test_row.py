@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 from sklearn.metrics import f1_score, jaccard_score, matthews_corrcoef, roc_auc_score
 
-from splice_jax.evaluation.scores.conventions import GRID, HEADLINE, Convention, find
+from splice_jax.evaluation.scores.conventions import CONVENTIONS, HEADLINE, Convention, find
 from splice_jax.evaluation.scores.image import Sums, counts_at_steps, survey
 from splice_jax.evaluation.scores.row import RowScores, differences, distinct_steps, shared_steps
 from splice_jax.metrics import quantize
@@ -81,7 +81,7 @@ def entries_of_one_inverted() -> list[dict[str, Any]]:
     return row(pairs(0), pairs(1, images=3)).entries(seed=0)
 
 
-@pytest.mark.parametrize("convention", GRID, ids=str)
+@pytest.mark.parametrize("convention", CONVENTIONS, ids=str)
 @pytest.mark.parametrize("score", REFERENCES)
 @pytest.mark.filterwarnings("ignore:.*(single label|zero).*")
 def test_every_convention_equals_a_search_over_all_thresholds(convention: Convention, score: str) -> None:
@@ -139,7 +139,7 @@ def test_an_oracle_is_never_below_what_it_knows_more_than() -> None:
     scores = {}
     for entry in entries_of_one_inverted():
         scores[Convention(entry["threshold"], entry["average"], entry["polarity"])] = entry
-    for convention, score in itertools.product(GRID, REFERENCES):
+    for convention, score in itertools.product(CONVENTIONS, REFERENCES):
         given = scores[Convention(convention.threshold, convention.average)]
         assert scores[convention][score] >= given[score]
     for polarity, score in itertools.product(("given", "oracle"), REFERENCES):
