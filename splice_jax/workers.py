@@ -39,7 +39,7 @@ def _leave_interrupts_to_the_parent() -> None:
 def in_order(
     workers: Executor, function: Callable[[Given], Result], given: Iterable[Given], *, ahead: int | None = None
 ) -> Iterator[Result]:
-    """The results of a function in the order of what it is given.
+    """The results of a function in the order of what it is given, each as soon as it and those before it are there.
 
     Args:
       workers: who call it.
@@ -55,7 +55,7 @@ def in_order(
     try:
         for each in given:
             waiting.append(workers.submit(function, each))
-            while len(waiting) >= most:
+            while waiting and (len(waiting) >= most or waiting[0].done()):
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
@@ -67,5 +67,11 @@ def in_order(
 
 def reading_ahead(read: Callable[[Given], Result], given: Iterable[Given]) -> Iterator[Result]:
     """What is read, in order; a thread reads the next while this one is worked on, and no further ahead."""
+    following: Future[Result] | None = None
     with ThreadPoolExecutor(1) as thread:
-        yield from in_order(thread, read, given, ahead=2)
+        for each in given:
+            current, following = following, thread.submit(read, each)
+            if current is not None:
+                yield current.result()
+        if following is not None:
+            yield following.result()

@@ -63,10 +63,14 @@ def differing_fields(expected: Mapping[str, Any], recorded: Mapping[str, Any]) -
     newer than they are: these had the default then, as in the configuration of an old run.
     """
     defaults = _influential(default.get_config())
-    now: dict[str, Any] = json.loads(json.dumps(expected))
     then = {name: value for name, value in recorded.items() if _counts(name, recorded)}
-    then |= {name: json.loads(json.dumps(defaults[name])) for name in now if name in defaults and name not in then}
-    return sorted(name for name in {*now, *then} if now.get(name) != then.get(name))
+    then |= {name: defaults[name] for name in expected if name in defaults and name not in then}
+    both = {*expected, *then}
+    return sorted(name for name in both if _as_json(expected.get(name)) != _as_json(then.get(name)))
+
+
+def _as_json(value: Any) -> Any:
+    return json.loads(json.dumps(value))  # Which has lists where a configuration has tuples.
 
 
 def _counts(name: str, recorded: Mapping[str, Any]) -> bool:
