@@ -1,4 +1,4 @@
-"""Scores many large cached maps under the whole grid: seconds per map, and the memory of the processes that do it.
+"""Scores many large cached maps under every convention: seconds per map, and the memory of the processes that do it.
 
     python -m benchmarks.scoring [--maps=1000] [--width=2048] [--height=1536] [--processes=N]
 
@@ -17,7 +17,7 @@ import numpy as np
 from scipy import ndimage
 
 from splice_jax.evaluation.maps import cache
-from splice_jax.evaluation.maps.cache import MapRecord, RowRecord
+from splice_jax.evaluation.maps.records import MapRecord, RowRecord
 from splice_jax.evaluation.maps.truth import Truth
 from splice_jax.evaluation.scores import scoring
 from splice_jax.evaluation.scores.scoring import RowMaps

@@ -1,4 +1,4 @@
-"""Work divided over the cores: results in the order of the tasks, however many processes, in bounded memory."""
+"""Work divided over the cores: results in the order of what is given, however many processes, in bounded memory."""
 
 import multiprocessing
 import os
@@ -6,10 +6,12 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from typing import Any, TypeVar
 
-Task = TypeVar("Task")
+from splice_jax.errors import UserError
+
+Given = TypeVar("Given")
 Result = TypeVar("Result")
 
 
@@ -48,14 +50,41 @@ def _end_with_the_parent() -> None:
 
 
 def in_order(
-    workers: Executor, function: Callable[[Task], Result], tasks: Iterable[Task], *, ahead: int | None = None
+    workers: Executor, function: Callable[[Given], Result], given: Iterable[Given], *, ahead: int | None = None
 ) -> Iterator[Result]:
-    """The results of tasks, in their order; at most `ahead` tasks wait or run at a time, two per core by default."""
+    """The results of a function in the order of what it is given, each as soon as it and those before it are there.
+
+    Args:
+      workers: who call it.
+      function: what they call.
+      given: its arguments; at most `ahead` of them wait, are worked on or have a result that nobody has taken yet.
+      ahead: two per core by default.
+
+    Raises:
+      UserError: a process died, or what the function raises.
+    """
     waiting: deque[Future[Result]] = deque()
     most = ahead or 2 * (os.cpu_count() or 1)
-    for task in tasks:
-        waiting.append(workers.submit(function, task))
-        while len(waiting) >= most:
+    try:
+        for each in given:
+            waiting.append(workers.submit(function, each))
+            while waiting and (len(waiting) >= most or waiting[0].done()):
+                yield waiting.popleft().result()
+        while waiting:
             yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
+    except BrokenExecutor as error:
+        raise UserError(
+            "a worker process was ended from outside, most likely because memory ran out; free some and start again"
+        ) from error
+
+
+def reading_ahead(read: Callable[[Given], Result], given: Iterable[Given]) -> Iterator[Result]:
+    """What is read, in order; a thread reads the next while this one is worked on, and no further ahead."""
+    following: Future[Result] | None = None
+    with ThreadPoolExecutor(1) as thread:
+        for each in given:
+            current, following = following, thread.submit(read, each)
+            if current is not None:
+                yield current.result()
+        if following is not None:
+            yield following.result()

@@ -21,8 +21,9 @@ from splice_jax import errors, images
 from splice_jax.data import Example, open_split
 from splice_jax.data.composing.recipes import encode_jpeg
 from splice_jax.errors import UserError
-from splice_jax.evaluation.maps.cache import map_path, read_map, read_record
+from splice_jax.evaluation.maps.cache import map_path, read_map
 from splice_jax.evaluation.maps.make import probability_of
+from splice_jax.evaluation.maps.records import read_record
 from splice_jax.evaluation.output.tables import NOTHING
 from splice_jax.evaluation.rows import TRIVIAL, printed_name, row_name
 from splice_jax.evaluation.summary import read_scores

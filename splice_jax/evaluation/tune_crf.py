@@ -15,13 +15,15 @@ from splice_jax import crf, data, metrics
 from splice_jax.crf import NEUTRALS, CrfParameters
 from splice_jax.data import Example
 from splice_jax.errors import UserError
-from splice_jax.evaluation.maps import cache
+from splice_jax.evaluation.maps import cache, provenance
 from splice_jax.evaluation.maps.make import Row, Stage, make_maps, probability_of
-from splice_jax.evaluation.maps.provenance import origin
+from splice_jax.evaluation.maps.provenance import checkpoint_digest
+from splice_jax.evaluation.maps.records import RowRecord, read_record, require
 from splice_jax.evaluation.maps.truth import Truth, read_truths
 from splice_jax.evaluation.output import scores_json
 from splice_jax.evaluation.runs import Run
 from splice_jax.evaluation.scores.conventions import Convention
+from splice_jax.evaluation.selection import load_row
 from splice_jax.files import writable_folder
 from splice_jax.images import read_mask
 from splice_jax.runs.configuration import load_run_config, save_config
@@ -34,7 +36,7 @@ SEARCHES = ("random", "grid")
 CHOSEN_BY = ("best-per-image", "0.5")
 """Thresholds under which the score may be taken, the headline's first."""
 
-_GRID: dict[str, tuple[Any, ...]] = {
+_GRID_SEARCH: dict[str, tuple[Any, ...]] = {
     "bilateral_weight": (1.0, 3.0, 10.0),
     "bilateral_position_std": (40.0, 80.0),
     "bilateral_colour_std": (3.0, 5.0, 13.0),
@@ -54,7 +56,7 @@ _RANGES = {
 _PORTION = 4
 
 
-class Task(NamedTuple):
+class TrialTask(NamedTuple):
     """One image and the parameters to try on it."""
 
     image: UInt8[np.ndarray, "height width 3"]
@@ -84,10 +86,10 @@ def tune(
 
     Args:
       workdir: a trained run.
-      search: `random`, or `grid`.
-      trials: how many parameters are drawn at random; a grid has its own number.
+      search: `random`, or `grid`: every combination of `_GRID_SEARCH`.
+      trials: how many parameters are drawn at random; a grid search has its own number.
       seed: of the drawing.
-      threshold: `best-per-image` or `0.5`, see `protocol.Convention`; always given polarity, mean over images.
+      threshold: `best-per-image` or `0.5`, see `conventions.Convention`; always given polarity, mean over images.
       score: `f1` or `mcc`.
       images: validation images to use, evenly taken from all; None for all.
       workers: processes; None for one per core, 0 for none.
@@ -159,7 +161,7 @@ def _parameters(config: ConfigDict, search: str, trials: int, seed: int) -> list
     """The run's own first, then those to try."""
     present = CrfParameters.from_config(config.crf)
     if search == "grid":
-        tried = [dict(zip(_GRID, values, strict=True)) for values in itertools.product(*_GRID.values())]
+        tried = [dict(zip(_GRID_SEARCH, values, strict=True)) for values in itertools.product(*_GRID_SEARCH.values())]
     else:
         random = np.random.default_rng(seed)
         low, high = np.log(np.array(list(_RANGES.values()))).T
@@ -178,27 +180,28 @@ def _evenly(truths: Sequence[Truth], images: int | None) -> list[Truth]:
     return [truths[round(position)] for position in np.linspace(0, len(truths) - 1, images).tolist()]
 
 
-def _maps(stage: Stage, config: ConfigDict, workdir: Path) -> tuple[Stage, cache.RowRecord]:
+def _maps(stage: Stage, config: ConfigDict, workdir: Path) -> tuple[Stage, RowRecord]:
     """The network's maps of the validation images: those of an evaluation where they are fresh, else made now."""
-    made_from = origin(config.method, "none", config, Run(workdir, config, config))
+    run = Run(workdir, config, config)
     own = workdir / "evaluation" / "tune-crf" / "maps"
+    made_from = stage.made_from(provenance.made_from(config.method, "none", config, run, checkpoint_digest(workdir)))
     for folder in (*sorted(workdir.glob("evaluation/*/validation/maps")), own):
         try:
-            return stage._replace(folder=folder), cache.require(folder, config.method, stage.made_from(made_from))
+            return stage._replace(folder=folder), require(folder, config.method, made_from)
         except UserError:
             continue
-    import splice_jax
-
-    rows = [Row(splice_jax.load(workdir, crf="none", config=config))]
+    localizer, checkpoint = load_row(run, config.method)
+    made_from = provenance.made_from(config.method, "none", config, run, checkpoint)
     stage = stage._replace(folder=own)
     with executor(0) as workers:
+        rows = [Row(localizer)]
         make_maps(rows, stage, {config.method: made_from}, parameters=CrfParameters(), workers=workers)
-    return stage, cache.read_record(own, config.method)
+    return stage, read_record(own, config.method)
 
 
 def _tasks(
-    stage: Stage, record: cache.RowRecord, chosen: Sequence[Truth], config: ConfigDict, parameters: list[CrfParameters]
-) -> Iterator[Task]:
+    stage: Stage, record: RowRecord, chosen: Sequence[Truth], config: ConfigDict, parameters: list[CrfParameters]
+) -> Iterator[TrialTask]:
     checksums = {each.image: each.sha256 for each in record.maps}
     trials: list[CrfParameters | None] = [None, *parameters]
     for truth in chosen:
@@ -206,10 +209,12 @@ def _tasks(
         path = cache.map_path(stage.folder, config.method, truth.name)
         for start in range(0, len(trials), _PORTION):
             portion = trials[start : start + _PORTION]
-            yield Task(example.image, truth.mask, path, checksums[truth.name], config.crf.backend, portion)
+            yield TrialTask(example.image, truth.mask, path, checksums[truth.name], config.crf.backend, portion)
 
 
-def _try(tasks: Iterator[Task], size: tuple[int, int], workers: int | None) -> Float64[np.ndarray, "images trials 4"]:
+def _try(
+    tasks: Iterator[TrialTask], size: tuple[int, int], workers: int | None
+) -> Float64[np.ndarray, "images trials 4"]:
     images, trials = size
     found = []
     with (
@@ -222,7 +227,7 @@ def _try(tasks: Iterator[Task], size: tuple[int, int], workers: int | None) -> F
     return np.concatenate(found).reshape(images, trials, 4)
 
 
-def _score(task: Task) -> Float64[np.ndarray, "trials 4"]:
+def _score(task: TrialTask) -> Float64[np.ndarray, "trials 4"]:
     """F1 and MCC, at the best threshold and at 0.5, of one map after each CRF. Runs in any process."""
     mask = read_mask(task.mask)
     levels = cache.read_map(task.path, task.sha256)

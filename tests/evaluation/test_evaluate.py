@@ -14,13 +14,14 @@ from splice_jax import data
 from splice_jax.crf import CrfParameters, refine
 from splice_jax.data import Example
 from splice_jax.errors import UserError
-from splice_jax.evaluation.evaluate import evaluate, evaluate_rows, open_rows, row_names
+from splice_jax.evaluation.evaluate import evaluate, evaluate_rows
 from splice_jax.evaluation.maps.cache import map_path, read_map
 from splice_jax.evaluation.maps.degradations import parse
 from splice_jax.evaluation.maps.make import Row
 from splice_jax.evaluation.maps.plan import Validation
 from splice_jax.evaluation.runs import Run, runs_by_row
 from splice_jax.evaluation.scores.image import score_image
+from splice_jax.evaluation.selection import open_rows, row_names
 from splice_jax.images import read_image, read_mask
 from splice_jax.methods import Found, Localizer, localizer
 from splice_jax.metrics import quantize
@@ -221,7 +222,7 @@ def test_rows_are_the_runs_own_or_those_named_and_always_the_trivial(
 ) -> None:
     settings = config(methods=methods, crf={"backend": backend})
     runs = {"sgn": Run(tmp_path, settings, settings)}
-    chosen = open_rows(row_names(settings, runs), settings, runs)
+    chosen = open_rows(row_names(settings, runs), settings, runs).rows
     assert [row.name for row in chosen] == expected
 
 
@@ -235,7 +236,7 @@ def test_one_run_may_hold_two_rows(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     settings = config(method="mfcn", methods="mfcn_edge,mfcn", crf={"backend": "none"})
     save_config(settings, tmp_path)
     runs = runs_by_row(settings, tmp_path)
-    chosen = open_rows(row_names(settings, runs), settings, runs)
+    chosen = open_rows(row_names(settings, runs), settings, runs).rows
     assert [row.name for row in chosen] == ["mfcn_edge", "mfcn", "all_spliced", "random"]
 
 

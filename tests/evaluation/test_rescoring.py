@@ -95,7 +95,7 @@ def remove_labels(run: Path) -> None:
     [
         (change_checkpoint, (), "maps/sgn.json: stale maps, made from another checkpoint;"),
         (None, ("--config.patch_stride=32",), "made from another config.patch_stride;"),
-        (None, ("--config.seed=1",), "made from another config.seed"),
+        (None, ("--config.seed=1",), "maps/random.json: stale maps, made from another seed;"),
         (None, ("--config.split=val",), "no complete maps of sgn there"),
         (None, ("--config.degradations=jpeg:90",), "no complete maps of sgn there"),
         (remove_record, (), "no complete maps of sgn there"),

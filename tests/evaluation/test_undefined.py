@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from splice_jax.data import Example
-from splice_jax.evaluation.evaluate import evaluate_rows, score
-from splice_jax.evaluation.maps.cache import map_path, read_record
+from splice_jax.evaluation.evaluate import evaluate_rows, write
+from splice_jax.evaluation.maps.cache import map_path
 from splice_jax.evaluation.maps.degradations import parse
 from splice_jax.evaluation.maps.make import Row
 from splice_jax.evaluation.maps.plan import Validation, plan
+from splice_jax.evaluation.maps.records import read_record
 from splice_jax.methods import Found, Localizer, Undefined, localizer
 
 HEADER = {"dataset": "folder", "split": "test", "config": {"seed": 0}, "commit": "abc"}
@@ -169,7 +170,7 @@ def test_scoring_again_reproduces_every_file(tmp_path: Path) -> None:
     made_from = {(row.name, "none"): {"method": row.name} for row in ROWS}
     title, nothing = "folder: its split test", Validation()
     planned = plan(made_from, examples(), tmp_path, title=title, validation=nothing, processes=0)
-    score(planned, tmp_path, header=HEADER, no_validation=nothing.reason)
+    write(planned, planned.score(), tmp_path, header=HEADER, no_validation=nothing.reason)
     assert contents() == before
 
 

@@ -1,6 +1,9 @@
-"""Runs rows over the images of a split, once per image and localizer, and caches their maps."""
+"""Runs rows over the images of a split, once per image and localizer, and caches the maps that are not there yet."""
 
+import contextlib
+import functools
 import math
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
@@ -8,30 +11,38 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Bool, UInt8
 from tqdm import tqdm
 
-from splice_jax import crf, metrics, patches
+from splice_jax import crf, methods, metrics, patches
 from splice_jax.crf import CrfParameters
 from splice_jax.data import Example
-from splice_jax.errors import one_line
+from splice_jax.errors import UserError, one_line
 from splice_jax.evaluation.maps import cache
-from splice_jax.evaluation.maps.cache import Levels, MapRecord, RowRecord
-from splice_jax.evaluation.maps.degradations import Degradation, Degraded, degrade
+from splice_jax.evaluation.maps.cache import Levels
+from splice_jax.evaluation.maps.degradations import Degradation, degrade
+from splice_jax.evaluation.maps.provenance import DEGRADATION, IMAGES, SEED
+from splice_jax.evaluation.maps.records import Journal, MapRecord
 from splice_jax.evaluation.maps.truth import Truth, fingerprint
 from splice_jax.evaluation.rows import row_name
 from splice_jax.images import resize_map
 from splice_jax.methods import Found, Localizer, Undefined
-from splice_jax.workers import in_order
+from splice_jax.workers import in_order, reading_ahead
 
-ROWS_AHEAD = 4
-"""Images whose maps wait to be refined and written are held in memory, this many of each row."""
+IMAGES_AHEAD = 4
+"""Images whose maps wait to be refined and written are held in memory, as many as this beside one per core."""
+
+
+class ByName(NamedTuple):
+    """A localizer without a network: every process makes its own, so that all cores can localize."""
+
+    name: str
 
 
 class Row(NamedTuple):
     """A row of the comparison: a localizer, and the CRF after it ("none" for none)."""
 
-    localizer: Localizer
+    localizer: Localizer | ByName
     crf: str = "none"
 
     @property
@@ -51,82 +62,118 @@ class Stage(NamedTuple):
     degradation: Degradation | None = None
     seed: int = 0
 
-    def made_from(self, origin: Mapping[str, Any]) -> dict[str, Any]:
+    def made_from(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """What a row's maps of this stage are made from, given what the row is made from."""
-        name = "none" if self.degradation is None else str(self.degradation)
-        noise = {"seed": self.seed} if self.degradation is not None else {}
-        return {**origin, "images": fingerprint(self.truths), "degradation": name, **noise}
+        found = {**row, IMAGES: fingerprint(self.truths), DEGRADATION: str(self.degradation or "none")}
+        if self.degradation is not None and self.degradation.kind == "noise":
+            found[SEED] = self.seed
+        return found
+
+
+class Localized(NamedTuple):
+    """What is kept of what a localizer found in one image."""
+
+    levels: Levels | None
+    """None where it can say nothing about the image."""
+    seconds: float
+    undefined: str = ""
+    """Why there are no levels."""
+    labels: np.ndarray | None = None
+    beside: Mapping[str, float] = {}
+    """See `MapRecord`."""
+
+
+class Seen(NamedTuple):
+    """An image of a stage as localizers see it."""
+
+    truth: Truth
+    image: UInt8[np.ndarray, "height width 3"]
+    encoded: bytes
+    """Its file; empty where there is none."""
+    mask: Bool[np.ndarray, "height width"] | None
+    """What a localizer's own scores are taken against; None of an authentic image and of a degraded one."""
+    degraded: bool
+
+
+class MapTask(NamedTuple):
+    """The maps that one localizer is to have of one image, with a CRF or without."""
+
+    seen: Seen
+    localized: Localized | ByName
+    """What was found, or who is to find it."""
+    crfs: Mapping[str, str]
+    """By the names of the rows."""
+    parameters: CrfParameters
+    folder: Path
 
 
 def make_maps(
     rows: Sequence[Row],
     stage: Stage,
-    origins: Mapping[str, Mapping[str, Any]],
+    made_from: Mapping[str, Mapping[str, Any]],
     *,
     parameters: CrfParameters,
     workers: Executor,
+    anew: bool = False,
 ) -> None:
-    """Writes the maps of all rows on all images of a stage, and then what they were made from.
+    """Writes the maps that rows lack on the images of a stage, and with each of them what it was made from.
 
     Args:
       rows: each localizer runs once per image, however many rows it stands in.
       stage: the images.
-      origins: what each row is made from, by its name.
+      made_from: what each row is made from, by its name.
       parameters: of the CRF.
-      workers: refine and write beside this process.
+      workers: localize where no network is needed, refine and write beside this process.
+      anew: makes the maps once more that are there and fresh.
     """
-    cache.begin(stage.folder, [row.name for row in rows])
-    found: dict[str, list[MapRecord]] = {row.name: [] for row in rows}
-    records = in_order(workers, complete, _tasks(rows, stage, parameters), ahead=ROWS_AHEAD * len(rows))
-    with tqdm(total=len(rows) * len(stage.truths), desc=stage.title, unit="map", disable=None) as bar:
-        for name, record in records:
-            found[name].append(record)
-            bar.update()
+    journals = {
+        row.name: Journal(stage.folder, row.name, stage.made_from(made_from[row.name]), stage.truths, anew=anew)
+        for row in rows
+    }
+    there = sum(len(journal.entered) for journal in journals.values())
+    ahead = IMAGES_AHEAD * len({row.localizer.name for row in rows}) + (os.cpu_count() or 1)
+    made = in_order(workers, complete, _tasks(rows, stage, journals, parameters), ahead=ahead)
+    total = len(rows) * len(stage.truths)
+    with tqdm(total=total, initial=there, desc=stage.title, unit="map", disable=None) as bar:
+        for records in made:
+            for name, record in records.items():
+                journals[name].enter(record)
+                bar.update()
     for row in rows:
-        grid = _patch_grid(row.localizer) if any(record.labels for record in found[row.name]) else None
-        cache.finish(
-            stage.folder, row.name, RowRecord(stage.made_from(origins[row.name]), grid, tuple(found[row.name]))
-        )
+        labelled = any(record.labels for record in journals[row.name].entered.values())
+        journals[row.name].close(_patch_grid(row.localizer) if labelled else None)
 
 
-class Task(NamedTuple):
-    """What is left to do for one row on one image once its localizer has run."""
+def complete(task: MapTask) -> dict[str, MapRecord]:
+    """Localizes where that is still to be done, refines, brings maps to the mask's size and caches them.
 
-    row: str
-    image_name: str
-    image: UInt8[np.ndarray, "height width 3"]
-    """As the localizer saw it."""
-    levels: Levels | None
-    """None where the localizer can say nothing about the image."""
-    size: tuple[int, int]
-    """Of the mask."""
-    crf: str
-    parameters: CrfParameters
-    folder: Path
-    labels: np.ndarray | None
-    seconds: float
-    undefined: str = ""
-    """Why there are no levels."""
-    beside: Mapping[str, float] = {}
-    """See `MapRecord`."""
+    Runs in any process. Returns the records by the names of the rows.
+    """
+    localized = task.localized
+    if isinstance(localized, ByName):
+        localized = _localize(_own(localized), task.seen)
+    return {row: _cached(row, crf, localized, task) for row, crf in task.crfs.items()}
 
 
-def complete(task: Task) -> tuple[str, MapRecord]:
-    """Refines a map, brings it to the mask's size and caches it, if there is one. Runs in any process."""
-    started = time.perf_counter()
-    levels, path = task.levels, cache.map_path(task.folder, task.row, task.image_name)
+def _cached(row: str, backend: str, localized: Localized, task: MapTask) -> MapRecord:
+    started, truth, levels = time.perf_counter(), task.seen.truth, localized.levels
+    path = cache.map_path(task.folder, row, truth.name)
     if levels is None:
         path.unlink(missing_ok=True)  # Of an earlier evaluation.
-        return task.row, MapRecord(task.image_name, "", round(task.seconds, 4), undefined=task.undefined)
-    if task.crf != "none":
-        levels = metrics.quantize(crf.refine(task.crf, task.image, probability_of(levels), task.parameters))
-    seconds = task.seconds + time.perf_counter() - started
-    if levels.shape != task.size:
-        levels = metrics.quantize(resize_map(probability_of(levels), task.size))
-    sha256 = cache.write_map(path, levels)
-    if task.labels is not None:
-        cache.write_labels(cache.labels_path(task.folder, task.row, task.image_name), task.labels)
-    return task.row, MapRecord(task.image_name, sha256, round(seconds, 4), task.labels is not None, beside=task.beside)
+        seconds = round(localized.seconds, 4)
+        return MapRecord(truth.name, "", seconds, undefined=localized.undefined, pixels=truth.pixels)
+    plain, size = backend == "none", (truth.height, truth.width)
+    with _memory_of(row, truth.name):
+        if not plain:
+            levels = metrics.quantize(crf.refine(backend, task.seen.image, probability_of(levels), task.parameters))
+        seconds = localized.seconds + time.perf_counter() - started
+        if levels.shape != size:
+            levels = metrics.quantize(resize_map(probability_of(levels), size))
+    sha256, labels = cache.write_map(path, levels), localized.labels if plain else None
+    if labels is not None:
+        cache.write_labels(cache.labels_path(task.folder, row, truth.name), labels)
+    beside = localized.beside if plain else {}
+    return MapRecord(truth.name, sha256, round(seconds, 4), labels is not None, beside=beside, pixels=truth.pixels)
 
 
 def probability_of(levels: Levels) -> np.ndarray:
@@ -134,51 +181,84 @@ def probability_of(levels: Levels) -> np.ndarray:
     return (levels / np.float32(metrics.LEVELS)).astype(np.float32)
 
 
-def _tasks(rows: Sequence[Row], stage: Stage, parameters: CrfParameters) -> Iterator[Task]:
-    for truth in stage.truths:
-        example = stage.examples[truth.position]
-        seen = Degraded(example.image, example.encoded)
-        if stage.degradation is not None:
-            seen = degrade(example.image, stage.degradation, seed=stage.seed)
-        for method in dict.fromkeys(row.localizer.name for row in rows):
-            of_method = [row for row in rows if row.localizer.name == method]
-            started = time.perf_counter()
-            found, undefined = _found(of_method[0].localizer, seen)
-            seconds = time.perf_counter() - started
-            levels = metrics.quantize(found.probability) if found else None
-            beside = _beside(found, example) if found and not stage.degradation else {}
-            for row in of_method:
-                plain = row.crf == "none"
-                labels = found.label_probability if found and plain and not stage.degradation else None
-                yield Task(
-                    row=row.name,
-                    image_name=truth.name,
-                    image=seen.image,
-                    levels=levels,
-                    size=example.mask.shape,
-                    crf=row.crf,
-                    parameters=parameters,
-                    folder=stage.folder,
-                    labels=labels,
-                    seconds=seconds,
-                    undefined=undefined,
-                    beside=beside if plain else {},
-                )
+def _tasks(
+    rows: Sequence[Row], stage: Stage, journals: Mapping[str, Journal], parameters: CrfParameters
+) -> Iterator[MapTask]:
+    """What is left to do, of each image first what other processes can localize."""
+    missing = {
+        truth.name: [row for row in rows if truth.name not in journals[row.name].entered] for truth in stage.truths
+    }
+    for seen in reading_ahead(functools.partial(_seen, stage), (each for each in stage.truths if missing[each.name])):
+        by_method: dict[str, list[Row]] = {}
+        for row in sorted(missing[seen.truth.name], key=lambda row: not isinstance(row.localizer, ByName)):
+            by_method.setdefault(row.localizer.name, []).append(row)
+        for method, of_method in by_method.items():
+            localized = _plain(method, of_method, stage, journals, seen) or of_method[0].localizer
+            if isinstance(localized, Localizer):
+                localized = _localize(localized, seen)
+            kept = seen if isinstance(localized, ByName) else seen._replace(mask=None)
+            yield MapTask(kept, localized, {row.name: row.crf for row in of_method}, parameters, stage.folder)
 
 
-def _found(localizer: Localizer, seen: Degraded) -> tuple[Found | None, str]:
+def _seen(stage: Stage, truth: Truth) -> Seen:
+    example = stage.examples[truth.position]
+    if stage.degradation is None:
+        mask = None if example.authentic else example.mask
+        return Seen(truth, example.image, example.encoded, mask, degraded=False)
+    image, encoded = degrade(example.image, stage.degradation, seed=stage.seed)
+    return Seen(truth, image, encoded, None, degraded=True)
+
+
+def _plain(
+    method: str, lacking: Sequence[Row], stage: Stage, journals: Mapping[str, Journal], seen: Seen
+) -> Localized | None:
+    """What the localizer found, from its cached map, where only a CRF row lacks one; None where it has to run."""
+    if method not in journals or any(row.crf == "none" for row in lacking):
+        return None
+    record = journals[method].entered[seen.truth.name]
+    if record.undefined:
+        return Localized(None, record.seconds, record.undefined)
+    levels = cache.read_map(cache.map_path(stage.folder, method, seen.truth.name), record.sha256)
+    return Localized(levels, record.seconds) if levels.shape == seen.image.shape[:2] else None
+
+
+@functools.cache
+def _own(named: ByName) -> Localizer:
+    """This process's."""
+    return methods.localizer(named.name)
+
+
+def _localize(localizer: Localizer, seen: Seen) -> Localized:
     """What a localizer finds, or nothing and why."""
+    started = time.perf_counter()
     try:
-        return (localizer.localize_encoded(*seen) if seen.encoded else localizer(seen.image)), ""
+        with _memory_of(localizer.name, seen.truth.name):
+            found = localizer.localize_encoded(seen.image, seen.encoded) if seen.encoded else localizer(seen.image)
     except Undefined as error:
-        return None, one_line(error)
+        return Localized(None, time.perf_counter() - started, one_line(error))
+    seconds, levels = time.perf_counter() - started, metrics.quantize(found.probability)
+    labels = None if seen.degraded else found.label_probability
+    return Localized(levels, seconds, "", labels, {} if seen.mask is None else _beside(found, seen.mask))
 
 
-def _beside(found: Found, example: Example) -> dict[str, float]:
-    """Scores of the localizer's own on a spliced image, where they have a value."""
-    scores = {} if example.authentic else found.scores(example.mask)
-    return {name: value for name, value in scores.items() if math.isfinite(value)}
+def _beside(found: Found, mask: Bool[np.ndarray, "height width"]) -> dict[str, float]:
+    """Scores of the localizer's own, where they have a value."""
+    return {name: value for name, value in found.scores(mask).items() if math.isfinite(value)}
 
 
-def _patch_grid(localizer: Localizer) -> tuple[int, str]:
+@contextlib.contextmanager
+def _memory_of(row: str, image: str) -> Iterator[None]:
+    """Says of which row and image where memory runs out, on this machine's side or on a device's."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        raise UserError(
+            f"{image}: row {row} ran out of memory ({one_line(error)[:150]}); leave the image out or evaluate where "
+            "there is more, the maps made so far are kept"
+        ) from error
+
+
+def _patch_grid(localizer: Localizer | ByName) -> tuple[int, str]:
     return getattr(localizer, "stride", patches.PATCH_SIZE), getattr(localizer, "border", "inward")

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 from splice_jax.crf import CrfParameters
 from splice_jax.data import Example
 from splice_jax.errors import UserError
-from splice_jax.evaluation.maps import cache
+from splice_jax.evaluation.maps import records
 from splice_jax.evaluation.maps.degradations import Degradation
-from splice_jax.evaluation.maps.make import Row, Stage, make_maps
+from splice_jax.evaluation.maps.make import ByName, Row, Stage, make_maps
 from splice_jax.evaluation.maps.truth import Truth, read_truths
 from splice_jax.evaluation.rows import row_name
 from splice_jax.evaluation.scores import scoring
@@ -21,6 +21,9 @@ from splice_jax.workers import executor
 
 Key = tuple[str, str]
 """Method and CRF of a row."""
+
+IN_PROCESS_MEGAPIXELS = 10
+"""Up to here, times localizers, other processes take longer to start than the localizing."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +41,13 @@ class Series(NamedTuple):
     rows: Mapping[Key, RowResult]
 
 
+class Results(NamedTuple):
+    """What every row scored."""
+
+    rows: Mapping[Key, RowResult]
+    degraded: Sequence[Series]
+
+
 @dataclass(frozen=True, eq=False)
 class Plan:
     """Rows, by method and CRF with what each is made from, and the stages that their maps are made in."""
@@ -50,13 +60,20 @@ class Plan:
     processes: int | None = None
     """Beside this one; None: one per core where there is enough to do."""
 
-    def make(self, rows: Sequence[Row], parameters: CrfParameters) -> None:
-        """Makes and caches all maps; processes help where there is a CRF, which keeps a core busy."""
-        alone = self.processes is None and all(row.crf == "none" for row in rows)
-        origins = {row_name(*key): made_from for key, made_from in self.rows.items()}
-        with executor(0 if alone else self.processes) as workers:
+    def make(self, rows: Sequence[Row], parameters: CrfParameters, *, anew: bool = False) -> None:
+        """Makes and caches the maps that are missing or stale, or all of them anew."""
+        made_from = {row_name(*key): row for key, row in self.rows.items()}
+        with executor(self._processes(rows)) as workers:
             for stage in self._stages():
-                make_maps(rows, stage, origins, parameters=parameters, workers=workers)
+                make_maps(rows, stage, made_from, parameters=parameters, workers=workers, anew=anew)
+
+    def _processes(self, rows: Sequence[Row]) -> int | None:
+        """One per core where a CRF keeps them busy, or localizers without a network do for long enough."""
+        if self.processes is not None or any(row.crf != "none" for row in rows):
+            return self.processes
+        localizers = len({row.localizer for row in rows if isinstance(row.localizer, ByName)})
+        pixels = sum(truth.height * truth.width for stage in self._stages() for truth in stage.truths)
+        return None if localizers * pixels / 1e6 > IN_PROCESS_MEGAPIXELS else 0
 
     def require(self) -> None:
         """Makes sure that all maps are there and are what `make` would make.
@@ -68,7 +85,7 @@ class Plan:
             for key in self.rows:
                 self._record(stage, key)
 
-    def score(self) -> tuple[dict[Key, RowResult], list[Series]]:
+    def score(self) -> Results:
         """Scores the maps of every row, and of every row on degraded images.
 
         A threshold from validation is chosen on images that are not degraded.
@@ -86,7 +103,7 @@ class Plan:
         series = [
             Series(stage.degradation, rows) for stage, rows in zip(stages, scored, strict=True) if stage.degradation
         ]
-        return scored[0], series
+        return Results(scored[0], series)
 
     def workers(self) -> Executor:
         """Processes that read maps."""
@@ -99,8 +116,8 @@ class Plan:
         record = self._record(stage, key)
         return RowMaps.of(stage.folder, row_name(*key), record, stage.truths, ignore_border=self.ignore_border)
 
-    def _record(self, stage: Stage, key: Key) -> cache.RowRecord:
-        return cache.require(stage.folder, row_name(*key), stage.made_from(self.rows[key]))
+    def _record(self, stage: Stage, key: Key) -> records.RowRecord:
+        return records.require(stage.folder, row_name(*key), stage.made_from(self.rows[key]))
 
 
 def plan(

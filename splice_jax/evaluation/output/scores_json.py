@@ -12,16 +12,53 @@ from typing import Any
 import numpy as np
 
 import splice_jax
-from splice_jax.evaluation.maps.plan import Key
+from splice_jax.evaluation.maps.plan import Key, Plan
+from splice_jax.evaluation.maps.truth import fingerprint
+from splice_jax.evaluation.rows import row_name
 from splice_jax.evaluation.scores import bootstrap, detection
-from splice_jax.evaluation.scores.conventions import SCORES, Convention
-from splice_jax.evaluation.scores.row import POINTS
+from splice_jax.evaluation.scores.conventions import HEADLINE, SCORES, Convention, conventions
+from splice_jax.evaluation.scores.row import POINTS, differences
 from splice_jax.evaluation.scores.scoring import Accuracy, RowResult
 from splice_jax.files import replacing
 
 
+def content(
+    planned: Plan, found: Mapping[Key, RowResult], header: Mapping[str, Any], chosen_on: Mapping[str, Any], *, seed: int
+) -> dict[str, Any]:
+    """The content of scores.json.
+
+    Args:
+      planned: the evaluation.
+      found: its rows.
+      header: see `evaluate.write`.
+      chosen_on: of the threshold `validation`, the split and its images, or the reason why there is none.
+      seed: of the bootstrap.
+    """
+    truths, notes = planned.main.truths, header.get("notes", {})
+    spliced, listed = sum(truth.spliced for truth in truths), conventions(validation=planned.validation is not None)
+    return {
+        "dataset": header["dataset"],
+        "split": header["split"],
+        "images": spliced,
+        "authentic_images": len(truths) - spliced,
+        "config": header["config"],
+        "commit": header["commit"],
+        "rows": [row_entry(key, row, listed, note=notes.get(key[0], ""), seed=seed) for key, row in found.items()],
+        "runs": header.get("runs", {}),
+        "headline": HEADLINE.__dict__ | {"words": str(HEADLINE)},
+        "validation": chosen_on,
+        "ignore_border": planned.ignore_border,
+        "bootstrap": {"method": bootstrap.METHOD, "resamples": bootstrap.RESAMPLES, "seed": seed},
+        "data": {
+            "version": getattr(planned.main.examples, "version", ""),
+            "fingerprint": fingerprint(truths),
+        },
+        "differences": differences({row_name(*key): row.scores for key, row in found.items()}, seed=seed),
+    }
+
+
 def row_entry(
-    key: Key, result: RowResult, conventions: Sequence[Convention], *, note: str = "", seed: int
+    key: Key, result: RowResult, listed: Sequence[Convention], *, note: str = "", seed: int
 ) -> dict[str, Any]:
     """One of the `rows` of scores.json.
 
@@ -36,7 +73,7 @@ def row_entry(
     return {
         "method": method,
         "crf": crf,
-        "scores": result.scores.entries(seed=seed, conventions=conventions),
+        "scores": result.scores.entries(seed=seed, conventions=listed),
         "patch_accuracy": _patch_accuracy(result),
         "seconds_per_image": round(median(result.seconds), 4) if result.seconds else None,
         "detection": detection.summarize(result.levels, seed=seed),

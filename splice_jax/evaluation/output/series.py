@@ -9,7 +9,7 @@ from splice_jax.evaluation.scores.conventions import HEADLINE, convention_of
 
 
 def content(scores: Mapping[str, Any], degraded: Sequence[Series], *, seed: int) -> dict[str, Any]:
-    """Every row on the images as they are, and under each degradation, with the whole grid.
+    """Every row on the images as they are, and under each degradation, under every convention.
 
     Args:
       scores: the content of scores.json.

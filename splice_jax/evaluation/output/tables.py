@@ -1,4 +1,4 @@
-"""The paper's tables out of measured scores, with published figures in columns of their own, and the whole grid."""
+"""The paper's tables out of measured scores, with published figures in columns of their own, and every convention."""
 
 import csv
 import io
@@ -8,7 +8,7 @@ from typing import Any
 
 from splice_jax.evaluation.output import published
 from splice_jax.evaluation.rows import main_row, names, printed_name
-from splice_jax.evaluation.scores.conventions import GRID, HALF, HEADLINE, convention_of, find
+from splice_jax.evaluation.scores.conventions import CONVENTIONS, HALF, HEADLINE, convention_of, find
 from splice_jax.files import replacing
 
 NOTHING = "–"
@@ -187,7 +187,7 @@ def _document(scores: Mapping[str, Any], first: Table, second: Table) -> str:
         f"## Table 2: patch labels and pixels rightly predicted at 0.5\n\n{markdown(second)}\n"
         f"## Authentic images\n\n{markdown(_detection(scores))}\n"
         f"{beside}"
-        f"## Every convention\n\n{validation}{_grid(scores)}"
+        f"## Every convention\n\n{validation}{_every_convention(scores)}"
     )
 
 
@@ -207,10 +207,10 @@ def _detection(scores: Mapping[str, Any]) -> Table:
     ]
 
 
-def _grid(scores: Mapping[str, Any]) -> str:
+def _every_convention(scores: Mapping[str, Any]) -> str:
     """A table for each convention, for numbers of two conventions are not comparable."""
     parts = []
-    for convention in GRID:
+    for convention in CONVENTIONS:
         try:
             entries = [find(row["scores"], convention) for row in scores["rows"]]
         except KeyError:

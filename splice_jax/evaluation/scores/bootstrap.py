@@ -1,60 +1,152 @@
-"""95 % intervals by the bootstrap over images (Efron 1979): percentiles over samples drawn with replacement.
+"""95 % intervals by the bootstrap over images (Efron 1979), corrected for bias and skewness (BCa, Efron 1987).
 
-With the same seed and number of images the same images are drawn for every row, which pairs their differences.
+Percentiles of the samples alone cover too little where images are few. The correction needs every statistic with each
+image left out in turn; above `MOST_CORRECTED` images it is too small to matter, and plain percentiles are taken.
+
+With the same seed and number of images the same images are drawn for every row, which pairs their differences. Samples
+are drawn a block at a time, so that memory does not grow with their number.
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from jaxtyping import Float, Float64, Int, Int64
+from scipy.special import ndtr, ndtri
 
 RESAMPLES = 2000
 """Samples behind every interval."""
 
-_BOUNDS = [2.5, 97.5]
-_AT_ONCE = 200
+MOST_CORRECTED = 10_000
+"""Images up to which an interval is BCa."""
+
+METHOD = f"BCa, percentile above {MOST_CORRECTED} images"
+
+_TAILS = np.array([0.025, 0.975])
+_BLOCK_SAMPLES, _BLOCK_DRAWS = 200, 500_000
+
+Statistic = Callable[[Float64[np.ndarray, "samples *shape"]], Float64[np.ndarray, " samples"]]
 
 
 def of_mean(values: Float[np.ndarray, " images"], *, seed: int) -> list[float]:
     """The interval of a mean over images, as [low, high]."""
-    return _interval(values[_drawn(len(values), seed)].mean(axis=1))
+    if values.min() == values.max():
+        return [float(values[0])] * 2
+    sampled = np.concatenate([values[drawn].mean(axis=1) for [drawn] in _blocks((len(values),), seed)])
+    # Without image i the mean falls by (value i - mean) / (images - 1).
+    return _interval(sampled, float(values.mean()), [values - values.mean()])
 
 
-def of_pooled(
-    counts: Int64[np.ndarray, "images *shape"],
-    statistic: Callable[[Float64[np.ndarray, "samples *shape"]], Float64[np.ndarray, " samples"]],
-    *,
-    seed: int,
-) -> list[float]:
+def of_pooled(counts: Int64[np.ndarray, "images *shape"], statistic: Statistic, *, seed: int) -> list[float]:
     """The interval of a statistic of counts that are added over images, as [low, high].
 
     The sums of every sample are exact, so they do not depend on the order of addition.
     """
-    times, flat = _multiplicities(len(counts), seed), counts.reshape(len(counts), -1).astype(np.float64)
-    parts = [times[start : start + _AT_ONCE] @ flat for start in range(0, RESAMPLES, _AT_ONCE)]
-    return _interval(np.concatenate([statistic(part.reshape(-1, *counts.shape[1:])) for part in parts]))
+    images, shape = len(counts), counts.shape[1:]
+    flat = counts.reshape(images, -1).astype(np.float64)
+
+    def of_sums(sums: Float64[np.ndarray, "samples features"]) -> Float64[np.ndarray, " samples"]:
+        return statistic(sums.reshape(-1, *shape))
+
+    sampled = np.concatenate([of_sums(_times(drawn, images) @ flat) for [drawn] in _blocks((images,), seed)])
+    total = flat.sum(axis=0)
+    influence = []
+    if 1 < images <= MOST_CORRECTED:
+        starts = range(0, images, _BLOCK_SAMPLES)
+        without = np.concatenate([of_sums(total - flat[start : start + _BLOCK_SAMPLES]) for start in starts])
+        influence.append((images - 1) * (np.nanmean(without) - without))
+    return _interval(sampled, float(of_sums(total[None])[0]), influence)
 
 
-def of_two_groups(wins: Float[np.ndarray, "first second"], *, seed: int) -> list[float]:
-    """The interval of the mean of pairs of two groups, images of each drawn on their own: that of an AUC."""
-    first, second = (_multiplicities(size, seed + part) for part, size in enumerate(wins.shape))
-    return _interval(((first @ wins) * second).sum(axis=1) / wins.size)
+def of_two_groups(
+    first: Float[np.ndarray, " first"], second: Float[np.ndarray, " second"], *, seed: int
+) -> tuple[float, list[float]]:
+    """The share of pairs in which the first group's value is the higher, ties counting half, and its interval.
+
+    That is the AUC by which the values tell the groups apart (Mann & Whitney 1947). Images of each group are drawn on
+    their own.
+    """
+    levels, ranks = np.unique(np.concatenate([first, second]), return_inverse=True)
+    ours, theirs = ranks[: len(first)], ranks[len(first) :]
+    pairs = len(first) * len(second)
+
+    def share(drawn: Sequence[Int[np.ndarray, "samples images"]]) -> Float64[np.ndarray, " samples"]:
+        """Both groups counted by level: a value beats those of lower levels, and half of those of its own."""
+        wins, losses = (_times(group[each], len(levels)) for group, each in zip((ours, theirs), drawn, strict=True))
+        return (wins * (losses.cumsum(axis=1) - losses / 2)).sum(axis=1) / pairs
+
+    value = float(share([np.arange(len(group))[None] for group in (ours, theirs)])[0])
+    first_below, second_below = (
+        counts.cumsum() - counts / 2
+        for counts in (np.bincount(group, minlength=len(levels)) for group in (ours, theirs))
+    )
+    won, lost = second_below[ours] / len(second), 1 - first_below[theirs] / len(first)
+    sampled = np.concatenate([share(drawn) for drawn in _blocks((len(first), len(second)), seed)])
+    return value, _interval(sampled, value, [won - won.mean(), lost - lost.mean()])
 
 
-def _interval(values: Float64[np.ndarray, " samples"]) -> list[float]:
-    low, high = np.nanpercentile(values, _BOUNDS).tolist()
+def _interval(
+    sampled: Float64[np.ndarray, " samples"], value: float, influence: Sequence[Float64[np.ndarray, " images"]]
+) -> list[float]:
+    """The percentiles of the samples between which the statistic lies.
+
+    Args:
+      sampled: the statistic of every sample; NaN where it is undefined.
+      value: the statistic of the images themselves.
+      influence: by group, what each image adds to the statistic: (images - 1) times the mean of the statistics with
+        one image left out, minus the one without this image.
+    """
+    defined = sampled[~np.isnan(sampled)]
+    if defined.min() == defined.max():
+        return [float(defined[0])] * 2
+    tails = _TAILS
+    if influence and max(map(len, influence)) <= MOST_CORRECTED:
+        tails = _corrected(defined, value, [each[~np.isnan(each)] for each in influence])
+    low, high = np.percentile(defined, 100 * tails).tolist()
     return [low, high]
 
 
-@functools.lru_cache(maxsize=4)
-def _drawn(images: int, seed: int) -> Int[np.ndarray, "samples images"]:
-    return np.random.default_rng(seed).integers(images, size=(RESAMPLES, images))
+def _corrected(
+    sampled: Float64[np.ndarray, " samples"], value: float, influence: Sequence[Float64[np.ndarray, " images"]]
+) -> Float64[np.ndarray, "2"]:
+    """The tails that BCa takes; plain ones where every sample lies on one side of the value, and nothing follows."""
+    bias = ndtri((np.mean(sampled < value) + np.mean(sampled <= value)) / 2)
+    cubes = sum((each**3).sum() / len(each) ** 3 for each in influence)
+    squares = sum((each**2).sum() / len(each) ** 2 for each in influence)
+    acceleration = cubes / squares**1.5 / 6 if squares else 0.0
+    shifted = bias + ndtri(_TAILS)
+    scale = 1 - acceleration * shifted
+    if not np.isfinite(bias) or scale.min() <= 0:
+        return _TAILS
+    return ndtr(bias + shifted / scale)
+
+
+def _blocks(sizes: tuple[int, ...], seed: int) -> Iterator[list[Int[np.ndarray, "samples images"]]]:
+    """The images that each sample draws, with replacement, out of groups of these sizes; a block of samples at a time.
+
+    Where a group is alone its draws are the same in whatever blocks.
+    """
+    if RESAMPLES * sum(sizes) <= _BLOCK_DRAWS:
+        yield from _remembered(sizes, seed)
+    else:
+        yield from _drawn(sizes, seed)
 
 
 @functools.lru_cache(maxsize=4)
-def _multiplicities(images: int, seed: int) -> Float64[np.ndarray, "samples images"]:
-    """How often each image stands in each sample."""
-    offset = images * np.arange(RESAMPLES)[:, None]
-    times = np.bincount((_drawn(images, seed) + offset).ravel(), minlength=RESAMPLES * images)
-    return times.reshape(RESAMPLES, images).astype(np.float64)
+def _remembered(sizes: tuple[int, ...], seed: int) -> list[list[Int[np.ndarray, "samples images"]]]:
+    return list(_drawn(sizes, seed))
+
+
+def _drawn(sizes: tuple[int, ...], seed: int) -> Iterator[list[Int[np.ndarray, "samples images"]]]:
+    random = [np.random.default_rng([seed, number] if number else seed) for number in range(len(sizes))]
+    at_once = max(1, min(_BLOCK_SAMPLES, _BLOCK_DRAWS // sum(sizes)))
+    for start in range(0, RESAMPLES, at_once):
+        samples = min(at_once, RESAMPLES - start)
+        yield [each.integers(size, size=(samples, size)) for each, size in zip(random, sizes, strict=True)]
+
+
+def _times(drawn: Int[np.ndarray, "samples images"], kinds: int) -> Float64[np.ndarray, "samples kinds"]:
+    """How often each of 0 ... kinds - 1 stands in each sample."""
+    offset = kinds * np.arange(len(drawn))[:, None]
+    times = np.bincount((drawn + offset).ravel(), minlength=len(drawn) * kinds)
+    return times.reshape(len(drawn), kinds).astype(np.float64)

@@ -52,7 +52,7 @@ _WORDS = {
 
 THRESHOLDS = ("best-per-image", "0.5", "best-per-dataset", "validation")
 HEADLINE, HALF = Convention("best-per-image"), Convention("0.5")
-GRID = tuple(
+CONVENTIONS = tuple(
     Convention(threshold, average, polarity)
     for polarity, average, threshold in itertools.product(("given", "oracle"), ("images", "pooled"), THRESHOLDS)
 )
@@ -60,8 +60,8 @@ GRID = tuple(
 
 
 def conventions(*, validation: bool) -> list[Convention]:
-    """Those of the grid that an evaluation has: without validation images, no threshold is chosen on them."""
-    return [each for each in GRID if validation or each.threshold != "validation"]
+    """Those that an evaluation has: without validation images, no threshold is chosen on them."""
+    return [each for each in CONVENTIONS if validation or each.threshold != "validation"]
 
 
 def find(scores: Sequence[Mapping[str, Any]], convention: Convention) -> Mapping[str, Any]:

@@ -42,23 +42,18 @@ def summarize(images: Sequence[ImageLevel], *, seed: int) -> dict[str, Any] | No
     authentic = [image for image in images if not image.spliced]
     if not authentic or not spliced:
         return None
-    wins = _wins(spliced, authentic)
+    scores = (np.array([image.score for image in group]) for group in (spliced, authentic))
+    auc, interval = bootstrap.of_two_groups(*scores, seed=seed)
     return {
         "image_score": IMAGE_SCORE,
-        "auc": float(wins.mean()),
-        "auc_ci95": bootstrap.of_two_groups(wins, seed=seed),
+        "auc": auc,
+        "auc_ci95": interval,
         "false_positive_pixels": float(np.mean([image.marked for image in authentic])),
         "alarm": FALSE_ALARM,
         "false_alarms": _alarms(authentic),
         "detections": _alarms(spliced),
         "images": {"spliced": len(spliced), "authentic": len(authentic)},
     }
-
-
-def _wins(spliced: Sequence[ImageLevel], authentic: Sequence[ImageLevel]) -> np.ndarray:
-    """1 where the spliced image of a pair scores higher, a half where both score alike (Mann & Whitney 1947)."""
-    ours, others = (np.array([image.score for image in group]) for group in (spliced, authentic))
-    return (ours[:, None] > others) + 0.5 * (ours[:, None] == others)
 
 
 def _alarms(images: Sequence[ImageLevel]) -> float:

@@ -1,4 +1,4 @@
-"""The scores of a row under every convention of the grid, from what is kept of its images' curves."""
+"""The scores of a row under every convention, from what is kept of its images' curves."""
 
 import itertools
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from jaxtyping import Float, Float64, Int64, Num
 
 from splice_jax import metrics
 from splice_jax.evaluation.scores import bootstrap
-from splice_jax.evaluation.scores.conventions import GRID, HALF, HEADLINE, SCORES, Convention
+from splice_jax.evaluation.scores.conventions import CONVENTIONS, HALF, HEADLINE, SCORES, Convention
 from splice_jax.evaluation.scores.image import ImageScores, Sums, threshold_of
 from splice_jax.metrics import LEVELS, Counts
 
@@ -68,11 +68,11 @@ class RowScores:
 
     @property
     def conventions(self) -> list[Convention]:
-        """Those of the grid that can be had, the headline first: without validation images, not all."""
+        """Those that can be had, the headline first: without validation images, not all."""
         if not self.images:
             return []
         shared = {convention for convention, _ in self.shared}
-        return [each for each in GRID if each in shared or each.threshold in ("best-per-image", "0.5")]
+        return [each for each in CONVENTIONS if each in shared or each.threshold in ("best-per-image", "0.5")]
 
     def counts(self, convention: Convention, score: str) -> Int64[np.ndarray, "images polarities 4"]:
         """What each image is scored by: its counts as given and, for an oracle of polarity, those turned round."""

@@ -18,7 +18,7 @@ from tqdm import tqdm
 from splice_jax import metrics, patches
 from splice_jax.errors import UserError
 from splice_jax.evaluation.maps import cache
-from splice_jax.evaluation.maps.cache import RowRecord
+from splice_jax.evaluation.maps.records import RowRecord
 from splice_jax.evaluation.maps.truth import Truth
 from splice_jax.evaluation.scores import detection
 from splice_jax.evaluation.scores.detection import ImageLevel
@@ -27,7 +27,7 @@ from splice_jax.evaluation.scores.row import RowScores, distinct_steps, shared_s
 from splice_jax.images import read_mask
 from splice_jax.workers import executor, in_order
 
-Task = TypeVar("Task")
+Given = TypeVar("Given")
 Result = TypeVar("Result")
 
 PORTION = 8
@@ -44,15 +44,15 @@ class Accuracy(NamedTuple):
     right: int
 
 
-class Job(NamedTuple):
+class ScoreJob(NamedTuple):
     """One cached map to score."""
 
     folder: Path
     row: str
     sha256: str
     truth: Truth
-    grid: tuple[int, str] | None
-    """Of the patches that a label head looked at."""
+    patches: tuple[int, str] | None
+    """Stride and border of the grid that a label head looked at."""
     ignore_border: int
 
 
@@ -91,7 +91,7 @@ class RowMaps(NamedTuple):
 
     truths: Sequence[Truth]
     undefined: Mapping[str, str]
-    jobs: Sequence[Job]
+    jobs: Sequence[ScoreJob]
     """Of the images that are not undefined."""
     seconds: Sequence[float]
     beside: Sequence[Mapping[str, float]]
@@ -103,7 +103,7 @@ class RowMaps(NamedTuple):
         undefined = {truth.name: reason for truth in truths if (reason := by_image[truth.name].undefined)}
         found = [(by_image[truth.name], truth) for truth in truths if truth.name not in undefined]
         jobs = [
-            Job(folder, row, each.sha256, truth, record.patches if each.labels else None, ignore_border)
+            ScoreJob(folder, row, each.sha256, truth, record.patches if each.labels else None, ignore_border)
             for each, truth in found
         ]
         seconds, beside = [each.seconds for each, _ in found], [each.beside for each, _ in found]
@@ -126,7 +126,7 @@ def survey_row(cached: RowMaps, workers: Executor) -> tuple[list[Surveyed], Sums
 
 
 def score_row(cached: RowMaps, workers: Executor, validation: Sums | None = None) -> RowResult:
-    """Scores a row under the whole grid.
+    """Scores a row under every convention.
 
     Args:
       cached: its maps on the split that is scored.
@@ -151,17 +151,17 @@ def score_row(cached: RowMaps, workers: Executor, validation: Sums | None = None
     )
 
 
-def _portions(jobs: Sequence[Job]) -> list[Sequence[Job]]:
+def _portions(jobs: Sequence[ScoreJob]) -> list[Sequence[ScoreJob]]:
     return [jobs[start : start + PORTION] for start in range(0, len(jobs), PORTION)]
 
 
-def _pass(function: Callable[[Task], Result], tasks: Sequence[Task], workers: Executor) -> Iterator[Result]:
+def _pass(function: Callable[[Given], Result], tasks: Sequence[Given], workers: Executor) -> Iterator[Result]:
     """Results of the tasks in their order, under a progress bar."""
     results = in_order(workers, function, tasks)
     yield from tqdm(results, desc="scoring", total=len(tasks), unit="portion", leave=False, disable=None)
 
 
-def _survey(jobs: Sequence[Job]) -> tuple[list[Surveyed], Sums]:
+def _survey(jobs: Sequence[ScoreJob]) -> tuple[list[Surveyed], Sums]:
     """The first pass over one portion. Runs in any process."""
     found, total = [], Sums.zero()
     for job in jobs:
@@ -176,13 +176,13 @@ def _survey(jobs: Sequence[Job]) -> tuple[list[Surveyed], Sums]:
     return found, total
 
 
-def _count(task: tuple[Sequence[Job], Int64[np.ndarray, " steps"]]) -> Int64[np.ndarray, "images steps 4"]:
+def _count(task: tuple[Sequence[ScoreJob], Int64[np.ndarray, " steps"]]) -> Int64[np.ndarray, "images steps 4"]:
     """The second pass over one portion. Runs in any process."""
     jobs, steps = task
     return np.stack([counts_at_steps(*_read(job), steps, ignore_border=job.ignore_border) for job in jobs])
 
 
-def _read(job: Job) -> tuple[cache.Levels, Mask]:
+def _read(job: ScoreJob) -> tuple[cache.Levels, Mask]:
     mask = read_mask(job.truth.mask, name=f"mask of {job.truth.name}")
     path = cache.map_path(job.folder, job.row, job.truth.name)
     levels = cache.read_map(path, job.sha256)
@@ -193,19 +193,19 @@ def _read(job: Job) -> tuple[cache.Levels, Mask]:
     return levels, mask
 
 
-def _check_border(job: Job, mask: Mask) -> None:
+def _check_border(job: ScoreJob, mask: Mask) -> None:
     if not (mask & ~metrics.boundary_band(mask, job.ignore_border)).any():
         raise UserError(
             f"config.ignore_border: {job.ignore_border} leaves no spliced pixel in {job.truth.name}; lower it"
         )
 
 
-def _accuracy(job: Job, mask: Mask) -> Accuracy | None:
+def _accuracy(job: ScoreJob, mask: Mask) -> Accuracy | None:
     """How many patch labels are right at 0.5; None for a row without a label head."""
-    if job.grid is None:
+    if job.patches is None:
         return None
-    stride, border = job.grid
-    origins = patches.grid(*mask.shape, stride=stride, border=border)
-    truth = patches.labels(patches.extract(mask, origins.reshape(-1, 2))).reshape(origins.shape[:2])
+    stride, border = job.patches
+    corners = patches.grid(*mask.shape, stride=stride, border=border)
+    truth = patches.labels(patches.extract(mask, corners.reshape(-1, 2))).reshape(corners.shape[:2])
     said = cache.read_labels(cache.labels_path(job.folder, job.row, job.truth.name))
     return Accuracy(truth.size, int(np.count_nonzero((said >= 0.5) == truth)))

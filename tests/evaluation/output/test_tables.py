@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from splice_jax.evaluation.output import figures, tables
-from splice_jax.evaluation.scores.conventions import GRID
+from splice_jax.evaluation.scores.conventions import CONVENTIONS
 
 ROWS = {("sgn", "none"): 0.3, ("sgn", "pydensecrf"): 0.5, ("noi1", "none"): 0.1, ("all_spliced", "none"): 0.0}
 
@@ -55,7 +55,7 @@ def test_the_document_names_the_headline_and_every_convention(columbia: dict[str
     tables.write(tmp_path, columbia)
     text = (tmp_path / "tables.md").read_text()
     assert "Headline: F1 and MCC at the best threshold per image (oracle), given polarity, mean over images" in text
-    for convention in GRID:
+    for convention in CONVENTIONS:
         assert (str(convention)[1:] in text.split("## Every convention")[1]) == (convention.threshold != "validation")
     assert "No threshold was chosen on validation: there is no such split." in text
 

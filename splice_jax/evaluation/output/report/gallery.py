@@ -79,7 +79,7 @@ class Gallery:
         """The pictures of every image in order: base64 of image, mask and, by row, map and what it calls spliced."""
         return in_order(workers, encode, self._tasks())
 
-    def _tasks(self) -> Iterator["Task"]:
+    def _tasks(self) -> Iterator["PictureTask"]:
         side = pictures.longest_side(len(self.truths) * len(self.shown))
         for truth in self.truths:
             photograph = pictures.photograph(self.stage.examples[truth.position].image)
@@ -87,7 +87,7 @@ class Gallery:
             for row in self._mapped(truth):
                 best_level = LEVELS + 1 - int(self._by_image[row][truth.name].best_steps[0, 0])
                 sources[row] = cache.map_path(self.stage.folder, row, truth.name), best_level
-            yield Task(photograph, truth.mask, sources, side)
+            yield PictureTask(photograph, truth.mask, sources, side)
 
     def _mapped(self, truth: Truth) -> list[str]:
         return [row for row in self.shown if truth.name in self._by_image[row]]
@@ -106,7 +106,7 @@ class Gallery:
         }
 
 
-class Task(NamedTuple):
+class PictureTask(NamedTuple):
     """One image whose pictures are to be made."""
 
     photograph: str
@@ -116,7 +116,7 @@ class Task(NamedTuple):
     side: int
 
 
-def encode(task: Task) -> dict[str, Any]:
+def encode(task: PictureTask) -> dict[str, Any]:
     """The pictures of one image. Runs in any process."""
     encoded = {}
     for row, (path, best_level) in task.sources.items():

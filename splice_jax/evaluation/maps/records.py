@@ -1,0 +1,187 @@
+"""What the cached maps of a row were made from: ROW.json once all of them are there, until then ROW.jsonl.
+
+ROW.jsonl grows by a line with every map, so that an evaluation that was stopped goes on where it stopped. Its first
+line says what the row is made from; each of the others is one image: its pixels, the checksum of its map, the seconds
+that it took, or why the row can say nothing about it.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from splice_jax.errors import UserError, listed, one_line
+from splice_jax.evaluation.maps import cache
+from splice_jax.evaluation.maps.provenance import IMAGES, differing_fields
+from splice_jax.evaluation.maps.truth import Truth
+from splice_jax.files import replacing, writable_folder
+
+
+@dataclass(frozen=True)
+class MapRecord:
+    """One map of a row."""
+
+    image: str
+    sha256: str
+    """Of the PNG file; empty where there is none."""
+    seconds: float
+    labels: bool = False
+    """Whether the label head's probabilities stand beside it."""
+    undefined: str = ""
+    """Why there is no map."""
+    beside: Mapping[str, float] = field(default_factory=dict)
+    """What the localizer scores beside the map, see `Found.scores`."""
+    pixels: str = ""
+    """See `Truth.pixels`; empty in records of earlier versions."""
+
+
+@dataclass(frozen=True)
+class RowRecord:
+    """All maps of a row, in the order of the split."""
+
+    made_from: Mapping[str, Any]
+    patches: tuple[int, str] | None
+    """Stride and border of the grid that a label head looked at; None without one."""
+    maps: tuple[MapRecord, ...]
+
+
+def read_record(maps: Path, row: str) -> RowRecord:
+    """The record of a row whose maps are all there.
+
+    Raises:
+      UserError: the row's maps are missing or incomplete.
+    """
+    path = _record_path(maps, row)
+    try:
+        fields = json.loads(path.read_text(encoding="utf-8"))
+        patches, records = fields["patches"], tuple(MapRecord(**each) for each in fields["maps"])
+        return RowRecord(fields["made_from"], tuple(patches) if patches else None, records)
+    except FileNotFoundError as error:
+        raise UserError(f"{maps}: no complete maps of {row} there; evaluate without --config.rescore") from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: cannot be read ({one_line(error)}); evaluate without --config.rescore") from error
+
+
+def require(maps: Path, row: str, made_from: Mapping[str, Any]) -> RowRecord:
+    """The record of a row whose maps are what would be made now.
+
+    Raises:
+      UserError: they are missing, or were made from something else, which is named.
+    """
+    record = read_record(maps, row)
+    stale = differing_fields(made_from, record.made_from)
+    if stale:
+        raise UserError(
+            f"{_record_path(maps, row)}: stale maps, made from another {listed(stale)}; "
+            "evaluate without --config.rescore"
+        )
+    return record
+
+
+class Journal:
+    """The maps of one row: those that are fresh, and those that are made now and entered one by one."""
+
+    def __init__(
+        self, maps: Path, row: str, made_from: Mapping[str, Any], truths: Sequence[Truth], *, anew: bool = False
+    ) -> None:
+        """Takes over the maps of earlier evaluations that would be made just so again.
+
+        Args:
+          maps: the folder.
+          row: its name.
+          made_from: what its maps are made from.
+          truths: the images.
+          anew: takes over none.
+        """
+        self._maps, self._row, self._made_from, self._truths = maps, row, dict(made_from), truths
+        self._path = maps / f"{row}.jsonl"
+        self.entered = {record.image: record for record in ([] if anew else self._fresh())}
+        """By the names of the images."""
+        if self.entered:
+            with replacing(self._path) as temporary:
+                temporary.write_text(self._head() + "".join(map(_line, self.entered.values())), encoding="utf-8")
+        else:
+            self._path.unlink(missing_ok=True)
+        _record_path(maps, row).unlink(missing_ok=True)
+
+    def enter(self, record: MapRecord) -> None:
+        """Adds a map that has been made."""
+        head = "" if self.entered else self._head()
+        self.entered[record.image] = record
+        writable_folder(self._maps)
+        try:
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(head + _line(record))
+        except OSError as error:
+            raise UserError(f"{self._path}: cannot be written ({one_line(error)}); free the disk") from error
+
+    def close(self, patches: tuple[int, str] | None) -> None:
+        """Says that all maps are there.
+
+        Args:
+          patches: stride and border of the grid that a label head looked at; None without one.
+        """
+        records = tuple(self.entered[truth.name] for truth in self._truths)
+        with replacing(_record_path(self._maps, self._row)) as temporary:
+            content = asdict(RowRecord(self._made_from, patches, records))
+            temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        self._path.unlink(missing_ok=True)
+
+    def _head(self) -> str:
+        return json.dumps({"made_from": self._made_from}) + "\n"
+
+    def _fresh(self) -> Iterator[MapRecord]:
+        """Of each image, the record whose map is there and was made from the same; the newest where there are two."""
+        known = {truth.name: truth.pixels for truth in self._truths}
+        found = {record.image: record for record in [*self._of_complete_row(), *self._of_stopped_row()]}
+        for name, record in found.items():
+            if record.pixels == known.get(name) and _intact(self._maps, self._row, record):
+                yield record
+
+    def _of_complete_row(self) -> list[MapRecord]:
+        try:
+            record = read_record(self._maps, self._row)
+        except UserError:
+            return []
+        stale = differing_fields(self._made_from, record.made_from)
+        if not stale:  # Records of earlier versions know the pixels of all images together only.
+            known = {truth.name: truth.pixels for truth in self._truths}
+            return [replace(each, pixels=known.get(each.image, "")) for each in record.maps]
+        return list(record.maps) if stale == [IMAGES] else []
+
+    def _of_stopped_row(self) -> list[MapRecord]:
+        try:
+            lines = self._path.read_text(encoding="utf-8").splitlines()
+            made_from = json.loads(lines[0])["made_from"]
+        except (OSError, ValueError, KeyError, TypeError, IndexError):
+            return []
+        if not {*differing_fields(self._made_from, made_from)} <= {IMAGES}:
+            return []
+        found = []
+        for line in lines[1:]:
+            try:
+                found.append(MapRecord(**json.loads(line)))
+            except (ValueError, TypeError):  # Half a line is what a process that is killed leaves.
+                break
+        return found
+
+
+def _intact(maps: Path, row: str, record: MapRecord) -> bool:
+    """Whether the files that a record tells of are those that were written."""
+    try:
+        if not record.undefined:
+            cache.read_map(cache.map_path(maps, row, record.image), record.sha256)
+        if record.labels:
+            cache.read_labels(cache.labels_path(maps, row, record.image))
+    except UserError:
+        return False
+    return True
+
+
+def _line(record: MapRecord) -> str:
+    return json.dumps(asdict(record)) + "\n"
+
+
+def _record_path(maps: Path, row: str) -> Path:
+    return maps / f"{row}.json"
