@@ -12,14 +12,17 @@ from splice_jax.data import Example
 from splice_jax.errors import UserError
 from splice_jax.evaluation.maps.degradations import Degradation, parse
 from splice_jax.evaluation.maps.make import Row
-from splice_jax.evaluation.maps.plan import Plan, Results, Validation, plan
+from splice_jax.evaluation.maps.plan import Plan, Validation, plan
 from splice_jax.evaluation.maps.provenance import made_from
 from splice_jax.evaluation.output import figures, scores_json, series, tables
 from splice_jax.evaluation.output.report import page
 from splice_jax.evaluation.output.report.gallery import Gallery
 from splice_jax.evaluation.runs import Run, check_division, own_part, runs_by_row
+from splice_jax.evaluation.scores.planned import Results, readers, score
 from splice_jax.evaluation.selection import key_of, open_rows, recorded_checkpoints, row_names
 from splice_jax.files import replacing
+from splice_jax.methods.fields import check
+from splice_jax.runs import schema
 
 VALIDATION = "val"
 """The split on which a threshold is chosen."""
@@ -41,7 +44,7 @@ def evaluate(config: ConfigDict, workdir: Path) -> Path:
       UserError: an unknown row or data set, missing data, an unfinished run, a missing CRF, an unwritable folder, a
         field out of range; with `rescore`, maps that are missing or made from something else.
     """
-    _check_ranges(config)
+    check(config, schema.COMMON)
     degradations = parse(config.degradations)
 
     # 1. Which rows? They are loaded before the images are read, for preparing a data set can take long.
@@ -74,7 +77,7 @@ def evaluate(config: ConfigDict, workdir: Path) -> Path:
         planned.require()
 
     # 4. Score the maps.
-    results = planned.score()
+    results = score(planned)
 
     # 5. Write and print what was found.
     header = _header(config, workdir, {method: runs[method] for method, _ in keys if method in runs}, checkpoints)
@@ -82,13 +85,6 @@ def evaluate(config: ConfigDict, workdir: Path) -> Path:
     print(f"{page.text_table(scores)}\n\n{tables.text_differences(scores)}")
     print(f"\nall conventions, the paper's tables: {output / 'tables.md'}\nreport: {output / 'report.html'}")
     return output / "report.html"
-
-
-def _check_ranges(config: ConfigDict) -> None:
-    if config.seed < 0:
-        raise UserError(f"config.seed: {config.seed} is less than 0; give a whole number from 0 on")
-    if config.ignore_border < 0:
-        raise UserError(f"config.ignore_border: {config.ignore_border} is less than 0 pixels")
 
 
 def output_folder(config: ConfigDict, workdir: Path) -> Path:
@@ -175,7 +171,7 @@ def evaluate_rows(
         processes=processes,
     )
     planned.make(rows, parameters or CrfParameters(), anew=True)  # What a localizer is made from is not known here.
-    return write(planned, planned.score(), output, header=header, no_validation=validation.reason, seed=seed)
+    return write(planned, score(planned), output, header=header, no_validation=validation.reason, seed=seed)
 
 
 def write(
@@ -216,7 +212,7 @@ def write(
     if degraded:
         scores_json.write_json(output / "degradations.json", degraded)
         figures.write_series(output / "degradations.png", degraded)
-    with planned.workers() as workers, replacing(output / "report.html") as temporary:
+    with readers(planned) as workers, replacing(output / "report.html") as temporary:
         content = page.Content(scores, curves, degraded, gallery.index())
         page.write(temporary, content, gallery.encoded(workers))
     return scores

@@ -8,14 +8,9 @@ from ml_collections import ConfigDict
 
 from splice_jax.errors import UserError, one_line
 from splice_jax.methods.registry import family
+from splice_jax.runs import schema
 from splice_jax.runs.configuration import FILE_NAME, load_run_config
 from splice_jax.runs.division import require_division
-
-GRID_FIELDS = ("patch_stride", "orientations")
-"""How closely an evaluation looks: the same for the rows of all runs whose network sees patches."""
-
-DATA_FIELDS = ("dataset", "data_dir", "split", "split_seed")
-"""What an evaluation looks at."""
 
 
 class Run(NamedTuple):
@@ -73,7 +68,7 @@ def named_runs(config: ConfigDict) -> list[Path]:
 def _own(workdir: Path, config: ConfigDict) -> Run:
     trained = load_run_config(workdir)
     if config.runs and not family(config.method).sees_patches:  # The grid is meant for the others.
-        config = _with_fields(config, trained, GRID_FIELDS)
+        config = _with_fields(config, trained, schema.LOOKS_CLOSELY)
     return Run(workdir, config, trained)
 
 
@@ -82,7 +77,7 @@ def _other(workdir: Path, evaluation: ConfigDict) -> Run:
         trained = load_run_config(workdir)
     except UserError as error:
         raise UserError(f"--config.runs: {one_line(error)}") from error
-    fields = (*DATA_FIELDS, *(GRID_FIELDS if family(trained.method).sees_patches else ()))
+    fields = (*schema.LOOKS_AT, *(schema.LOOKS_CLOSELY if family(trained.method).sees_patches else ()))
     return Run(workdir, _with_fields(trained, evaluation, fields), trained)
 
 

@@ -46,14 +46,6 @@ _DATA = (
         (1, 2, 4, 8),
         changes_map=True,
     ),
-    Field(
-        "border",
-        "inward",
-        "data",
-        "what happens to a remainder that fills no patch: patches move inward, or crop (the baseline: scored as 0)",
-        ("inward", "crop"),
-        changes_map=True,
-    ),
     Field("augment", True, "optimisation", "random flips and transpositions of patches or crops", (False, True)),
 )
 
@@ -227,3 +219,9 @@ SHAPES_MAPS = _listed(names(changes_map=True))
 
 SAME_SCORE = _listed(names(role="machine"), names(changes_score=False))
 """In which evaluations may differ whose scores have a common mean."""
+
+LOOKS_AT = (*(name for name in names(role="data") if name not in SHAPES_MAPS), "split")
+"""Which images an evaluation looks at."""
+
+LOOKS_CLOSELY = tuple(name for name in FIELDS if name in SHAPES_MAPS and name not in TRAINED_WITH)
+"""How closely an evaluation looks: the same for all rows whose network sees patches."""

@@ -113,4 +113,4 @@ def test_a_run_is_localized_again_only_where_its_maps_would_be_others(
 def test_a_seed_below_0_is_one_clear_line(tiny_run: Any, entry: Callable[..., Any]) -> None:
     done = entry("evaluate", f"--workdir={tiny_run.workdir}", "--config.seed=-1")
     assert (done.code, done.out) == (2, "")
-    assert done.err == "error: config.seed: -1 is less than 0; give a whole number from 0 on\n"
+    assert done.err == "error: config.seed: -1 is not from 0 to 4294967295\n"

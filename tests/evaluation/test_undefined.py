@@ -16,6 +16,7 @@ from splice_jax.evaluation.maps.degradations import parse
 from splice_jax.evaluation.maps.make import Row
 from splice_jax.evaluation.maps.plan import Validation, plan
 from splice_jax.evaluation.maps.records import read_record
+from splice_jax.evaluation.scores.planned import score
 from splice_jax.methods import Found, Localizer, Undefined, localizer
 
 HEADER = {"dataset": "folder", "split": "test", "config": {"seed": 0}, "commit": "abc"}
@@ -170,7 +171,7 @@ def test_scoring_again_reproduces_every_file(tmp_path: Path) -> None:
     made_from = {(row.name, "none"): {"method": row.name} for row in ROWS}
     title, nothing = "folder: its split test", Validation()
     planned = plan(made_from, examples(), tmp_path, title=title, validation=nothing, processes=0)
-    write(planned, planned.score(), tmp_path, header=HEADER, no_validation=nothing.reason)
+    write(planned, score(planned), tmp_path, header=HEADER, no_validation=nothing.reason)
     assert contents() == before
 
 

@@ -31,11 +31,24 @@ def test_choices_are_those_of_whoever_reads_the_field() -> None:
     assert crf == {field.name for field in dataclasses.fields(CrfParameters)}
 
 
+def test_other_runs_are_looked_at_as_the_evaluation_says() -> None:
+    assert set(schema.LOOKS_AT) == {"dataset", "data_dir", "split", "split_seed"}
+    assert schema.LOOKS_CLOSELY == ("patch_stride", "orientations")
+
+
 def test_an_evaluation_may_choose_what_it_looks_at_and_how_closely() -> None:
-    free = {"dataset", "data_dir", "split", "split_seed", "patch_stride", "orientations", "border", "seed"}
+    free = {"dataset", "data_dir", "split", "split_seed", "patch_stride", "orientations", "seed"}
     crf = {name for name in schema.FIELDS if name.startswith("crf.")}
     assert not (free | crf) & schema.TRAINED_WITH
-    assert {"hidden_size", "width", "loss.beta", "learning_rate", "method", "num_steps"} <= schema.TRAINED_WITH
+    assert {
+        "hidden_size",
+        "border",
+        "width",
+        "loss.beta",
+        "learning_rate",
+        "method",
+        "num_steps",
+    } <= schema.TRAINED_WITH
 
 
 def test_a_run_can_be_gone_on_with_for_longer_and_looked_at_otherwise() -> None:

@@ -1,10 +1,9 @@
 """Which maps an evaluation needs: of the split that is scored, of validation images, of degraded images."""
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from splice_jax.crf import CrfParameters
 from splice_jax.data import Example
@@ -14,9 +13,6 @@ from splice_jax.evaluation.maps.degradations import Degradation
 from splice_jax.evaluation.maps.make import ByName, Row, Stage, make_maps
 from splice_jax.evaluation.maps.truth import Truth, read_truths
 from splice_jax.evaluation.rows import row_name
-from splice_jax.evaluation.scores import scoring
-from splice_jax.evaluation.scores.image import Sums
-from splice_jax.evaluation.scores.scoring import RowMaps, RowResult
 from splice_jax.workers import executor
 
 Key = tuple[str, str]
@@ -32,20 +28,6 @@ class Validation:
 
     examples: Sequence[Example] = ()
     reason: str = "no validation images were given"
-
-
-class Series(NamedTuple):
-    """Every row on degraded images."""
-
-    degradation: Degradation
-    rows: Mapping[Key, RowResult]
-
-
-class Results(NamedTuple):
-    """What every row scored."""
-
-    rows: Mapping[Key, RowResult]
-    degraded: Sequence[Series]
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +46,7 @@ class Plan:
         """Makes and caches the maps that are missing or stale, or all of them anew."""
         made_from = {row_name(*key): row for key, row in self.rows.items()}
         with executor(self._processes(rows)) as workers:
-            for stage in self._stages():
+            for stage in self.stages():
                 make_maps(rows, stage, made_from, parameters=parameters, workers=workers, anew=anew)
 
     def _processes(self, rows: Sequence[Row]) -> int | None:
@@ -72,7 +54,7 @@ class Plan:
         if self.processes is not None or any(row.crf != "none" for row in rows):
             return self.processes
         localizers = len({row.localizer for row in rows if isinstance(row.localizer, ByName)})
-        pixels = sum(truth.height * truth.width for stage in self._stages() for truth in stage.truths)
+        pixels = sum(truth.height * truth.width for stage in self.stages() for truth in stage.truths)
         return None if localizers * pixels / 1e6 > IN_PROCESS_MEGAPIXELS else 0
 
     def require(self) -> None:
@@ -81,42 +63,20 @@ class Plan:
         Raises:
           UserError: they are missing or stale.
         """
-        for stage in self._stages():
+        for stage in self.stages():
             for key in self.rows:
-                self._record(stage, key)
+                self.record(stage, key)
 
-    def score(self) -> Results:
-        """Scores the maps of every row, and of every row on degraded images.
-
-        A threshold from validation is chosen on images that are not degraded.
-        """
-        with self.workers() as workers:
-            chosen: dict[Key, Sums | None] = {}
-            for key in self.rows:
-                cached = self._cached(self.validation, key) if self.validation else None
-                chosen[key] = scoring.survey_row(cached, workers)[1] if cached else None
-            stages = [self.main, *self.degraded]
-            scored = [
-                {key: scoring.score_row(self._cached(stage, key), workers, chosen[key]) for key in self.rows}
-                for stage in stages
-            ]
-        series = [
-            Series(stage.degradation, rows) for stage, rows in zip(stages, scored, strict=True) if stage.degradation
-        ]
-        return Results(scored[0], series)
-
-    def workers(self) -> Executor:
-        """Processes that read maps."""
-        return scoring.pool(self.main.truths, len(self.rows) * (1 + len(self.degraded)), self.processes)
-
-    def _stages(self) -> list[Stage]:
+    def stages(self) -> list[Stage]:
+        """All of them, the main one first."""
         return [self.main, *([self.validation] if self.validation else []), *self.degraded]
 
-    def _cached(self, stage: Stage, key: Key) -> RowMaps:
-        record = self._record(stage, key)
-        return RowMaps.of(stage.folder, row_name(*key), record, stage.truths, ignore_border=self.ignore_border)
+    def record(self, stage: Stage, key: Key) -> records.RowRecord:
+        """What was recorded of a row's maps on a stage.
 
-    def _record(self, stage: Stage, key: Key) -> records.RowRecord:
+        Raises:
+          UserError: they are missing, or are not what `make` would make.
+        """
         return records.require(stage.folder, row_name(*key), stage.made_from(self.rows[key]))
 
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from splice_jax.evaluation.maps.degradations import KINDS
-from splice_jax.evaluation.maps.plan import Series
 from splice_jax.evaluation.scores.conventions import HEADLINE, convention_of
+from splice_jax.evaluation.scores.planned import Series
 
 
 def content(scores: Mapping[str, Any], degraded: Sequence[Series], *, seed: int) -> dict[str, Any]:

@@ -118,6 +118,14 @@ FIELDS = (
         changes_map=True,
     ),
     Field(
+        "border",
+        "inward",
+        "network",
+        "what happens to a remainder that fills no patch: patches move inward, or crop (the baseline: scored as 0)",
+        ("inward", "crop"),
+        changes_map=True,
+    ),
+    Field(
         "patches_per_image",
         4,
         "optimisation",
