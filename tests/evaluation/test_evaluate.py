@@ -78,6 +78,7 @@ def test_scores_have_the_schema_and_authentic_images_are_counted(examples: list[
     assert (scores["images"], scores["authentic_images"]) == (3, 1)
     assert scores["headline"]["words"] == "at the best threshold per image (oracle), given polarity, mean over images"
     assert "no validation images" in scores["validation"]["reason"]
+    assert scores["bootstrap"] == {"method": "BCa, percentile above 10000 images", "resamples": 2000, "seed": 0}
     assert [(row["method"], row["crf"]) for row in scores["rows"]] == [
         ("sgn", "none"),
         ("all_spliced", "none"),

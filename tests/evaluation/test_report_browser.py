@@ -109,12 +109,12 @@ def test_columns_are_sorted_by_click_and_key_and_what_is_undefined_stays_last(pa
     assert column(page, 0) == ["adq2", "all_spliced", "noi1", "sgn"]
 
 
-def test_the_grid_shows_one_score_and_differences_those_of_one_row(page: browser.Page) -> None:
+def test_one_score_is_shown_under_every_convention_and_differences_of_one_row(page: browser.Page) -> None:
     shown = (
         "[...document.querySelectorAll('.of-score')].filter(each => each.offsetParent).map(each => each.dataset.score)"
     )
     assert page.run(shown) == ["f1"]
-    choose(page, "grid-score", "auc")
+    choose(page, "convention-score", "auc")
     assert page.run(shown) == ["auc"]
     lines = "[...document.querySelectorAll('#differences tbody tr')].filter(e => e.offsetParent).map(e => e.innerText)"
     assert [line.split()[:2] for line in page.run(lines)] == [["sgn", each] for each in ("noi1", "adq2", "all_spliced")]
@@ -257,7 +257,7 @@ def test_without_a_program_the_tables_are_there_and_no_dead_control(opened: brow
         document = opened.call("DOM.getDocument", depth=0)["root"]["nodeId"]
         tables = opened.call("DOM.querySelectorAll", nodeId=document, selector="table.sortable")["nodeIds"]
         assert len(tables) == 8
-        controls = opened.call("DOM.querySelector", nodeId=document, selector="#grid-score")["nodeId"]
+        controls = opened.call("DOM.querySelector", nodeId=document, selector="#convention-score")["nodeId"]
         with pytest.raises(AssertionError):
             opened.call("DOM.getBoxModel", nodeId=controls)
         assert all(opened.call("DOM.getBoxModel", nodeId=table) for table in tables)

@@ -4,19 +4,23 @@ The file holds its own style, program, numbers and pictures, and its policy forb
 Pictures stand behind the page as text and are decoded only while they are near the screen.
 """
 
-import html
+import functools
 import json
-import string
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import jinja2
+from markupsafe import Markup
 
 from splice_jax.evaluation.output.report import pictures, tables
 from splice_jax.evaluation.output.tables import NOTHING, beside_maps, undefined_rows, with_interval
 from splice_jax.evaluation.rows import TRIVIAL, main_row, names, printed_name
 from splice_jax.evaluation.scores import conventions
 from splice_jax.evaluation.scores.conventions import HALF, HEADLINE
+
+_PACKAGE = "splice_jax.evaluation.output.report"
 
 PARTS = ("tables.js", "charts.js", "gallery.js")
 """Of the page's program, in their order."""
@@ -72,39 +76,51 @@ def write(path: Path, content: Content, encoded: Iterable[Mapping[str, Any]]) ->
       encoded: the pictures of the images of `content`, in their order; taken one at a time, so that any number fits
         into memory.
     """
-    filled = string.Template(_part("report.html")).substitute(_fields(content) | {"pictures": "\0"})
-    before, after = filled.split("\0")
+    template = _templates().get_template("report.html")
     with path.open("w", encoding="utf-8") as file:
-        file.write(before)
-        for rank, picture in enumerate(encoded):
-            file.write(f'<script type="application/json" id="picture-{rank}">{_json(picture)}</script>\n')
-        file.write(after)
+        file.writelines(template.generate(_fields(content), pictures=encoded))
 
 
-def _fields(content: Content) -> dict[str, str]:
+@functools.cache
+def _templates() -> jinja2.Environment:
+    """The folder `page`; whatever is filled in is escaped for HTML, and JSON so that it can end no element."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader(_PACKAGE, "page"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
+    return environment
+
+
+def _fields(content: Content) -> dict[str, Any]:
     scores = content.scores
     return {
-        "title": html.escape(title(scores)),
-        "headline": html.escape(headline(scores)),
-        "beside": html.escape(str(HALF)),
+        "title": title(scores),
+        "headline": headline(scores),
+        "beside": str(HALF),
         "facts": _facts(scores),
         "headline_table": tables.headline(scores),
-        "grid": tables.grid(scores),
-        "validation": html.escape(_validation(scores)),
+        "scores": tables.SCORES,
+        "conventions": tables.every_convention(scores),
+        "validation": _validation(scores),
         "differences": tables.differences(scores),
         "detection": tables.detection(scores),
+        "detection_rule": tables.detection_rule(scores),
         "accuracies": tables.accuracies(scores),
         "published": tables.published_scores(scores),
         "published_accuracies": tables.published_accuracies(scores),
-        "undefined": _notes("undefined", undefined_rows(scores)),
-        "beside_maps": _notes("beside-maps", beside_maps(scores)),
-        "crf": html.escape(_crf(scores)),
-        "degraded": "" if content.degradations else "hidden",
-        "images": str(len(content.images)),
-        "config": html.escape(json.dumps(scores["config"], indent=2, sort_keys=True)),
+        "undefined": undefined_rows(scores),
+        "beside_maps": beside_maps(scores),
+        "crf": _crf(scores),
+        "degraded": content.degradations is not None,
+        "images": len(content.images),
+        "config": json.dumps(scores["config"], indent=2, sort_keys=True),
         "style": _part("report.css"),
-        "program": "\n".join(map(_part, PARTS)),
-        "data": _json(_data(content)),
+        "program": Markup("\n").join(map(_part, PARTS)),
+        "data": _data(content),
     }
 
 
@@ -122,19 +138,14 @@ def _data(content: Content) -> dict[str, Any]:
     }
 
 
-def _part(name: str) -> str:
-    return resources.files("splice_jax.evaluation.output.report").joinpath("page", name).read_text(encoding="utf-8")
+def _part(name: str) -> Markup:
+    """Of the page, the style or the program, which are to stand in it as they are."""
+    return Markup(resources.files(_PACKAGE).joinpath("page", name).read_text(encoding="utf-8"))
 
 
-def _json(content: Any) -> str:
-    """JSON that can end neither the element that it stands in nor begin a comment there."""
-    text = json.dumps(content, allow_nan=False, separators=(",", ":"))
-    return text.replace("<", "\\u003c")
-
-
-def _facts(scores: Mapping[str, Any]) -> str:
+def _facts(scores: Mapping[str, Any]) -> dict[str, Any]:
     data = scores.get("data", {})
-    facts = {
+    return {
         "data set": scores["dataset"],
         "version": data.get("version") or NOTHING,
         "images and pixels": data.get("fingerprint", "")[:12] or NOTHING,
@@ -143,7 +154,6 @@ def _facts(scores: Mapping[str, Any]) -> str:
         "authentic images, left out of all means": scores["authentic_images"],
         "commit": scores["commit"],
     }
-    return "".join(f"<div><dt>{name}</dt><dd>{html.escape(str(value))}</dd></div>" for name, value in facts.items())
 
 
 def _validation(scores: Mapping[str, Any]) -> str:
@@ -151,11 +161,6 @@ def _validation(scores: Mapping[str, Any]) -> str:
     if reason:
         return f"No threshold was chosen on validation: {reason}."
     return f"The threshold of validation was chosen on {scores['validation']['images']} images."
-
-
-def _notes(name: str, lines: Sequence[str]) -> str:
-    items = "".join(f"<li>{html.escape(line)}</li>" for line in lines)
-    return f'<ul class="notes" id="{name}">{items}</ul>' if items else ""
 
 
 def _crf(scores: Mapping[str, Any]) -> str:

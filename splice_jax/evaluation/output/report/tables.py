@@ -1,9 +1,9 @@
-"""The tables of the report as HTML, complete without the page's program, which only sorts and chooses.
+"""What stands in the tables of the report; page/table.html draws them.
 
-Every cell that holds a number has it in `data-value` at full precision, by which columns are sorted.
+They are complete without the page's program, which only sorts and chooses. A cell that holds a number has it at full
+precision beside its words, and columns are sorted by it.
 """
 
-import html
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -22,7 +22,17 @@ _THRESHOLDS = {
 }
 
 Groups = Sequence[tuple[str, Sequence[str]]]
-"""Columns under a common title; a title of "" stands for none."""
+"""Columns under a common title; a title of "" stands for none. A title may have a line break in it."""
+
+
+class Bar(NamedTuple):
+    """An interval on a line from 4 to 96."""
+
+    low: float
+    mean: float
+    high: float
+    zero: float | None = None
+    """Where 0 is, if that is marked."""
 
 
 class Cell(NamedTuple):
@@ -31,20 +41,53 @@ class Cell(NamedTuple):
     text: str
     value: float | None = None
     small: str = ""
-    bar: str = ""
+    bar: Bar | None = None
     hint: str = ""
+
+    @property
+    def words(self) -> bool:
+        """Whether it holds neither a number nor the mark for none."""
+        return self.value is None and self.text != NOTHING
 
 
 class Line(NamedTuple):
-    """One line: its head, its cells, its attributes, and a smaller line below the head."""
+    """One line: its head, its cells, a smaller line below the head, and by what the program finds and styles it."""
 
     head: str
     cells: Sequence[Cell]
-    attributes: str = ""
     note: str = ""
+    kind: str = ""
+    row: str = ""
+    threshold: str = ""
+    hidden: bool = False
 
 
-def headline(scores: Mapping[str, Any]) -> str:
+class Table(NamedTuple):
+    """A table whose columns the program makes sortable, in a box that scrolls sideways."""
+
+    caption: str
+    groups: Groups
+    lines: Sequence[Line]
+    first: str = "row"
+    """The title of the lines' heads."""
+
+    @property
+    def titled(self) -> bool:
+        """Whether a line of titles stands above the columns' own."""
+        return any(title for title, _ in self.groups)
+
+    @property
+    def edges(self) -> set[int]:
+        """The columns before which a line is drawn, the lines' heads being column 0."""
+        edges, start = set(), 1
+        for title, columns in self.groups:
+            if title:
+                edges |= {start, start + len(columns)}
+            start += len(columns)
+        return edges
+
+
+def headline(scores: Mapping[str, Any]) -> Table:
     """The headline and the threshold of 0.5 beside it, with intervals."""
     lowest = {score: _lowest(scores, score) for score in ("f1", "mcc")}
     lines = []
@@ -61,20 +104,17 @@ def headline(scores: Mapping[str, Any]) -> str:
     groups = [
         ("best threshold per image", ["F1", "MCC", "IoU"]),
         ("threshold 0.5", ["F1", "MCC", "IoU"]),
-        ("", ["AUC", "images", "seconds<br>per image"]),
+        ("", ["AUC", "images", "seconds\nper image"]),
     ]
-    return table("row", groups, lines, "Headline scores of every row")
+    return Table("Headline scores of every row", groups, lines)
 
 
-def grid(scores: Mapping[str, Any]) -> str:
+def every_convention(scores: Mapping[str, Any]) -> dict[str, Table]:
     """Every convention, one table for each score; the program shows one of them at a time."""
-    return "".join(
-        f'<section class="of-score" data-score="{score}"><h3>{title}</h3>{_grid(scores, score)}</section>'
-        for score, title in SCORES.items()
-    )
+    return {score: _of_score(scores, score) for score in SCORES}
 
 
-def _grid(scores: Mapping[str, Any], score: str) -> str:
+def _of_score(scores: Mapping[str, Any], score: str) -> Table:
     conventions = [convention_of(entry) for entry in scores["rows"][0]["scores"]]
     if score == "auc":  # Has no threshold.
         conventions = [each for each in conventions if each.threshold == HEADLINE.threshold]
@@ -88,27 +128,25 @@ def _grid(scores: Mapping[str, Any], score: str) -> str:
     for row in scores["rows"]:
         cells = [_score(find(row["scores"], each), score, undefined(row)) for each in conventions]
         lines.append(_line(scores, row, [*cells, _images(row, scores["images"])]))
-    return table("row", [*groups.items(), ("", ["images"])], lines, f"{SCORES[score]} under every convention")
+    return Table(f"{SCORES[score]} under every convention", [*groups.items(), ("", ["images"])], lines)
 
 
-def differences(scores: Mapping[str, Any]) -> str:
+def differences(scores: Mapping[str, Any]) -> Table:
     """Any row minus any other; the lines of the row that the evaluation is about are shown at first."""
     about, lines, widest = main_row(names(scores)), [], _widest(scores)
     for each in scores["differences"]:
         for row, other, sign in ((each["row"], each["other"], 1), (each["other"], each["row"], -1)):
-            cells = [Cell(html.escape(other))]
+            cells = [Cell(other)]
             for score in ("f1", "mcc"):
                 cells.append(_difference(each, score, sign, widest))
             cells.append(Cell(str(each["images"]), each["images"]))
             kind = "best" if convention_of(each) == HEADLINE else "half"
-            shown = "" if row == about and kind == "best" else " hidden"
-            lines.append(Line(row, cells, f'data-row="{html.escape(row)}" data-threshold="{kind}"{shown}'))
-    if not lines:
-        return "<p>There is one row only.</p>"
-    return table("row", [("", ["minus", "F1", "MCC", "images of both"])], lines, "Paired differences between rows")
+            hidden = row != about or kind != "best"
+            lines.append(Line(row, cells, row=row, threshold=kind, hidden=hidden))
+    return Table("Paired differences between rows", [("", ["minus", "F1", "MCC", "images of both"])], lines)
 
 
-def detection(scores: Mapping[str, Any]) -> str:
+def detection(scores: Mapping[str, Any]) -> Table:
     """Whether images are spliced at all."""
     lines = []
     for row in scores["rows"]:
@@ -118,18 +156,18 @@ def detection(scores: Mapping[str, Any]) -> str:
             counts = found["images"]
             images = Cell(f"{counts['authentic']} + {counts['spliced']}", sum(counts.values()))
             lines.append(_line(scores, row, [*cells, images]))
-    if not lines:
-        return "<p>There are no authentic images in this split, so nothing can be said about false alarms.</p>"
-    columns = ["AUC of images", "authentic pixels<br>marked at 0.5", "false alarms", "spliced images<br>that raise it"]
-    note = next(row["detection"] for row in scores["rows"] if row["detection"])
-    explained = f"An image's score is the {note['image_score']}; an alarm is {note['alarm']}."
-    return (
-        table("row", [("", [*columns, "authentic +<br>spliced images"])], lines, "Detection of authentic images")
-        + f'<p class="quiet">{html.escape(explained)}</p>'
-    )
+    columns = ["AUC of images", "authentic pixels\nmarked at 0.5", "false alarms", "spliced images\nthat raise it"]
+    groups = [("", [*columns, "authentic +\nspliced images"])]
+    return Table("Detection of authentic images", groups, lines)
 
 
-def accuracies(scores: Mapping[str, Any]) -> str:
+def detection_rule(scores: Mapping[str, Any]) -> str:
+    """What an image's score and an alarm are; empty where no image can have one."""
+    rules = [row["detection"] for row in scores["rows"] if row["detection"]]
+    return f"An image's score is the {rules[0]['image_score']}; an alarm is {rules[0]['alarm']}." if rules else ""
+
+
+def accuracies(scores: Mapping[str, Any]) -> Table:
     """Table 2 as measured."""
     lines = []
     for row in scores["rows"]:
@@ -137,12 +175,10 @@ def accuracies(scores: Mapping[str, Any]) -> str:
             shares = [found[head] for head in ("classification", "segmentation")]
             cells = [Cell(f"{share:.2%}", share) for share in shares]
             lines.append(_line(scores, row, [*cells, _images(row, scores["images"])]))
-    if not lines:
-        return "<p>No row has a label head.</p>"
-    return table("row", [("", ["patch labels", "pixels", "images"])], lines, "Patch labels and pixels right at 0.5")
+    return Table("Patch labels and pixels right at 0.5", [("", ["patch labels", "pixels", "images"])], lines)
 
 
-def published_scores(scores: Mapping[str, Any]) -> str:
+def published_scores(scores: Mapping[str, Any]) -> Table:
     """F1 and MCC as printed by others."""
     lines = []
     for figure in published.SCORES:
@@ -150,70 +186,23 @@ def published_scores(scores: Mapping[str, Any]) -> str:
         cells = [Cell(NOTHING) if each is None else Cell(decimal(each), each) for each in pairs]
         lines.append(Line(figure.method, [*cells, _source(figure)]))
     groups = [(_known(name, scores), ["F1", "MCC"]) for name in published.DATASETS]
-    return table("method", [*groups, ("", ["source"])], lines, "Published F1 and MCC")
+    return Table("Published F1 and MCC", [*groups, ("", ["source"])], lines, first="method")
 
 
-def published_accuracies(scores: Mapping[str, Any]) -> str:
+def published_accuracies(scores: Mapping[str, Any]) -> Table:
     """Table 2 as printed by others."""
     lines = []
     for figure in published.ACCURACIES:
         shares = [share for name in published.DATASETS for share in figure.accuracy[name]]
         lines.append(Line(figure.method, [*(Cell(f"{share:.2%}", share) for share in shares), _source(figure)]))
     groups = [(_known(name, scores), ["patch labels", "pixels"]) for name in published.DATASETS]
-    return table("method", [*groups, ("", ["source"])], lines, "Published patch accuracies")
-
-
-def table(first: str, groups: Groups, lines: Sequence[Line], caption: str) -> str:
-    """A table whose columns the program makes sortable, in a box that scrolls sideways."""
-    titled = any(title for title, _ in groups)
-    above, column = [f'<th scope="col" data-column="0"{_rows(titled)}>{first}</th>'], 1
-    below: list[str] = []
-    for title, columns in groups:
-        if title:
-            above.append(f'<th scope="colgroup" colspan="{len(columns)}" class="group">{title}</th>')
-        for name in columns:
-            edge = ' class="edge"' if title and name is columns[0] else ""
-            head = f'<th scope="col" data-column="{column}"{edge}{"" if title else _rows(titled)}>{name}</th>'
-            (below if title else above).append(head)
-            column += 1
-    edges, start = set(), 1
-    for title, columns in groups:
-        if title:
-            edges |= {start, start + len(columns)}
-        start += len(columns)
-    head = f"<tr>{''.join(above)}</tr>" + (f"<tr>{''.join(below)}</tr>" if titled else "")
-    body = "".join(_html_line(line, edges) for line in lines)
-    return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{html.escape(caption)}"><table class="sortable">'
-        f'<caption class="hidden">{html.escape(caption)}</caption><thead>{head}</thead>'
-        f"<tbody>{body}</tbody></table></div>"
-    )
-
-
-def _rows(titled: bool) -> str:
-    return ' rowspan="2"' if titled else ""
-
-
-def _html_line(line: Line, edges: set[int]) -> str:
-    cells = "".join(_html_cell(cell, index in edges) for index, cell in enumerate(line.cells, start=1))
-    attributes = f" {line.attributes}" if line.attributes else ""
-    note = f" <small>{html.escape(line.note)}</small>" if line.note else ""
-    return f'<tr{attributes}><th scope="row">{html.escape(line.head)}{note}</th>{cells}</tr>'
-
-
-def _html_cell(cell: Cell, edge: bool) -> str:
-    kinds = [kind for kind, holds in (("edge", edge), ("words", cell.value is None and cell.text != NOTHING)) if holds]
-    attributes = f' class="{" ".join(kinds)}"' if kinds else ""
-    attributes += "" if cell.value is None else f' data-value="{cell.value!r}"'
-    attributes += f' title="{html.escape(cell.hint)}"' if cell.hint else ""
-    small = f"<small>{cell.small}</small>" if cell.small else ""
-    return f"<td{attributes}>{cell.text}{small}{cell.bar}</td>"
+    return Table("Published patch accuracies", [*groups, ("", ["source"])], lines, first="method")
 
 
 def _line(scores: Mapping[str, Any], row: Mapping[str, Any], cells: Sequence[Cell]) -> Line:
     name = row_name(row["method"], row["crf"])
     kind = "main" if name == main_row(names(scores)) else "trivial" if name in TRIVIAL else ""
-    return Line(name, cells, f'class="{kind}"' if kind else "", row.get("note", ""))
+    return Line(name, cells, row.get("note", ""), kind)
 
 
 def _number(value: float | None, hint: str = "") -> Cell:
@@ -225,7 +214,7 @@ def _score(entry: Mapping[str, Any], score: str, hint: str = "", lowest: float |
     if entry[score] is None:
         return Cell(NOTHING, hint=hint)
     low, high = entry[f"{score}_ci95"]
-    bar = "" if lowest is None else _bar(entry[score], low, high, lowest, 1.0)
+    bar = None if lowest is None else _bar(entry[score], low, high, lowest, 1.0)
     return Cell(_minus(decimal(entry[score])), entry[score], _minus(f"{decimal(low)} – {decimal(high)}"), bar)
 
 
@@ -254,7 +243,7 @@ def _images(row: Mapping[str, Any], of: int) -> Cell:
 
 
 def _source(figure: published.Published | published.PublishedAccuracy) -> Cell:
-    return Cell(f"{html.escape(figure.source)}; {html.escape(figure.certainty)}")
+    return Cell(f"{figure.source}; {figure.certainty}")
 
 
 def _known(dataset: str, scores: Mapping[str, Any]) -> str:
@@ -267,13 +256,7 @@ def _lowest(scores: Mapping[str, Any], score: str) -> float:
     return min([0.0, *(bound[0] for bound in bounds if bound is not None)])
 
 
-def _bar(mean: float, low: float, high: float, left: float, right: float, *, zero: bool = False) -> str:
+def _bar(mean: float, low: float, high: float, left: float, right: float, *, zero: bool = False) -> Bar:
     """An interval on a line from `left` to `right`."""
     x_low, x_mean, x_high, x_zero = (4 + 92 * (value - left) / (right - left) for value in (low, mean, high, 0.0))
-    mark = f'<line class="zero" x1="{x_zero:.1f}" x2="{x_zero:.1f}" y1="0" y2="10"/>' if zero else ""
-    return (
-        '<svg class="interval" viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true">'
-        f'<line class="track" x1="4" x2="96" y1="5" y2="5"/>{mark}'
-        f'<line class="band" x1="{x_low:.1f}" x2="{x_high:.1f}" y1="5" y2="5"/>'
-        f'<line class="mean" x1="{x_mean:.1f}" x2="{x_mean:.1f}" y1="1" y2="9"/></svg>'
-    )
+    return Bar(x_low, x_mean, x_high, x_zero if zero else None)

@@ -57,9 +57,9 @@ for (const table of document.querySelectorAll("table.sortable")) {
   }
 }
 
-function showGrid() {
+function showConventions() {
   for (const section of document.querySelectorAll(".of-score")) {
-    section.hidden = section.dataset.score !== byId("grid-score").value;
+    section.hidden = section.dataset.score !== byId("convention-score").value;
   }
 }
 
@@ -71,8 +71,8 @@ function showDifferences() {
 }
 
 options(byId("difference-row"), data.rows, data.main);
-byId("grid-score").addEventListener("change", showGrid);
+byId("convention-score").addEventListener("change", showConventions);
 for (const id of ["difference-row", "difference-threshold"]) byId(id).addEventListener("change", showDifferences);
 document.body.classList.add("program");
-showGrid();
+showConventions();
 showDifferences();
