@@ -25,7 +25,7 @@ from splice_jax.evaluation.maps.cache import map_path, read_map
 from splice_jax.evaluation.maps.make import probability_of
 from splice_jax.evaluation.maps.records import read_record
 from splice_jax.evaluation.output.tables import NOTHING
-from splice_jax.evaluation.rows import TRIVIAL, printed_name, row_name
+from splice_jax.evaluation.rows import TRIVIAL, row_name
 from splice_jax.evaluation.summary import read_scores
 from splice_jax.files import replacing
 from splice_jax.methods import Undefined, localizer
@@ -56,7 +56,7 @@ def main() -> None:
     columns = [cached(example, given.evaluation / "maps", list(rows)) for example in chosen]
     columns += recompressed(chosen[0].image, chosen[0].mask)
     with replacing(given.output) as beside:
-        draw({name: printed_name(row) for name, row in rows.items()}, columns, beside)
+        draw({name: row_name(row["method"], row["crf"]) for name, row in rows.items()}, columns, beside)
 
 
 def cached(example: Example, maps: Path, rows: Sequence[str]) -> Column:

@@ -11,14 +11,18 @@ def row_name(method: str, crf: str) -> str:
     return method if crf == "none" else f"{method}+crf"
 
 
-def printed_name(row: Mapping[str, Any]) -> str:
-    """An entry of `rows` of scores.json as it is printed: its name and, behind a trained one, its note.
+def notes(scores: Mapping[str, Any]) -> list[str]:
+    """What stands below a table of rows: of each trained method its note, once.
 
-    >>> printed_name({"method": "mfcn", "crf": "none", "note": "width 0.125, from scratch"})
-    'mfcn (width 0.125, from scratch)'
+    >>> mfcn = {"method": "mfcn", "note": "width 0.125, from scratch"}
+    >>> notes({"rows": [mfcn | {"crf": "none"}, mfcn | {"crf": "jax"}]})
+    ['mfcn, mfcn+crf: width 0.125, from scratch']
     """
-    note = row.get("note", "")
-    return row_name(row["method"], row["crf"]) + (f" ({note})" if note else "")
+    of_note: dict[tuple[str, str], list[str]] = {}
+    for name, row in zip(names(scores), scores["rows"], strict=True):
+        if note := row.get("note", ""):
+            of_note.setdefault((row["method"], note), []).append(name)
+    return [f"{', '.join(rows)}: {note}" for (_, note), rows in of_note.items()]
 
 
 def names(scores: Mapping[str, Any]) -> list[str]:

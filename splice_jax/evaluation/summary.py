@@ -9,7 +9,7 @@ from typing import Any
 from splice_jax.errors import UserError, listed, one_line
 from splice_jax.evaluation.output import published, scores_json
 from splice_jax.evaluation.output.tables import NOTHING, decimal, markdown, published_scores
-from splice_jax.evaluation.rows import names, printed_name
+from splice_jax.evaluation.rows import names, notes
 from splice_jax.evaluation.scores.conventions import HALF, HEADLINE, convention_of, find
 from splice_jax.runs import schema
 
@@ -55,13 +55,14 @@ def text(summary: Mapping[str, Any]) -> str:
     spread = f"mean ± standard deviation over {len(runs)} runs" if len(runs) > 1 else "one run, so no spread"
     figures = {each.row: each for each in published.SCORES if summary["dataset"] in each.scores}
     lines = [
-        {"row": printed_name(row), "images": _images(row["images"]), **_cells(row)}
+        {"row": name, "images": _images(row["images"]), **_cells(row)}
         | published_scores(figures.get(name), summary["dataset"])
         for name, row in zip(names(summary), summary["rows"], strict=True)
     ]
     return (
         f"{summary['dataset']}, {summary['split']} split, seeds {seeds}: {spread}\n"
         f"headline (best): {HEADLINE}; beside it {HALF}\n\n{markdown(lines)}"
+        + "".join(f"\n{line}" for line in notes(summary))
     )
 
 

@@ -145,9 +145,9 @@ def test_one_evaluation_holds_the_rows_of_all_runs(
     page = (folder / "report.html").read_text()
     assert "mfcn <small>width 0.0625, trunk_normalization imagenet, from scratch, cross-data-set</small></th>" in page
     for text in (printed, (folder / "tables.md").read_text()):
-        assert "mfcn (width 0.0625, trunk_normalization imagenet, from scratch, cross-data-set)" in text
+        assert "mfcn: width 0.0625, trunk_normalization imagenet, from scratch, cross-data-set" in text
     for text in (printed, (folder / "tables.md").read_text(), page):
-        assert "camera_response (edges to region: ours, in-domain): edge_auc 0." in text
+        assert "camera_response: edge_auc 0." in text
 
     told = scores["runs"]
     assert {row: Path(run["workdir"]).name for row, run in told.items()} == {"mfcn": "mfcn", "camera_response": "edges"}

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from splice_jax.evaluation.output import published
-from splice_jax.evaluation.rows import main_row, names, printed_name
+from splice_jax.evaluation.rows import main_row, names, notes, row_name
 from splice_jax.evaluation.scores.conventions import CONVENTIONS, HALF, HEADLINE, convention_of, find
 from splice_jax.files import replacing
 
@@ -32,7 +32,7 @@ def table_1(scores: Mapping[str, Any]) -> Table:
     lines = []
     for name, row in zip(names(scores), scores["rows"], strict=True):
         lines.append(
-            {"row": printed_name(row), "images": str(row["images"])}
+            {"row": name, "images": str(row["images"])}
             | _measured(row)
             | published_scores(figures.pop(name, None), scores["dataset"])
         )
@@ -48,9 +48,7 @@ def table_2(scores: Mapping[str, Any]) -> Table:
     for name, row in zip(names(scores), scores["rows"], strict=True):
         if row["patch_accuracy"] is not None:
             both = [f"{100 * row['patch_accuracy'][head]:.2f} %" for head in ("classification", "segmentation")]
-            lines.append(
-                _accuracy(printed_name(row), str(row["images"]), both, figures.pop(name, None), scores["dataset"])
-            )
+            lines.append(_accuracy(name, str(row["images"]), both, figures.pop(name, None), scores["dataset"]))
     for figure in figures.values():
         lines.append(_accuracy(NOTHING, NOTHING, [NOTHING, NOTHING], figure, scores["dataset"]))
     return lines
@@ -96,9 +94,9 @@ def undefined_rows(scores: Mapping[str, Any]) -> list[str]:
 def beside_maps(scores: Mapping[str, Any]) -> list[str]:
     """A line for every score that a row has beside those of its maps, as the AUC of edges."""
     return [
-        f"{printed_name(row)}: {name} {with_interval(found, 'mean')}, mean over {found['images']} images"
-        for row in scores["rows"]
-        for name, found in row.get("beside", {}).items()
+        f"{row}: {name} {with_interval(found, 'mean')}, mean over {found['images']} images"
+        for row, entry in zip(names(scores), scores["rows"], strict=True)
+        for name, found in entry.get("beside", {}).items()
     ]
 
 
@@ -178,12 +176,17 @@ def _document(scores: Mapping[str, Any], first: Table, second: Table) -> str:
     beside = "".join(f"- {line}\n" for line in beside_maps(scores))
     beside = f"## Beside the maps\n\n{beside}\n" if beside else ""
     missing = f"Without a score:\n\n{missing}\n" if missing else ""
+    noted = "".join(f"- {line}\n" for line in notes(scores))
+    noted = (
+        f"Trained rows: how the network differs from the published one, and what it was trained on:\n\n{noted}\n"
+        * bool(noted)
+    )
     return (
         f"# {main_row(names(scores))} on {scores['dataset']}, {scores['split']} split\n\n"
         f"{scores['images']} spliced images; {scores['authentic_images']} authentic images left out of these means. "
         f"Intervals are bootstrap 95 % intervals over images.{border}\n\n"
         f"Headline: F1 and MCC {HEADLINE} (*best*); beside it {HALF}. {note}\n\n"
-        f"{missing}## Table 1: F1 and MCC\n\n{markdown(first)}\n"
+        f"{noted}{missing}## Table 1: F1 and MCC\n\n{markdown(first)}\n"
         f"## Table 2: patch labels and pixels rightly predicted at 0.5\n\n{markdown(second)}\n"
         f"## Authentic images\n\n{markdown(_detection(scores))}\n"
         f"{beside}"
@@ -195,7 +198,7 @@ def _detection(scores: Mapping[str, Any]) -> Table:
     """The image-level scores of the rows that have any."""
     return [
         {
-            "row": printed_name(row),
+            "row": row_name(row["method"], row["crf"]),
             f"AUC of images ({found['image_score']})": with_interval(found, "auc"),
             "pixels of authentic images marked at 0.5": f"{found['false_positive_pixels']:.2%}",
             f"false alarms ({found['alarm']})": f"{found['false_alarms']:.2%}",
@@ -217,7 +220,7 @@ def _every_convention(scores: Mapping[str, Any]) -> str:
             continue
         heading = f"{convention}" + " (headline)" * (convention == HEADLINE)
         lines = [
-            {"row": printed_name(row), "images": str(row["images"])} | _cells(entry)
+            {"row": row_name(row["method"], row["crf"]), "images": str(row["images"])} | _cells(entry)
             for row, entry in zip(scores["rows"], entries, strict=True)
         ]
         parts.append(f"### {heading[0].upper()}{heading[1:]}\n\n{markdown(lines)}")

@@ -16,7 +16,7 @@ from markupsafe import Markup
 
 from splice_jax.evaluation.output.report import pictures, tables
 from splice_jax.evaluation.output.tables import NOTHING, beside_maps, undefined_rows, with_interval
-from splice_jax.evaluation.rows import TRIVIAL, main_row, names, printed_name
+from splice_jax.evaluation.rows import TRIVIAL, main_row, names, notes, row_name
 from splice_jax.evaluation.scores import conventions
 from splice_jax.evaluation.scores.conventions import HALF, HEADLINE
 
@@ -59,12 +59,13 @@ def text_table(scores: Mapping[str, Any]) -> str:
         entries = [conventions.find(row["scores"], convention) for convention in (HEADLINE, HALF)]
         cells = [with_interval(entry, score) for entry in entries for score in ("f1", "mcc")]
         seconds = row["seconds_per_image"]
-        lines.append((printed_name(row), *cells, str(row["images"]), NOTHING if seconds is None else f"{seconds:.2f}"))
+        name = row_name(row["method"], row["crf"])
+        lines.append((name, *cells, str(row["images"]), NOTHING if seconds is None else f"{seconds:.2f}"))
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     body = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
     body.insert(1, "  ".join("-" * width for width in widths))
     above = [title(scores), f"headline (best): {headline(scores)}; beside it {HALF}", ""]
-    return "\n".join([*above, *body, *undefined_rows(scores), *beside_maps(scores)])
+    return "\n".join([*above, *body, *notes(scores), *undefined_rows(scores), *beside_maps(scores)])
 
 
 def write(path: Path, content: Content, encoded: Iterable[Mapping[str, Any]]) -> None:
