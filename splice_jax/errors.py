@@ -1,7 +1,6 @@
 """The one exception for mistakes that a user can make and mend, and how an entry point reports it."""
 
 import importlib.metadata
-import importlib.util
 import re
 import sys
 from collections.abc import Callable, Iterable
@@ -32,18 +31,26 @@ def require_extra(extra: str) -> None:
     nothing is checked.
 
     Raises:
-        UserError: a module is missing; the message says how to install it.
+        UserError: a package is missing; the message says how to install it.
     """
     try:
         requirements = importlib.metadata.requires("splice_jax") or []
     except importlib.metadata.PackageNotFoundError:
         return
     ours = [text for text in requirements if re.search(rf"extra == ['\"]{extra}['\"]", text)]
-    modules = [re.split(r"[^\w.-]", text, maxsplit=1)[0].replace("-", "_") for text in ours]
-    missing = [module for module in modules if importlib.util.find_spec(module) is None]
+    packages = [re.split(r"[^\w.-]", text, maxsplit=1)[0] for text in ours]
+    missing = [package for package in packages if not _is_installed(package)]
     if missing:
         needed = ", ".join(missing)
         raise UserError(f'{needed}: not installed, but needed here; install by: pip install "splice_jax[{extra}]"')
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        importlib.metadata.distribution(package)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
 
 
 def one_line(error: BaseException) -> str:
