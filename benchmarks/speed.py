@@ -23,7 +23,7 @@ from splice_jax.models.semi_global import SemiGlobalNetwork, initial_variables
 from splice_jax.patches import PATCH_SIZE, labels
 from splice_jax.runs.load import localizer_from_config
 from splice_jax.training.optimizer import make_optimizer, step_schedule
-from splice_jax.training.step import ParallelStep, Recipe, State, initial_state
+from splice_jax.training.step import ParallelStep, State, StepSpec, initial_state
 
 TRAINING_GFLOP = 0.7
 """Of a patch, with a hidden size of 256 and three layers, forward and back, without the image's half."""
@@ -62,7 +62,9 @@ def _step(
     optimizer = make_optimizer(
         step_schedule(config.learning_rate, (), 1.0, 0), clip_norm=config.clip_norm, frozen=FAMILY.frozen
     )
-    step = ParallelStep(Recipe(loss(network, config.loss, augment=config.augment), optimizer, FAMILY.frozen), resident)
+    step = ParallelStep(
+        StepSpec(loss(network, config.loss, augment=config.augment), optimizer, FAMILY.frozen), resident
+    )
     return step, step.replicate(initial_state(initial_variables(network, jax.random.key(0)), optimizer, 0))
 
 

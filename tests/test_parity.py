@@ -21,7 +21,7 @@ from splice_jax.models.semi_global import SemiGlobalNetwork
 from splice_jax.runs.builtin import baseline as configuration
 from splice_jax.runs.load import network_from_config
 from splice_jax.training.optimizer import make_optimizer, step_schedule
-from splice_jax.training.step import ParallelStep, Recipe, State, initial_state
+from splice_jax.training.step import ParallelStep, State, StepSpec, initial_state
 from splice_jax.weights import baseline
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed (make torch): nothing to compare with")
@@ -162,7 +162,9 @@ def steps(arch: str, count: int) -> tuple[Pair, State, list[float], list[float]]
     optimizer = make_optimizer(
         step_schedule(CONFIG.learning_rate, (), 1.0, 0), clip_norm=CONFIG.clip_norm, frozen=FAMILY.frozen
     )
-    parallel = ParallelStep(Recipe(batch_loss(network, CONFIG.loss, augment=CONFIG.augment), optimizer, FAMILY.frozen))
+    parallel = ParallelStep(
+        StepSpec(batch_loss(network, CONFIG.loss, augment=CONFIG.augment), optimizer, FAMILY.frozen)
+    )
     state = parallel.replicate(initial_state(variables, optimizer, 0))
     adam = reference.adam(twin.train(), CONFIG.learning_rate)
     theirs, ours = [], []

@@ -23,9 +23,17 @@ sys.path.insert(0, wheel)
 if extras == "without":
     listed = importlib.metadata.requires("splice_jax")
     optional = [text for text in listed if re.search("extra == .(train|evaluate)", text)]
-    names = {re.split(r"[^\\w.-]", text, maxsplit=1)[0].replace("-", "_") for text in optional}
-    assert {"grain", "tensorflow_datasets", "array_record", "tensorboardX", "matplotlib"} <= names
-    sys.modules.update(dict.fromkeys(names))
+    names = {re.split(r"[^\\w.-]", text, maxsplit=1)[0] for text in optional}
+    assert {"grain", "tensorflow-datasets", "array_record", "tensorboardX", "matplotlib", "Jinja2"} <= names
+    find = importlib.metadata.Distribution.from_name
+    absent = importlib.metadata.PackageNotFoundError
+    def from_name(name):
+        if name in names:
+            raise absent(name)
+        return find(name)
+    importlib.metadata.Distribution.from_name = from_name
+    modules = {name.replace("-", "_") for name in names}
+    sys.modules.update(dict.fromkeys({*modules, *(module.lower() for module in modules)}))
 import splice_jax
 assert splice_jax.__file__.startswith(wheel), splice_jax.__file__
 """

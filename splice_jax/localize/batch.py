@@ -21,7 +21,7 @@ def localize_files(
 
     Args:
         images: as `find_images` gives them.
-        output: the folder of the results and their summary; those of an earlier call are replaced.
+        output: the folder of the results and their summary; those of an earlier call on the same images are replaced.
         localizers: the methods.
         raw: whether to write STEM.npz as well.
 
@@ -34,7 +34,7 @@ def localize_files(
     single, in_terminal = len(localizers) == 1, sys.stderr.isatty()
     refuse_mixing(images, output, [localizer.name for localizer in localizers])
     failed = 0
-    with summary(output) as add:
+    with summary(output, images) as add:
         for image, stem in tqdm(images.items(), unit="image", disable=not in_terminal):
             errors: dict[str, None] = {}  # An image that cannot be read is one error, however many the methods.
             for outcome in localize_image(image, stem, localizers, raw=raw):

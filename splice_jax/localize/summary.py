@@ -14,17 +14,19 @@ FILE_NAME = "summary.csv"
 
 
 @contextmanager
-def summary(output: Path) -> Iterator[Callable[[Outcome], None]]:
-    """Replaces the summary in a folder, and gives what adds a line to the new one.
+def summary(output: Path, images: Iterable[Path]) -> Iterator[Callable[[Outcome], None]]:
+    """Begins a folder's summary, and gives what adds a line to it.
 
-    A line is in the file at once: a call that is killed leaves the lines of what it has done.
+    Lines of an earlier call stay, but for those of the images that are localized now. A new line is in the file at
+    once: a call that is killed leaves the lines of what it has done.
 
     Raises:
         UserError: it cannot be written.
     """
-    path = output / FILE_NAME
+    path, anew = output / FILE_NAME, {str(image) for image in images}
+    kept = [line for line in _earlier(path) if line[0] not in anew]
     with replacing(path) as beside:
-        beside.write_bytes(_line(Outcome._fields))
+        beside.write_bytes(b"".join(map(_line, [Outcome._fields, *kept])))
     with open(path, "ab", buffering=0) as file:
 
         def add(outcome: Outcome) -> None:
@@ -42,35 +44,38 @@ def refuse_mixing(images: Mapping[Path, Path], output: Path, methods: Sequence[s
 
     Args:
         images: see `inputs.find_images`.
-        output: the folder of the results, and of the summary of an earlier call.
+        output: the folder of the results, and of the summary of earlier calls.
         methods: of which results are to be written.
 
     Raises:
         UserError: they would, or another file has the summary's name.
     """
-    earlier = _methods_in(output / FILE_NAME)
-    if len(methods) > 1 or len(earlier) != 1 or earlier == set(methods):
-        return
-    other = earlier.pop()
-    if any(named(stem, suffix).exists() for stem in images.values() for suffix in SUFFIXES):
-        raise UserError(
-            f"{output}: holds results of {other} under the same names; choose another folder, or give both methods in "
-            f"one call: --method={other},{methods[0]}"
-        )
+    by_stem: dict[str, set[str]] = {}
+    for image, method, *_ in _earlier(output / FILE_NAME):
+        by_stem.setdefault(Path(image).stem, set()).add(method)
+    for stem in images.values() if len(methods) == 1 else ():
+        earlier = by_stem.get(stem.name, set())
+        if len(earlier) == 1 and earlier != set(methods) and any(named(stem, each).exists() for each in SUFFIXES):
+            other = earlier.pop()
+            raise UserError(
+                f"{output}: holds results of {other} under the same names; choose another folder, or give both methods "
+                f"in one call: --method={other},{methods[0]}"
+            )
 
 
-def _methods_in(path: Path) -> set[str]:
-    """The methods of an earlier call; none where there was none."""
+def _earlier(path: Path) -> list[list[str]]:
+    """The lines of earlier calls; none where there was none."""
     try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        text = path.read_text(encoding="utf-8", errors="surrogateescape")
     except FileNotFoundError:
-        return set()
+        return []
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise UserError(f"{path}: cannot be read ({reason}); choose another folder") from error
-    if lines[:1] != [",".join(Outcome._fields)]:
+    lines = list(csv.reader(text.splitlines(keepends=True)))
+    if not lines or tuple(lines[0]) != Outcome._fields:
         raise UserError(f"{path}: is no summary of localized images and would be replaced; choose another folder")
-    return {line[1] for line in csv.reader(lines[1:]) if len(line) > 1}
+    return [line for line in lines[1:] if len(line) == len(Outcome._fields)]
 
 
 def _rounded(outcome: Outcome) -> Outcome:

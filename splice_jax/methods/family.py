@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 
+from splice_jax.errors import UserError
 from splice_jax.methods.fields import Field, check
 from splice_jax.methods.localizer import Localizer
 
@@ -112,6 +113,8 @@ class Family(ABC):
             UserError: a field that has no such choice or is out of range.
         """
         check(config, self.fields)
+        if config.orientations != 1 and not self.sees_patches:
+            raise UserError(f"config.orientations: {config.orientations}, but {config.method} looks once; set 1")
 
     @abstractmethod
     def network(self, config: "ConfigDict") -> "nn.Module":

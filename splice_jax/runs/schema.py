@@ -49,7 +49,7 @@ _DATA = (
     Field("augment", True, "optimisation", "random flips and transpositions of patches or crops", (False, True)),
 )
 
-_NETWORK = (Field("method", "sgn", "network", "sgn, bappy, sfcn, mfcn, mfcn_edge, camera_response"),)
+_NETWORK = (Field("method", "sgn", "network", ", ".join(registry.trained_names())),)
 
 _LOSS = (
     Field(
@@ -77,12 +77,12 @@ _OPTIMISATION = (
     Field(
         "num_steps", 0, "optimisation", "where it is not 0, it counts and num_epochs does not", least=0, extendable=True
     ),
-    Field("learning_rate", 1e-3, "optimisation", "at its highest"),
+    Field("learning_rate", 1e-3, "optimisation", "at its highest", least=0),
     Field("optimizer", "adam", "optimisation", "sgd has momentum 0.9", ("adam", "sgd")),
     Field("weight_decay", 0.0, "optimisation", "of kernels, added to their gradients", least=0),
     Field("schedule", "step", "optimisation", "cosine goes down to zero", ("step", "cosine")),
     Field("drop_epochs", (20, 40), "optimisation", "of the schedule step"),
-    Field("drop_factor", 0.1, "optimisation", "of the schedule step"),
+    Field("drop_factor", 0.1, "optimisation", "of the schedule step", least=0),
     Field("warmup_steps", 0, "optimisation", "of a linear warm-up", least=0),
     Field("clip_norm", 0.0, "optimisation", "gradients of a larger norm are scaled down to it; 0: never", least=0),
     Field(

@@ -20,7 +20,7 @@ from splice_jax.runs.configuration import FILE_NAME, field_names, field_value, l
 from splice_jax.runs.division import record_division
 from splice_jax.training.monitor import Monitor
 from splice_jax.training.optimizer import cosine_schedule, make_optimizer, step_schedule
-from splice_jax.training.step import ParallelStep, Recipe, State, initial_state
+from splice_jax.training.step import ParallelStep, State, StepSpec, initial_state
 from splice_jax.training.validation import validate
 
 
@@ -41,9 +41,9 @@ def train(config: ConfigDict, workdir: Path) -> State:
     check_fields(config)
     rows = family(config.method)
     network = rows.network(config)
-    before = check_workdir(config, workdir)
-    if before is None and (missing := rows.missing_weights(config)):
+    if not (workdir / FILE_NAME).exists() and (missing := rows.missing_weights(config)):
         raise UserError(missing)
+    before = check_workdir(config, workdir)
     examples, validation = training_data(config)
     variables = rows.with_weights(rows.initial_variables(network, jax.random.key(config.seed)), config)
     steps_per_epoch, batches, loss, resident = rows.training(config, network, variables, examples)
@@ -57,7 +57,7 @@ def train(config: ConfigDict, workdir: Path) -> State:
     )
     state = initial_state(variables, optimizer, config.seed)
     record_division(workdir, examples.division)
-    parallel = ParallelStep(Recipe(loss, optimizer, rows.frozen), resident)
+    parallel = ParallelStep(StepSpec(loss, optimizer, rows.frozen), resident)
     last, best = Checkpoints(workdir, LAST), Checkpoints(workdir, BEST)
     if last.step is not None and last.step > steps:
         raise UserError(f"config.num_steps: the run would end at step {steps}, but {workdir} is at step {last.step}")

@@ -50,7 +50,7 @@ def initial_state(variables: dict[str, Any], optimizer: optax.GradientTransforma
     )
 
 
-class Recipe(NamedTuple):
+class StepSpec(NamedTuple):
     """What a step is made of; all static."""
 
     loss: Loss
@@ -60,7 +60,7 @@ class Recipe(NamedTuple):
 
 
 def train_step(
-    state: State, batch: dict[str, Array], resident: Mapping[str, Any], *, recipe: Recipe
+    state: State, batch: dict[str, Array], resident: Mapping[str, Any], *, spec: StepSpec
 ) -> tuple[State, Scalars]:
     """A gradient step on one device's share of the batch; gradients and scalars are averaged over `AXIS`.
 
@@ -71,12 +71,12 @@ def train_step(
     key = jax.random.fold_in(state.key, state.step)
 
     def loss_fn(params: Any) -> tuple[Array, tuple[Any, Scalars]]:
-        return recipe.loss({"params": params, "batch_stats": state.batch_stats}, batch, key, AXIS)
+        return spec.loss({"params": params, "batch_stats": state.batch_stats}, batch, key, AXIS)
 
-    frozen = is_frozen(state.params, recipe.frozen)
+    frozen = is_frozen(state.params, spec.frozen)
     gradients, (batch_stats, scalars) = jax.grad(loss_fn, has_aux=True)(state.params)
     gradients, scalars = jax.lax.pmean((gradients, scalars), AXIS)
-    updates, optimizer_state = recipe.optimizer.update(gradients, state.optimizer_state, state.params)
+    updates, optimizer_state = spec.optimizer.update(gradients, state.optimizer_state, state.params)
     params = optax.apply_updates(state.params, updates)
     # Frozen parameters stay as they are to the last bit: adding an update of zero would turn -0 into 0.
     params = jax.tree.map(lambda keep, old, new: old if keep else new, frozen, state.params, params)
@@ -94,14 +94,14 @@ class ParallelStep:
 
     def __init__(
         self,
-        recipe: Recipe,
+        spec: StepSpec,
         resident: Mapping[str, Any] = MappingProxyType({}),
         devices: Sequence[jax.Device] | None = None,
     ) -> None:
         """Copies the resident arrays to every device.
 
         Args:
-            recipe: what a step is made of.
+            spec: what a step is made of.
             resident: see `family.Training`.
             devices: of this process; None for all of them. Several processes use all of theirs.
         """
@@ -109,7 +109,7 @@ class ParallelStep:
         mesh = jax.sharding.Mesh(self._devices, (AXIS,))
         self._one_each = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(AXIS))
         self._resident = jax.tree.map(self._copies, dict(resident))
-        step = functools.partial(train_step, recipe=recipe)
+        step = functools.partial(train_step, spec=spec)
         self._step: Any = jax.pmap(step, AXIS, devices=devices, donate_argnums=(0,))
 
     @property

@@ -170,7 +170,7 @@ def _vgg_names(*, batch_norm: bool) -> dict[str, str]:
 
 def _vgg(title: str, *, batch_norm: bool) -> Network:
     names = _vgg_names(batch_norm=batch_norm).__getitem__
-    usage = "--config=configs/mfcn.py --config.trunk_weights={}" if batch_norm else "splice_jax.models.vgg.VGG16"
+    usage = "--config=mfcn --config.trunk_weights={}" if batch_norm else "splice_jax.models.vgg.VGG16"
     return Network(title, VGG16(batch_norm=batch_norm), names, "classifier.6", usage)
 
 

@@ -290,6 +290,23 @@ def test_results_of_one_method_do_not_take_the_places_of_another_s(tmp_path):
     assert localize([photograph(tmp_path / "c.png")], output, Green()) == 0
 
 
+def test_the_summary_keeps_the_lines_of_other_images(tmp_path):
+    first, second, output = photograph(tmp_path / "a.png"), photograph(tmp_path / "b.png"), tmp_path / "out"
+    localize([first], output, Red())
+    localize([second], output, Green())
+    assert [(Path(line["image"]).name, line["method"]) for line in lines(output)] == [
+        ("a.png", "red"),
+        ("b.png", "green"),
+    ]
+    with pytest.raises(UserError, match="holds results of red under the same names"):
+        localize([first], output, Green())
+    localize([first], output, Red())
+    assert [(Path(line["image"]).name, line["method"]) for line in lines(output)] == [
+        ("b.png", "green"),
+        ("a.png", "red"),
+    ]
+
+
 def test_a_summary_of_something_else_is_not_replaced(tmp_path):
     image, other = photograph(tmp_path / "a.png"), tmp_path / "out" / FILE_NAME
     other.parent.mkdir()

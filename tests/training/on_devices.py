@@ -18,7 +18,7 @@ from ml_collections import ConfigDict
 from splice_jax.data import open_split
 from splice_jax.methods.registry import family
 from splice_jax.training.optimizer import make_optimizer, step_schedule
-from splice_jax.training.step import ParallelStep, Recipe, State, initial_state
+from splice_jax.training.step import ParallelStep, State, StepSpec, initial_state
 
 STEPS = 3
 
@@ -41,7 +41,7 @@ def main(config: ConfigDict, folder: Path) -> None:
     save("start", initial_state(variables, optimizer, 0), [])
     loss = rows.training(config, network, variables, examples).loss
     for devices in (1, 2, 4):
-        step = ParallelStep(Recipe(loss, optimizer), devices=jax.devices()[:devices])
+        step = ParallelStep(StepSpec(loss, optimizer), devices=jax.devices()[:devices])
         for name, seed in {str(devices): 0, **({"other_key": 1} if devices == 1 else {})}.items():
             batches = rows.training(config, network, variables, examples).batches
             replicas, losses = step.replicate(initial_state(variables, optimizer, seed)), []

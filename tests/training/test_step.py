@@ -15,7 +15,7 @@ from splice_jax.methods.trained.semi_global.training import loss
 from splice_jax.models.semi_global import Outputs, initial_variables
 from splice_jax.runs.load import network_from_config
 from splice_jax.training.optimizer import make_optimizer
-from splice_jax.training.step import ParallelStep, Recipe, State, initial_state
+from splice_jax.training.step import ParallelStep, State, StepSpec, initial_state
 
 OPTIMIZER = make_optimizer(optax.constant_schedule(1e-3), frozen=FAMILY.frozen)
 LOSS = ConfigDict({"beta": 10.0, "smooth": 0.1, "normalization": "weight", "class_weights": (1.0, 5.0)})
@@ -28,8 +28,8 @@ class Case:
         self, network: Any, variables: Any, batch: dict[str, np.ndarray], *, augment: bool = False, devices: Any = None
     ) -> None:
         self.network, self.batch = network, batch
-        recipe = Recipe(loss(network, LOSS, augment=augment), OPTIMIZER, FAMILY.frozen)
-        self.parallel = ParallelStep(recipe, devices=devices)
+        spec = StepSpec(loss(network, LOSS, augment=augment), OPTIMIZER, FAMILY.frozen)
+        self.parallel = ParallelStep(spec, devices=devices)
         self.state = jax.tree.map(np.asarray, initial_state(variables, OPTIMIZER, 0))
 
     def after(self, steps: int, state: State | None = None) -> tuple[State, dict[str, float]]:

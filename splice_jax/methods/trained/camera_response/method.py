@@ -5,7 +5,6 @@ C. Chen, S. McCloskey and J. Yu, "Image Splicing Detection via Camera Response F
 
 from typing import TYPE_CHECKING
 
-from splice_jax.errors import UserError
 from splice_jax.methods.family import Family, Refine, Training, Variables
 from splice_jax.methods.localizer import Localizer
 from splice_jax.methods.registry import register_trained
@@ -27,11 +26,6 @@ class CameraResponse(Family):
     def differences(self, config: "ConfigDict") -> list[str]:
         """The paper ends at the edges."""
         return ["edges to region: ours"]
-
-    def check(self, config: "ConfigDict") -> None:
-        """An image is looked at once."""
-        if config.orientations != 1:
-            raise UserError(f"config.orientations: {config.orientations}, but {config.method} looks once; set 1")
 
     def network(self, config: "ConfigDict") -> "EdgeLeNet":
         """LeNet; no field changes it."""

@@ -64,8 +64,6 @@ class FullyConvolutional(Family):
             raise UserError(f"config.trunk_weights: {published}")
         if config.crop_size < STRIDE or config.crop_size % STRIDE:
             raise UserError(f"config.crop_size: {config.crop_size} is no multiple of {STRIDE} pixels")
-        if config.orientations != 1:
-            raise UserError(f"config.orientations: {config.orientations}, but {config.method} looks once; set 1")
 
     def network(self, config: "ConfigDict") -> "MFCN":
         """The network, `width` times as wide as VGG-16."""

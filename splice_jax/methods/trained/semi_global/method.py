@@ -132,8 +132,8 @@ FIELDS = (
         "patches of one image that stand in a batch together",
         least=1,
     ),
-    Field("loss.beta", 10.0, "loss", "weight of the segmentation term"),
-    Field("loss.smooth", 0.1, "loss", "weight of the smooth term, |mean mask - label|: λ in the paper"),
+    Field("loss.beta", 10.0, "loss", "weight of the segmentation term", least=0),
+    Field("loss.smooth", 0.1, "loss", "weight of the smooth term, |mean mask - label|: λ in the paper", least=0),
     Field("loss.class_weights", (1.0, 2.0), "loss", "W_n and W_s: of host and of spliced pixels and patches"),
     Field(
         "resident_gigabytes",
@@ -163,6 +163,7 @@ class SemiGlobal(Family):
             "resnet_batch_norm": "training",
             "initialization": "baseline",
             "compute_dtype": "float32",
+            "border": "crop",
         }
     )
     """The paper's size and global network; otherwise the released program's values."""
