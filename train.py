@@ -2,8 +2,8 @@
 
     python train.py --config=configs/columbia.py --workdir=runs/columbia [--config.FIELD=VALUE ...]
 
-The same command goes on where the run was stopped. `configs/default.py` says what every field means. Where the package
-is installed, `splice-jax train` is the same.
+The same command goes on where the run was stopped. `splice_jax/runs/schema.py` says what every field means. Where the
+package is installed, `splice-jax train` is the same.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""Every field of a run, with its default. Other configurations import this one and change a few lines.
+"""Every field at its default; splice_jax/runs/schema.py lists them with their meanings.
 
 Its source, its commands and what to expect of it: splice_jax/runs/builtin/default.py.
 """

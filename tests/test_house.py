@@ -65,6 +65,15 @@ def test_links_of_the_documentation_lead_somewhere() -> None:
             assert anchor in anchors, (page, path, anchor)
 
 
+def test_files_that_the_documentation_names_are_there() -> None:
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "splice_jax").rglob("README.md")]
+    named = [(page, name) for page in pages for name in re.findall(r"`([\w/*]+/[\w*]+\.py)`", page.read_text("utf-8"))]
+    assert len(named) > 20
+    for page, name in named:
+        if not name.endswith(("NAME.py", "sharpness.py")):  # What a reader is told to write.
+            assert any(list(place.glob(name)) for place in (ROOT, ROOT / "splice_jax", page.parent)), (page, name)
+
+
 def test_the_readme_and_the_words_are_short_and_the_version_is_one() -> None:
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) < 200
     assert len((ROOT / "docs/words.md").read_text(encoding="utf-8").splitlines()) <= 40

@@ -1,6 +1,6 @@
 """What a trained method is made of, in one object: its fields, its network, its data, its loss and its localizer.
 
-Training, loading and evaluation know a trained method through its `Family` only. A new one is a folder beside this file
+Training, loading and evaluation know a trained method through its `Family` only. A new one is a folder of `trained/`
 with a `method.py` that registers it, a line in `registry.py`, and a built-in configuration. The loop trains whatever
 `Training` it is handed: batches that are dictionaries of arrays with equally long columns, and a loss that is a pure
 function of (variables, batch, key).

@@ -6,8 +6,8 @@ C. Chen, S. McCloskey and J. Yu, "Image Splicing Detection via Camera Response F
     python evaluate.py --workdir=runs/camera_response
 
 The paper judges edges and publishes no score of pixels: from edges to a region is this project's own step, so that
-validation tells `edge_auc`, of edges, as well. All numbers of `splice_jax/data/edges.py` and `edge_table.py` are this
-project's too.
+validation tells `edge_auc`, of edges, as well. All numbers of `edges.py` and `edge_table.py` in
+`splice_jax/data/feeding` are this project's too.
 """
 
 from ml_collections import ConfigDict
