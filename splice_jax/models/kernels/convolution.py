@@ -1,8 +1,8 @@
 """The 5x5 convolutions of the patch networks, for one image at a time, channels first.
 
 The convolutions have 1, 2, 3 or 32 channels, and a batch of their activations is far larger than a processor's caches.
-XLA's CPU convolution and `reduce_window` gradients are slow at that; one patch at a time as matrix products stays in
-the cache. On accelerators the same functions are plain convolutions, batched by `vmap`.
+XLA's CPU convolutions and `reduce_window` gradients are slow there; matrix products on one patch at a time stay in the
+cache. On accelerators, the same functions are plain convolutions, batched by `vmap`.
 """
 
 import functools

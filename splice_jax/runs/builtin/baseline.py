@@ -18,7 +18,7 @@ same weights and batches), and to switch its defects off one at a time:
     --config.border=inward                     every pixel gets a prediction
     --config.loss.normalization=count          the paper's mean instead of PyTorch's
     --config.loss.smooth=0.1                   the paper's third term
-    --config.patches_per_image=4               the image branch runs once per image, not once per patch
+    --config.patches_per_image=4               the global branch runs once per image, not once per patch
 
 Its class weights are (1, 5) for Columbia, (1, 8) for Carvalho, (1, 50) for NC2016. Its README trains 60 epochs at 1e-4,
 its script 120 epochs at 1e-3. Still as in this package: the split is seeded, thumbnails show the whole image (the
