@@ -1,1 +1,1 @@
-"""Flax modules: pure functions of (variables, arrays), without I/O."""
+"""Flax modules: pure functions of (variables, arrays), no I/O."""

@@ -70,7 +70,7 @@ class KurtosisNoise(TraceLocalizer):
         """Standard deviation in levels of 0 … 255."""
         moments = [local_moments(band, WINDOW, self.cell) for band in band_passes(luma(image))]
         variance = noise_variance(*map(np.stack, zip(*moments, strict=True)))
-        return np.sqrt(np.maximum(ndimage.uniform_filter(variance, WINDOW // self.cell + 1), 0))  # Sums may round below 0.
+        return np.sqrt(np.maximum(ndimage.uniform_filter(variance, WINDOW // self.cell + 1), 0))  # Sums round below 0.
 
 
 def band_passes(plane: Float32[np.ndarray, "height width"]) -> Iterator[Float64[np.ndarray, "height width"]]:

@@ -85,7 +85,7 @@ class ShiftedGrid(CoefficientLocalizer):
 
 
 def stray_grid(gains: Float[np.ndarray, "64"]) -> int | None:
-    """The JPEG grid, 8 · row + column of its start, whose gain stands out from the other 62; never the file's own, 0."""
+    """The JPEG grid, 8 · row + column of its start, whose gain stands out from the other 62; never 0, the file's."""
     best, second = 1 + np.argsort(gains[1:])[[-1, -2]]
     return int(best) if gains[best] > max(LEAST_GAIN, LEAST_LEAD * gains[second]) else None
 
