@@ -35,7 +35,7 @@ SEEDS = range(5)
 """Drawn in advance; any other is drawn when it is asked for."""
 
 FLAT = 16
-"""Patches with a smaller range of values do not indicate a common photograph: skies and shadows all look alike."""
+"""Patches with a smaller range of values are no sign of a common photograph: skies and shadows look alike."""
 
 COLUMNS = ("part", "name", "width", "height", "spliced_share", "content", "group")
 

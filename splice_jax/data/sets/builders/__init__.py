@@ -33,7 +33,7 @@ def _folder(data_dir: str) -> SpliceBuilder:
 
 
 def manual_builder(dataset: str, data_dir: str, manual_dir: Path | None = None) -> ManualBuilder:
-    """The builder of a data set that its owners distribute; their folder, `manual_dir`, is only needed for preparing."""
+    """The builder of a data set its owners distribute; their folder, `manual_dir`, is only needed for preparing."""
     return MANUAL[dataset](Path(data_dir).expanduser() if data_dir else cache(), manual_dir)
 
 
