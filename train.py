@@ -1,9 +1,9 @@
-"""Trains a run, or goes on with one that was stopped.
+"""Trains a run, or resumes one that was stopped.
 
     python train.py --config=configs/columbia.py --workdir=runs/columbia [--config.FIELD=VALUE ...]
 
-The same command goes on where the run was stopped. `splice_jax/runs/schema.py` says what every field means. Where the
-package is installed, `splice-jax train` is the same.
+Repeating the command resumes a stopped run. `splice_jax/runs/schema.py` says what every field means. If the package is
+installed, `splice-jax train` does the same.
 """
 
 import sys

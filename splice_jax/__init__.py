@@ -7,8 +7,8 @@
 >>> found.probability.shape
 (48, 64)
 
-`splice_jax.load("runs/columbia")` gives the localizer of a trained run. Both are imported on first use: JAX stays
-unloaded until a network is needed.
+`splice_jax.load("runs/columbia")` returns the localizer of a trained run. Both are imported on first use, so JAX is not
+loaded until a network is needed.
 """
 
 import importlib

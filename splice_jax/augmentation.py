@@ -1,4 +1,4 @@
-"""Randomness of training, drawn example by example: keys, and symmetries of patches."""
+"""Training randomness, drawn example by example: random keys, and symmetries of patches."""
 
 import jax
 import jax.numpy as jnp
@@ -6,14 +6,14 @@ from jaxtyping import Array, UInt8
 
 
 def example_keys(key: Array, count: int, axis_name: str | None = None) -> Array:
-    """One random key per example, by the example's position in the whole batch.
+    """One random key per example, derived from the example's position in the whole batch.
 
-    So an example draws the same numbers on however many devices the batch is spread.
+    An example therefore draws the same numbers no matter how many devices share the batch.
 
     Args:
         key: the step's key, the same on all devices.
-        count: examples on this device; every device holds as many.
-        axis_name: the mapped axis that the batch is spread over; None where it is whole.
+        count: examples on this device, the same on every device.
+        axis_name: the mapped axis that the batch is spread over; None if the batch is whole.
     """
     first = 0 if axis_name is None else jax.lax.axis_index(axis_name) * count
     return jax.vmap(jax.random.fold_in, (None, 0))(key, first + jnp.arange(count))
@@ -22,12 +22,12 @@ def example_keys(key: Array, count: int, axis_name: str | None = None) -> Array:
 def dihedral(
     keys: Array, patches: UInt8[Array, "n 64 64 3"], masks: UInt8[Array, "n 64 64"]
 ) -> dict[str, UInt8[Array, "n 64 64 ..."]]:
-    """Turns each patch and its mask by one of the square's eight symmetries. No pixel is resampled.
+    """Transforms each patch and its mask by one of the square's eight symmetries, without resampling.
 
     Args:
         keys: one per patch, see `example_keys`.
         patches: RGB.
-        masks: of the patches.
+        masks: the patches' masks.
     """
     across, down, transpose = jax.vmap(lambda key: jax.random.bernoulli(key, 0.5, (3,)))(keys).T
 

@@ -1,4 +1,4 @@
-"""The one exception for mistakes that a user can make and mend, and how an entry point reports it."""
+"""The one exception for mistakes that users can make and fix, and how an entry point reports it."""
 
 import importlib.metadata
 import re
@@ -25,10 +25,10 @@ def run(main: Callable[[], int | None]) -> NoReturn:
 
 
 def require_extra(extra: str) -> None:
-    """Makes sure that an optional part of the package is there.
+    """Checks that an optional part of the package is installed.
 
-    What belongs to it, the installed package's own metadata say. Where there are none, as in an unpacked archive,
-    nothing is checked.
+    The installed package's metadata say what belongs to it. Without metadata, as in an unpacked archive, nothing is
+    checked.
 
     Raises:
         UserError: a package is missing; the message says how to install it.
@@ -54,18 +54,18 @@ def _is_installed(package: str) -> bool:
 
 
 def one_line(error: BaseException) -> str:
-    """The error's message with every run of white space, line breaks included, as one space."""
+    """The error's message with all whitespace, including line breaks, collapsed to single spaces."""
     return " ".join(str(error).split()) or type(error).__name__
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether memory ran out, the machine's or a device's, whose error JAX tells by its message alone."""
+    """Whether the machine or a device ran out of memory; JAX reports the latter only in an error's message."""
     of_device = isinstance(error, RuntimeError) and "RESOURCE_EXHAUSTED" in str(error)
     return of_device or isinstance(error, MemoryError)
 
 
 def listed(names: Iterable[str], most: int = 6) -> str:
-    """The first names and how many more there are.
+    """The first few names, and how many more there are.
 
     >>> listed(["conv1", "conv2", "conv3"], most=2)
     'conv1, conv2 and 1 more'
@@ -76,6 +76,6 @@ def listed(names: Iterable[str], most: int = 6) -> str:
 
 
 def printable(text: str, most: int = 100) -> str:
-    """What may be shown of a text from a file: no control characters, no more than `most` characters."""
+    """Text from a file, made safe to show: no control characters, and at most `most` characters."""
     shown = "".join(character if character.isprintable() else "?" for character in text[: most + 1])
     return shown if len(shown) <= most else f"{shown[:most]}..."

@@ -1,4 +1,4 @@
-"""Reading files whole, and writing them so that a reader sees the old one or the new one, never half of one."""
+"""Reading whole files, and writing them so that readers see the old file or the new one, never part of one."""
 
 import contextlib
 import fcntl
@@ -15,27 +15,27 @@ from typing import IO
 from splice_jax.errors import UserError
 
 STALE_AFTER = 24 * 60 * 60.0
-"""Seconds after which unfinished work counts as left behind where no lock tells."""
+"""Seconds after which unfinished work without a lock counts as abandoned."""
 _SWEEP_EVERY = 60.0
-"""Seconds between two sweeps of one folder: looking through a large one for every file written would take long."""
+"""Seconds between sweeps of a folder: searching a large one for every file written would take too long."""
 
 _UNFINISHED = re.compile(r"(?P<key>\..*\.[0-9a-f]{16})\.(?:lock|partial(?:\.[^.]*)?)", re.DOTALL)
 _UNLOCKED = re.compile(r"(?P<key>\..*\.\d+)\.partial(?:\.[^.]*)?", re.DOTALL)
-"""As versions before 0.2 named theirs, by the number of the process."""
+"""How versions before 0.2 named unfinished work: by process number."""
 
 _swept: dict[Path, float] = {}
 
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """Gives a path beside `path` to write to; it takes the place of `path` on success and is removed on failure.
+    """Yields a temporary path next to `path` to write to; it replaces `path` on success and is removed on failure.
 
-    The temporary name keeps the suffix and is used by this call alone. Missing parent folders are made. It may be
-    written as a folder, which can then only take the place of nothing or of an empty folder. What processes that were
-    killed left unfinished in the folder is removed.
+    The temporary name keeps the suffix and is unique to this call. Missing parent folders are created. The caller may
+    write a folder there, which can only replace an empty folder or nothing. Unfinished work that killed processes left
+    in the folder is removed.
 
     Raises:
-      UserError: the folder of `path` cannot be made or written to, or `path` cannot be replaced.
+      UserError: the folder of `path` cannot be created or written to, or `path` cannot be replaced.
     """
     path = Path(path)
     folder = writable_folder(path.parent).absolute()
@@ -57,10 +57,10 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
 
 def sweep(folder: str | Path) -> None:
-    """Removes what killed processes left unfinished in a folder, and leaves alone what is being written.
+    """Removes unfinished work that killed processes left in a folder, but nothing that is being written.
 
-    A process holds a lock while it writes, and the system releases it however the process ends. Where locks cannot be
-    had, as on some network file systems, unfinished work is left behind when it is older than a day.
+    A process holds a lock while it writes, which the system releases however the process ends. Without locks, as on
+    some network file systems, unfinished work counts as abandoned once it is older than a day.
     """
     folder = Path(folder)
     found: dict[str, list[Path]] = {}
@@ -70,12 +70,12 @@ def sweep(folder: str | Path) -> None:
             if match:
                 found.setdefault(match["key"], []).append(folder / name)
     for key, paths in found.items():
-        with contextlib.suppress(OSError):  # Another process may be sweeping too, or the files be another user's.
+        with contextlib.suppress(OSError):  # Another process may be sweeping, or the files may be another user's.
             _sweep_one(folder / f"{key}.lock", paths)
 
 
 def is_unfinished(name: str) -> bool:
-    """Whether `replacing` gives such names to what is not finished yet."""
+    """Whether this is a name that `replacing` gives to unfinished work."""
     return _match(name) is not None
 
 
@@ -93,17 +93,17 @@ def read_bytes(path: str | Path) -> bytes:
 
 
 def refuse_broken_link(path: str | Path) -> None:
-    """Raises UserError where a path is a symbolic link to something that is not there."""
+    """Raises UserError if a path is a broken symbolic link."""
     path = Path(path)
     if path.is_symlink() and not path.exists():
         raise UserError(f"{path}: a link to {os.readlink(path)}, which is not there; mend or remove the link")
 
 
 def writable_folder(folder: str | Path) -> Path:
-    """Makes `folder` where it is missing.
+    """Creates `folder` if it is missing.
 
     Raises:
-      UserError: it cannot be made, is no folder or cannot be written to.
+      UserError: it cannot be created, is not a folder or cannot be written to.
     """
     folder = Path(folder)
     try:
@@ -117,13 +117,13 @@ def writable_folder(folder: str | Path) -> Path:
 
 @contextmanager
 def _reserved(path: Path) -> Iterator[Path]:
-    """A name beside `path` that no other call has, under a lock that says that it is in use."""
+    """A name next to `path` that no other call uses, with a lock that marks it as in use."""
     while True:
-        key = f".{path.stem[:40]}.{secrets.token_hex(8)}"  # Cut, for names have a greatest length.
+        key = f".{path.stem[:40]}.{secrets.token_hex(8)}"  # Cut, since names have a maximum length.
         lock = path.with_name(f"{key}.lock")
         with open(lock, "xb") as file:
             _lock(file, wait=True)
-            if not lock.exists():  # It was swept between being made and being locked.
+            if not lock.exists():  # It was swept before it could be locked.
                 continue
             try:
                 yield path.with_name(f"{key}.partial{path.suffix}")
@@ -133,7 +133,7 @@ def _reserved(path: Path) -> Iterator[Path]:
 
 
 def _sweep_one(lock: Path, paths: list[Path]) -> None:
-    """Removes the files of one call where its process is gone, the lock last."""
+    """Removes the files of one call if its process is gone, the lock last."""
     with contextlib.ExitStack() as opened:
         held = None
         with contextlib.suppress(FileNotFoundError):
@@ -148,7 +148,7 @@ def _sweep_one(lock: Path, paths: list[Path]) -> None:
 
 
 def _lock(file: IO[bytes], *, wait: bool) -> bool | None:
-    """Whether the lock of an open file was taken; None where there are no locks. Closing the file releases it."""
+    """Whether an open file could be locked; None if locks are unavailable. Closing the file releases it."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except BlockingIOError:

@@ -1,8 +1,8 @@
 """Reading any photograph into one form, RGB with 8 bits per channel, and writing PNG.
 
-What a file holds becomes what its pixels say, with as little interpretation as possible, because the pixels are the
-evidence: alpha is dropped, not composited, so that hidden colours are seen and none is invented; colour profiles are
-not applied; 16-bit values keep their upper 8 bits. Of an animation or a file of many pages the first picture counts.
+Pixels are interpreted as little as possible, because they are the evidence: alpha is dropped, not composited, so that
+hidden colours are seen and none is invented; colour profiles are not applied; 16-bit values keep their upper 8 bits. Of
+an animation or a file with several pages, the first picture is read.
 """
 
 import io
@@ -18,7 +18,7 @@ from PIL import Image
 from splice_jax.errors import UserError, one_line
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".tif", ".tiff", ".bmp", ".webp"})
-"""The suffixes, in lower case, of files taken for images when a folder is read."""
+"""Lower-case suffixes of files that count as images when a folder is read."""
 
 RESIDUAL_SAMPLES = 2**18
 LEAST_RESIDUAL = 0.001
@@ -36,16 +36,16 @@ Pictures = UInt8[np.ndarray, "height width 3"] | UInt8[np.ndarray, "height width
 
 
 def read_image(source: str | Path | bytes, *, name: str = "") -> UInt8[np.ndarray, "height width 3"]:
-    """Reads a JPEG, PNG, TIFF, BMP or WebP of any colour kind as RGB, upright by its EXIF orientation.
+    """Reads a JPEG, PNG, TIFF, BMP or WebP of any colour type as RGB, upright by its EXIF orientation.
 
     Args:
       source: a path, or the bytes of a file.
-      name: what to call it in an error; the path where none is given.
+      name: what to call it in errors; by default the path.
 
     Raises:
-      UserError: no such file, none of these formats, truncated or broken, of floating point or 32-bit values (their
-        white point is unknown), over 100 megapixels, or a decompression bomb: over 16 megapixels from less than
-        0.02 byte per pixel. The last two are refused before they are decoded.
+      UserError: no such file, another format, a truncated or broken file, floating-point or 32-bit values (their white
+        point is unknown), over 100 megapixels, or a decompression bomb: over 16 megapixels from less than 0.02 byte
+        per pixel. The last two are refused before decoding.
     """
     pixels = _read(source, name)
     return pixels if pixels.ndim == 3 else np.repeat(pixels[:, :, None], 3, axis=2)
@@ -55,7 +55,7 @@ def read_mask(source: str | Path | bytes, *, name: str = "") -> Bool[np.ndarray,
     """Reads a ground-truth mask, 255 = spliced: True where its grey value is above 127.
 
     Raises:
-      UserError: as `read_image`, and for a coloured picture or one of values 0 and 1, whose meaning would be guessed.
+      UserError: as `read_image`, and for a coloured picture or one with values 0 and 1, which would need guessing.
     """
     pixels = _read(source, name)
     if pixels.max() == 1:
@@ -69,7 +69,7 @@ def read_mask(source: str | Path | bytes, *, name: str = "") -> Bool[np.ndarray,
 
 
 def encode_png(pixels: Pictures | Bool[np.ndarray, "height width"]) -> bytes:
-    """A PNG of RGB, 8-bit grey, 16-bit grey or boolean pixels, the last written as 0 and 255."""
+    """A PNG of RGB, 8-bit grey, 16-bit grey or boolean pixels; booleans are written as 0 and 255."""
     if pixels.dtype == bool:
         pixels = pixels.astype(np.uint8) * np.uint8(255)
     encoded = io.BytesIO()
@@ -80,7 +80,7 @@ def encode_png(pixels: Pictures | Bool[np.ndarray, "height width"]) -> bytes:
 def resize(
     image: UInt8[np.ndarray, "height width 3"], size: tuple[int, int]
 ) -> UInt8[np.ndarray, "new_height new_width 3"]:
-    """The whole image at `size` (height, width), by Pillow's Lanczos filter, which averages when it shrinks."""
+    """The whole image at `size` (height, width), resized by Pillow's Lanczos filter, which averages when shrinking."""
     height, width = size
     return np.array(Image.fromarray(image).resize((width, height), Image.Resampling.LANCZOS))
 
@@ -88,7 +88,7 @@ def resize(
 def resize_map(
     probability: Float32[np.ndarray, "height width"], size: tuple[int, int]
 ) -> Float32[np.ndarray, "new_height new_width"]:
-    """A map at `size` (height, width), bilinear, which averages when it shrinks; still in [0, 1]."""
+    """A map at `size` (height, width), resized bilinearly, averaging when shrinking; still in [0, 1]."""
     if probability.shape == size:
         return probability
     resized = Image.fromarray(probability).resize((size[1], size[0]), Image.Resampling.BILINEAR)
@@ -96,7 +96,7 @@ def resize_map(
 
 
 def nearest(pixels: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
-    """Pixels of any type at another (height, width): each has the value of the one that its middle falls into."""
+    """Pixels of any type at another (height, width), by nearest neighbour: each takes the value at its centre."""
     rows, columns = (
         ((np.arange(new) + 0.5) * old / new).astype(int) for new, old in zip(size, pixels.shape, strict=True)
     )
@@ -115,7 +115,7 @@ def _read(source: str | Path | bytes, name: str) -> Pixels:
         reason = (error.strerror or str(error)).lower()
         raise UserError(f"{title}: cannot be opened ({reason}); check the path") from error
     with encoded, warnings.catch_warnings():
-        # Pillow warns of large pictures and odd metadata; what matters of that is checked here.
+        # Pillow warns about large pictures and odd metadata; what matters is checked here.
         warnings.simplefilter("ignore")
         try:
             return _decode(encoded, title)
@@ -160,7 +160,7 @@ def _refuse_unscaled(mode: str, title: str) -> None:
 
 
 def _pixels(image: Image.Image) -> Pixels:
-    """The picture as an array, converted a strip at a time: at 100 megapixels a whole copy more is what hurts."""
+    """The picture as an array, converted strip by strip: at 100 megapixels, another whole copy would be too much."""
     first = _strip(image, 0)
     pixels = np.empty((image.height, *first.shape[1:]), np.uint8)
     for top in range(0, image.height, _STRIP_ROWS):
@@ -172,30 +172,30 @@ def _strip(image: Image.Image, top: int) -> Pixels:
     strip = image.crop((0, top, image.width, min(top + _STRIP_ROWS, image.height)))
     if strip.mode.startswith("I;16"):
         return _upper_8_bits(np.asarray(strip), image)
-    if strip.mode == "La":  # Multiplied by its alpha, from which Pillow goes no further in one step.
+    if strip.mode == "La":  # Premultiplied alpha, which Pillow cannot convert in one step.
         strip = strip.convert("LA")
     return np.asarray(strip.convert("L" if strip.mode in ("1", "L") else "RGB"))
 
 
 def _upper_8_bits(values: UInt16[np.ndarray, "height width"], image: Image.Image) -> UInt8[np.ndarray, "height width"]:
-    """Grey with 16 bits, or 12 in some TIFFs, which Pillow leaves as stored, with white as 0 where the file says so."""
+    """8-bit grey from 16 bits, or 12 in some TIFFs; Pillow leaves values as stored, even if 0 means white."""
     tags = getattr(image, "tag_v2", {})
     grey = (values >> (tags.get(_BITS_PER_SAMPLE, (16,))[0] - 8)).astype(np.uint8)
     return ~grey if tags.get(_PHOTOMETRIC) == 0 else grey
 
 
 def exif_orientation(image: Image.Image) -> int:
-    """How the stored pixels are turned, by the EXIF tag: 1 … 8, and 1 where the file does not say."""
+    """The EXIF orientation of the stored pixels: 1 … 8, and 1 if the file does not say."""
     try:
         return image.getexif().get(_ORIENTATION, 1)
-    except Exception:  # Metadata too broken for Pillow to parse say nothing of the pixels.
+    except Exception:  # Metadata too broken for Pillow to parse say nothing about the pixels.
         return 1
 
 
 def upright(
     pixels: Shaped[np.ndarray, "height width *channels"], orientation: int
 ) -> Shaped[np.ndarray, "upright_height upright_width *channels"]:
-    """Pixels as stored, or a map of them, turned as the EXIF orientation says; unchanged where it is none of 2 … 8."""
+    """Turns stored pixels, or a map of them, upright by the EXIF orientation; unchanged unless it is 2 … 8."""
     if orientation in (5, 6, 7, 8):
         pixels = pixels.swapaxes(0, 1)
     if orientation in (3, 4, 7, 8):
@@ -206,11 +206,11 @@ def upright(
 
 
 def residual_level(image: UInt8[np.ndarray, "height width 3"]) -> np.float32:
-    """How much of an image its 3x3 means do not explain: the median over pixels of the mean absolute difference.
+    """How much pixels differ from their 3x3 means: the median over pixels of the mean absolute difference.
 
-    In units of 255, at least `LEAST_RESIDUAL`. Of a large image about `RESIDUAL_SAMPLES` pixels are looked at, in a
-    regular grid of odd steps: even ones would see one site of a camera's colour filter array, and that differs from the
-    others.
+    In units of 255, at least `LEAST_RESIDUAL`. In a large image, about `RESIDUAL_SAMPLES` regularly spaced pixels are
+    looked at. Their spacing is odd: an even one would only see one site of the camera's colour filter array, which
+    differs from the others.
     """
     height, width = image.shape[:2]
     step = 1 + 2 * max(0, round(((height * width / RESIDUAL_SAMPLES) ** 0.5 - 1) / 2))
@@ -222,5 +222,5 @@ def residual_level(image: UInt8[np.ndarray, "height width 3"]) -> np.float32:
 
 
 def thumbnail(image: UInt8[np.ndarray, "height width 3"]) -> UInt8[np.ndarray, "224 224 3"]:
-    """The whole image at the one size that the global network sees."""
+    """The whole image at the fixed size that the global network sees."""
     return resize(image, (THUMBNAIL_SIZE, THUMBNAIL_SIZE))

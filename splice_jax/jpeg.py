@@ -1,10 +1,10 @@
-"""What a JPEG file stores of the brightness of a photograph: quantised DCT coefficients and their table.
+"""What a JPEG file stores about a photograph's brightness: quantised DCT coefficients and their table.
 
-Pillow does not hand the coefficients out, but decodes luma without touching the colours. The inverse DCT and its
-rounding to whole levels err by 0.3 levels per coefficient where there is texture, far less than half a quantisation
-step: a DCT of the decoded luma, divided by the table and rounded, gives the coefficients back. In smooth blocks the
-rounding repeats from row to row and may err by more, and so does what was clipped to black or white. Recovered wrongly
-on photographs: 0.1 % at qualities of 50 to 75, 0.2 % at 90, 1.3 % at 95, where steps of 1 begin.
+Pillow does not expose the coefficients, but decodes luma without touching the colours. In textured areas, the inverse
+DCT and rounding to whole levels change a coefficient by 0.3 levels, far less than half a quantisation step, so a DCT of
+the decoded luma, divided by the table and rounded, recovers the coefficients. In smooth blocks, where rounding errors
+repeat from row to row, and where values were clipped to black or white, errors may be larger. Wrongly recovered on
+photographs: 0.1 % at qualities of 50 to 75, 0.2 % at 90, 1.3 % at 95, where steps of 1 begin.
 """
 
 import io
@@ -27,7 +27,7 @@ ZIGZAG = tuple(
         key=lambda place: (sum(place), place[0] if sum(place) % 2 else place[1]),
     )
 )
-"""(vertical, horizontal) frequencies in the order in which a JPEG stores them: from coarse to fine."""
+"""(vertical, horizontal) frequencies in the order a JPEG stores them: from coarse to fine."""
 
 
 STANDARD_TABLE = np.array(
@@ -43,41 +43,41 @@ STANDARD_TABLE = np.array(
     ],
     np.uint16,
 )
-"""The steps of luma at quality 50, from the example in the standard (ITU-T T.81, table K.1)."""
+"""Quantisation steps for luma at quality 50, from the example in the standard (ITU-T T.81, table K.1)."""
 
 
 class NoCoefficientsError(Exception):
-    """A file without luma coefficients that can be read; the message says what kind of file it is."""
+    """A file without readable luma coefficients; the message says what kind of file it is."""
 
 
 @dataclass(frozen=True, eq=False)
 class Luma:
-    """The luma of a JPEG, as it is stored: before the EXIF orientation is applied."""
+    """The luma of a JPEG as stored: before the EXIF orientation is applied."""
 
     plane: UInt8[np.ndarray, "height width"]
     """Decoded, 0 … 255."""
 
     coefficients: Int16[np.ndarray, "rows columns 8 8"]
-    """Quantised, of the blocks that lie in the image as a whole; [..., vertical, horizontal] frequency."""
+    """Quantised, for blocks that lie entirely in the image; [..., vertical, horizontal] frequency."""
 
     table: UInt16[np.ndarray, "8 8"]
     """Quantisation steps, in the same order."""
 
     orientation: int
-    """EXIF: 1 … 8, see `images.upright`."""
+    """EXIF orientation, 1 … 8; see `images.upright`."""
 
 
 def read_luma(encoded: bytes) -> Luma:
-    """Reads the luma of a grey or YCbCr JPEG, baseline or progressive, colours subsampled or not.
+    """Reads the luma of a grey or YCbCr JPEG, baseline or progressive, with or without subsampled colours.
 
     Raises:
-      NoCoefficientsError: no JPEG, or one that stores RGB, CMYK or less luma than chroma, or smaller than a block.
-      UserError: a JPEG that is truncated or broken.
+      NoCoefficientsError: not a JPEG, one that stores RGB, CMYK or less luma than chroma, or one smaller than a block.
+      UserError: the JPEG is truncated or broken.
     """
     if not encoded.startswith(b"\xff\xd8"):
         raise NoCoefficientsError("this image is no JPEG")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of large pictures and odd metadata, which `read_image` judges
+        warnings.simplefilter("ignore")  # about large pictures and odd metadata, which `read_image` checks
         try:
             with Image.open(io.BytesIO(encoded), formats=("JPEG",)) as image:
                 _refuse_other_colours(image)
@@ -91,9 +91,9 @@ def read_luma(encoded: bytes) -> Luma:
 def block_dct(
     plane: Num[np.ndarray, "height width"], *, origin: tuple[int, int] = (0, 0)
 ) -> Float32[np.ndarray, "rows columns 8 8"]:
-    """The DCT coefficients of the whole 8x8 blocks of luma from `origin` (row, column) on, of level 128 as zero.
+    """The DCT coefficients of the whole 8x8 blocks of luma from `origin` (row, column) on, with level 128 as zero.
 
-    Orthonormal, as JPEG has it: a plane of 255 has the DC coefficient 8 · 127 = 1016.
+    Orthonormal, as in JPEG: a plane of 255 has the DC coefficient 8 · 127 = 1016.
     """
     plane = np.subtract(plane[origin[0] :, origin[1] :], 128, dtype=np.float32)
     rows, columns = plane.shape[0] // BLOCK, plane.shape[1] // BLOCK
@@ -103,7 +103,7 @@ def block_dct(
 
 def _decode(image: Image.Image) -> Luma:
     if image.mode != "L":
-        image.draft("YCbCr", None)  # luma as stored, not by way of RGB, which rounds and clips
+        image.draft("YCbCr", None)  # luma as stored, not converted through RGB, which rounds and clips
     plane = np.asarray(image)
     plane = plane if plane.ndim == 2 else np.ascontiguousarray(plane[:, :, 0])
     steps = image.quantization[image.layer[0][3]]  # type: ignore[attr-defined]
@@ -126,7 +126,7 @@ def _refuse_other_colours(image: Image.Image) -> None:
 
 
 def _stores_rgb(image: JpegImagePlugin.JpegImageFile) -> bool:
-    """As libjpeg decides: by the JFIF marker, or else Adobe's, or else the components' names."""
+    """Decides as libjpeg does: by the JFIF marker, else by Adobe's, else by the components' names."""
     if "jfif" in image.info:
         return False
     if "adobe_transform" in image.info:

@@ -1,4 +1,4 @@
-"""What is minimized: cross entropies, alone and in Φ = Φ_classification + β Φ_segmentation + λ Φ_smooth."""
+"""Training losses: cross entropies, alone and in Φ = Φ_classification + β Φ_segmentation + λ Φ_smooth."""
 
 from typing import NamedTuple
 
@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Float32, Int
 
-LOG_FLOOR = -100.0  # log-probabilities are cut here, as in PyTorch's BCELoss, so that a probability of 0 stays finite
+LOG_FLOOR = -100.0  # log-probabilities are clipped here, as in PyTorch's BCELoss, to keep log 0 finite
 NORMALIZATIONS = ("count", "weight")
 
 
@@ -30,13 +30,13 @@ def weighted_cross_entropy(
     """Mean of -W_target log p_target over all elements.
 
     Args:
-        log_probability: of the classes (authentic, spliced), at most 0.
+        log_probability: log-probabilities of (authentic, spliced), at most 0.
         target: 0 or 1.
         class_weights: W_n and W_s.
         normalization: `count` divides by the number of elements (the paper), `weight` by the sum of their weights
             (PyTorch's weighted NLL, the released code).
-        axis_name: the mapped axis that a batch is spread over, if any: the mean of the results over it is the result of
-            the whole batch.
+        axis_name: the mapped axis that a batch is spread over, if any; averaging the results over it gives the result
+            for the whole batch.
 
     Raises:
         ValueError: `normalization` is neither.
@@ -44,7 +44,7 @@ def weighted_cross_entropy(
     if normalization not in NORMALIZATIONS:
         raise ValueError(f"loss.normalization: {normalization!r} is neither of {', '.join(NORMALIZATIONS)}")
     weight = class_weights[target]
-    # Two classes: a selection is much faster than a gather, and so is its gradient.
+    # With two classes, a selection is much faster than a gather, and so is its gradient.
     chosen = jnp.where(target == 1, log_probability[..., 1], log_probability[..., 0])
     total = -(weight * jnp.maximum(chosen, LOG_FLOOR)).sum()
     if normalization == "count":
@@ -74,15 +74,15 @@ def semi_global_loss(
     """The loss of a batch of patches (Cun & Pun 2018).
 
     Args:
-        label_log_probability: of (authentic, spliced) for each patch.
+        label_log_probability: log-probabilities of (authentic, spliced) for each patch.
         mask_log_probability: the same for each pixel.
-        labels: 1 where the patch is spliced.
-        masks: 1 where the pixel is spliced.
+        labels: 1 for spliced patches.
+        masks: 1 for spliced pixels.
         class_weights: W_n and W_s, for both heads.
         beta: weight of the segmentation term.
-        smooth: λ, weight of the term that ties the heads together.
+        smooth: λ, weight of the term that ties the two heads together.
         normalization: see `weighted_cross_entropy`.
-        axis_name: likewise.
+        axis_name: see `weighted_cross_entropy`.
     """
     weights = jnp.asarray(class_weights, jnp.float32)
     classification = weighted_cross_entropy(label_log_probability, labels, weights, normalization, axis_name)
@@ -93,10 +93,10 @@ def semi_global_loss(
 
 
 def median_frequency_weights(counts: Int[np.ndarray, "images classes"]) -> Float32[np.ndarray, " classes"]:
-    """Class weights under which rare classes count as much as frequent ones (Eigen & Fergus, ICCV 2015).
+    """Class weights that make rare classes count as much as frequent ones (Eigen & Fergus, ICCV 2015).
 
-    A class's frequency is its share of the pixels of those images in which it occurs; its weight is the median of all
-    frequencies over its own. A class that occurs nowhere has the weight 1.
+    A class's frequency is its share of the pixels in the images where it occurs; its weight is the median of all
+    frequencies divided by its own. A class that never occurs has weight 1.
 
     Args:
         counts: pixels of each class in each image.

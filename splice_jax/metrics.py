@@ -1,10 +1,10 @@
-"""Scores of a probability map against its mask, by way of pixel counts.
+"""Scores of a probability map against its mask, computed from pixel counts.
 
-Everywhere in splice_jax a pixel is predicted spliced if and only if its probability >= threshold. A score is a function
-of `Counts`, so one count serves all scores, and counts of several images can be added before a score is taken.
+Everywhere in splice_jax, a pixel is predicted spliced if and only if its probability >= threshold. A score is computed
+from `Counts`, so one count serves all scores, and the counts of several images can be added before scoring.
 
-Where a ratio is 0/0 its value is defined: F1 and IoU are 1 (nothing is spliced and nothing was predicted: right), MCC
-is 0 (a constant prediction, or a constant mask, correlates with nothing), AUC is NaN (there is nothing to rank).
+The value of 0/0 is defined: F1 and IoU are 1 (nothing is spliced and nothing was predicted, which is right), MCC is 0
+(a constant prediction or mask correlates with nothing), and AUC is NaN (there is nothing to rank).
 """
 
 from collections.abc import Callable
@@ -15,11 +15,11 @@ from jaxtyping import Bool, Float, Int64, Num, UInt16
 from scipy import ndimage
 
 LEVELS = 65535
-"""A 16-bit map holds round(65535 · probability); 0.5 itself becomes 32768, which stands above a half."""
+"""A 16-bit map holds round(65535 · probability); 0.5 becomes 32768, which is slightly above one half."""
 
 
 class Counts(NamedTuple):
-    """Pixels by what they are and what they were predicted to be; four int64 arrays of one shape, or four numbers."""
+    """Pixel counts by truth and prediction: four int64 arrays of the same shape, or four numbers."""
 
     tp: Int64[np.ndarray, "..."]
     fp: Int64[np.ndarray, "..."]
@@ -33,14 +33,14 @@ Score = Callable[[Counts], Float[np.ndarray, "..."]]
 
 
 class Best(NamedTuple):
-    """A score's highest value, and the highest threshold with it; infinite where nothing is predicted spliced."""
+    """A score's highest value and the highest threshold that gives it; infinite if nothing is predicted spliced."""
 
     threshold: float
     value: float
 
 
 class Curve(NamedTuple):
-    """Counts at every threshold at which they change.
+    """Counts at every threshold where they change.
 
     thresholds: descending, from infinity (nothing spliced) to the lowest value (everything spliced).
     counts: one entry per threshold.
@@ -50,12 +50,12 @@ class Curve(NamedTuple):
     counts: Counts
 
     def at(self, threshold: float) -> Counts:
-        """Counts at any threshold, by looking up the lowest one on the curve that is not below it."""
+        """Counts at any threshold: those at the lowest threshold on the curve that is not below it."""
         index = np.searchsorted(-self.thresholds, -threshold, side="right") - 1
         return Counts(*(count[index] for count in self.counts))
 
     def best(self, score: Score) -> Best:
-        """The exact maximum of a score over all thresholds, both ends included."""
+        """The exact maximum of a score over all thresholds, including both ends."""
         values = score(self.counts)
         index = int(np.argmax(values))
         return Best(float(self.thresholds[index]), float(values[index]))
@@ -79,21 +79,21 @@ def iou(counts: Counts) -> Float[np.ndarray, "..."]:
 
 
 def accuracy(counts: Counts) -> Float[np.ndarray, "..."]:
-    """Share of pixels predicted rightly, in [0, 1]."""
+    """Share of correctly predicted pixels, in [0, 1]."""
     return _ratio(counts.tp + counts.tn, counts.tp + counts.fp + counts.fn + counts.tn, undefined=1.0)
 
 
 def mcc(counts: Counts) -> Float[np.ndarray, "..."]:
     """Matthews correlation coefficient (Matthews 1975), signed, in [-1, 1].
 
-    Products of four megapixel counts overflow int64, so the work is done in float64.
+    Computed in float64, since products of four megapixel counts overflow int64.
     """
     tp, fp, fn, tn = (np.asarray(count, np.float64) for count in counts)
     return _ratio(tp * tn - fp * fn, np.sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn)), undefined=0.0)
 
 
 def inverted(counts: Counts) -> Counts:
-    """The counts of the opposite prediction: what was called spliced is called host, and the other way round.
+    """The counts of the opposite prediction: what was called spliced is called host, and vice versa.
 
     >>> inverted(Counts(1, 2, 3, 4))
     Counts(tp=3, fp=4, fn=1, tn=2)
@@ -102,7 +102,7 @@ def inverted(counts: Counts) -> Counts:
 
 
 def boundary_band(mask: Bool[np.ndarray, "height width"], width: int) -> Bool[np.ndarray, "height width"]:
-    """Pixels at most `width` steps (of a chess king) from the other kind of pixel; the image's edge is no boundary."""
+    """Pixels at most `width` king's moves from a pixel of the other kind; the image's edge is not a boundary."""
     inside = mask.view(np.uint8)
     reach = 2 * width + 1
     return ndimage.maximum_filter(inside, reach, mode="nearest") != ndimage.minimum_filter(
@@ -116,10 +116,10 @@ def counts_at(probability: Num[np.ndarray, "*shape"], mask: Bool[np.ndarray, "*s
     Args:
       probability: any floating or 16-bit map, higher = more likely spliced; 16-bit levels count as level / 65535.
       mask: True = spliced.
-      threshold: predicted spliced iff probability >= threshold.
+      threshold: pixels are predicted spliced iff probability >= threshold.
 
     Raises:
-      ValueError: shapes differ, or NaN in the map.
+      ValueError: shapes differ, or the map holds NaN.
     """
     _check(probability, mask)
     predicted = (probability / LEVELS if probability.dtype == np.uint16 else probability) >= threshold
@@ -130,13 +130,13 @@ def counts_at(probability: Num[np.ndarray, "*shape"], mask: Bool[np.ndarray, "*s
 
 
 def curve(probability: Num[np.ndarray, "*shape"], mask: Bool[np.ndarray, "*shape"]) -> Curve:
-    """Counts at every threshold, exactly; of a map, or of any selection of its pixels.
+    """Exact counts at every threshold, for a map or any selection of its pixels.
 
-    A 16-bit map is counted by histogram and its curve always has the 65,537 thresholds infinity, 1, …, 1/65535, 0, so
+    A 16-bit map is counted by histogram, and its curve always has the 65,537 thresholds infinity, 1, …, 1/65535, 0, so
     the counts of several images can be added. Any other map is sorted and has one threshold per distinct value.
 
     Raises:
-      ValueError: shapes differ, the map is empty, or NaN in the map.
+      ValueError: shapes differ, the map is empty, or it holds NaN.
     """
     _check(probability, mask)
     values, tp, fp = (
@@ -149,7 +149,7 @@ def curve(probability: Num[np.ndarray, "*shape"], mask: Bool[np.ndarray, "*shape
 def best_threshold(
     probability: Num[np.ndarray, "height width"], mask: Bool[np.ndarray, "height width"], score: Score
 ) -> Best:
-    """The threshold at which a score of this map is highest, and that score; exact, see `curve`."""
+    """The threshold at which this map scores highest, and that score; exact, see `curve`."""
     return curve(probability, mask).best(score)
 
 
@@ -159,13 +159,13 @@ def auc(probability: Num[np.ndarray, "height width"], mask: Bool[np.ndarray, "he
 
 
 def quantize(probability: Float[np.ndarray, "height width"]) -> UInt16[np.ndarray, "height width"]:
-    """The 16-bit map that is cached and scored: probabilities, clipped to [0, 1], times 65535 and rounded.
+    """The 16-bit map that is cached and scored: probabilities clipped to [0, 1], times 65535 and rounded.
 
     Raises:
-      ValueError: NaN in the map.
+      ValueError: the map holds NaN.
     """
     levels = np.empty(probability.shape, np.uint16)
-    for start in range(0, len(levels), _STRIP):  # whole copies of a hundred megapixels would not fit
+    for start in range(0, len(levels), _STRIP):  # a full copy of a hundred megapixels would not fit
         strip = probability[start : start + _STRIP]
         if np.isnan(strip).any():
             raise ValueError("the probability map holds NaN")
@@ -174,14 +174,14 @@ def quantize(probability: Float[np.ndarray, "height width"]) -> UInt16[np.ndarra
 
 
 def _by_histogram(levels: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """All levels, descending, with the spliced and the host pixels at or above each."""
+    """All levels, descending, with the numbers of spliced and host pixels at or above each."""
     joint = levels.ravel() + (mask.ravel().astype(np.int64) << 16)
     host, spliced = np.bincount(joint, minlength=2 * (LEVELS + 1)).reshape(2, LEVELS + 1)
     return np.arange(LEVELS, -1, -1) / LEVELS, np.cumsum(spliced[::-1]), np.cumsum(host[::-1])
 
 
 def _by_sorting(probability: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The distinct values, descending, with the spliced and the host pixels at or above each."""
+    """The distinct values, descending, with the numbers of spliced and host pixels at or above each."""
     order = np.argsort(-probability, axis=None)
     values = probability.ravel()[order]
     last = np.append(np.flatnonzero(np.diff(values)), values.size - 1)
@@ -190,7 +190,7 @@ def _by_sorting(probability: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, 
 
 
 def _ratio(numerator: np.ndarray, denominator: np.ndarray, *, undefined: float) -> Float[np.ndarray, "..."]:
-    """The quotient, and `undefined` where the denominator is 0."""
+    """The quotient, or `undefined` where the denominator is 0."""
     result = np.full(np.shape(denominator), undefined)
     return np.divide(numerator, denominator, out=result, where=np.asarray(denominator) != 0)
 

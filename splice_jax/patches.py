@@ -1,4 +1,4 @@
-"""The grid of square patches that an image is cut into, their labels, and how their maps become one map again."""
+"""The grid of square patches that an image is cut into, their labels, and how their maps are stitched together."""
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int32, Shaped, UInt16
@@ -12,11 +12,11 @@ def grid(height: int, width: int, *, stride: int = PATCH_SIZE, border: str = "in
     """The upper left corners (y, x) of all patches of an image.
 
     Args:
-      height: image height in pixels; below `PATCH_SIZE` it counts as `PATCH_SIZE`, see `pad_to_patch`.
+      height: image height in pixels; counts as at least `PATCH_SIZE`, see `pad_to_patch`.
       width: image width in pixels, likewise.
       stride: pixels between neighbouring patches, 1 to `PATCH_SIZE`.
-      border: what happens to a right and bottom remainder that does not fill a step. `"inward"`: the last row and
-        column of patches move inwards, so that every pixel is covered; `"crop"`: the remainder is left uncovered.
+      border: how a remainder at the right or bottom that does not fill a step is handled. `"inward"`: the last row and
+        column of patches move inward, so that every pixel is covered; `"crop"`: the remainder is left uncovered.
 
     Raises:
       ValueError: `stride`, `border` or a size is none of the above.
@@ -46,7 +46,7 @@ def _starts(size: int, stride: int, border: str) -> Int32[np.ndarray, " starts"]
 def pad_to_patch(
     image: Shaped[np.ndarray, "height width *rest"],
 ) -> Shaped[np.ndarray, "padded_height padded_width *rest"]:
-    """The image, its last row and column repeated until both sides are at least `PATCH_SIZE`; often the very image."""
+    """The image with its last row and column repeated until both sides reach `PATCH_SIZE`; often the image itself."""
     below, right = (max(PATCH_SIZE - side, 0) for side in image.shape[:2])
     if not below and not right:
         return image
@@ -56,7 +56,7 @@ def pad_to_patch(
 def extract(
     image: Shaped[np.ndarray, "height width *rest"], origins: Int32[np.ndarray, "patches 2"]
 ) -> Shaped[np.ndarray, "patches 64 64 *rest"]:
-    """Copies the patches at `origins` out of an image, which is padded by `pad_to_patch` where it is small."""
+    """Copies the patches at `origins` from an image, padded by `pad_to_patch` if it is small."""
     image = pad_to_patch(image)
     patches = np.empty((len(origins), PATCH_SIZE, PATCH_SIZE, *image.shape[2:]), image.dtype)
     for patch, (y, x) in zip(patches, origins, strict=True):
@@ -65,15 +65,15 @@ def extract(
 
 
 def labels(masks: Bool[np.ndarray, "patches 64 64"]) -> Int32[np.ndarray, " patches"]:
-    """1 where strictly more than 7/8 of a patch's pixels are spliced, else 0 (Cun & Pun 2018, released code)."""
+    """1 if strictly more than 7/8 of a patch's pixels are spliced, else 0 (Cun & Pun 2018, released code)."""
     spliced = np.count_nonzero(masks, axis=(1, 2))
     return (8 * spliced > 7 * PATCH_SIZE * PATCH_SIZE).astype(np.int32)
 
 
 class Stitcher:
-    """Joins maps of patches into one map of the image as they come; where patches overlap, their mean.
+    """Incrementally joins maps of patches into one map of the image, averaging where patches overlap.
 
-    Holds six bytes per pixel of the image however many patches are added.
+    Holds six bytes per image pixel, however many patches are added.
     """
 
     def __init__(self, height: int, width: int) -> None:
@@ -84,14 +84,14 @@ class Stitcher:
         self._patches: UInt16[np.ndarray, "padded_height padded_width"] = np.zeros(padded, np.uint16)
 
     def add(self, origins: Int32[np.ndarray, "patches 2"], maps: Float32[np.ndarray, "patches 64 64"]) -> None:
-        """Adds the maps of the patches whose upper left corners are `origins`, as `grid` gives them."""
+        """Adds the maps of the patches whose upper left corners are `origins`, as returned by `grid`."""
         for (y, x), values in zip(origins, maps, strict=True):
             window = slice(y, y + PATCH_SIZE), slice(x, x + PATCH_SIZE)
             self._map[window] += values
             self._patches[window] += 1
 
     def result(self) -> Float32[np.ndarray, "height width"]:
-        """The map of the image, 0 where no patch lies. It is made in place: nothing can be added afterwards."""
+        """The map of the image, 0 where there is no patch. Computed in place: nothing can be added afterwards."""
         np.divide(self._map, self._patches, out=self._map, where=self._patches > 1)
         self._patches = np.minimum(self._patches, 1, out=self._patches)
         height, width = self._size

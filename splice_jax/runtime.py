@@ -1,4 +1,4 @@
-"""What an entry point sets before the first computation: devices, compilation cache, memory."""
+"""What an entry point sets up before the first computation: devices, compilation cache, memory."""
 
 import ctypes
 import hashlib
@@ -11,12 +11,12 @@ _TRIM_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -4, -8  # glibc's malloc.h
 
 
 def set_up(cpu_devices: int = 0) -> None:
-    """Makes JAX use all cores, and remember what it has compiled.
+    """Makes JAX use all cores, and cache what it compiles.
 
-    Small convolutions and products use one core each: a device per core uses them all.
+    Small convolutions and products use one core each; one device per core uses them all.
 
     Args:
-        cpu_devices: that the CPU is divided into; 0: one per core.
+        cpu_devices: number of devices to divide the CPU into; 0: one per core.
     """
     keep_memory()
     _divide_cpu(cpu_devices)
@@ -27,10 +27,10 @@ def set_up(cpu_devices: int = 0) -> None:
 
 
 def set_up_where_unused() -> bool:
-    """`set_up` for a call from any program, which may use JAX in its own way: then nothing is changed.
+    """`set_up` for calls from any program; changes nothing if the program already uses JAX in its own way.
 
-    JAX is in use where the process has computed with it, or where someone chose the number of devices that the CPU is
-    divided into: by `jax_num_cpu_devices` or XLA's flag. SPLICE_JAX_SET_UP=0 in the environment says the same.
+    JAX is in use if the process has computed with it, or if the number of CPU devices has been chosen, by
+    `jax_num_cpu_devices` or XLA's flag. SPLICE_JAX_SET_UP=0 in the environment has the same effect.
 
     Returns:
         whether JAX was set up.
@@ -46,7 +46,7 @@ def set_up_where_unused() -> bool:
 
 
 def _divide_cpu(devices: int = 0) -> bool:
-    """Whether it could be done: in a process that has computed before, its devices are what they are."""
+    """Divides the CPU; returns False if the process has already computed, which fixes its devices."""
     import jax
 
     try:
@@ -57,18 +57,18 @@ def _divide_cpu(devices: int = 0) -> bool:
 
 
 def user_cache() -> Path:
-    """Where what can be made again is kept: $XDG_CACHE_HOME or ~/.cache, splice_jax."""
+    """Where reproducible files are kept: splice_jax in $XDG_CACHE_HOME or ~/.cache."""
     home = os.environ.get("XDG_CACHE_HOME")
     return (Path(home) if home else Path.home() / ".cache") / "splice_jax"
 
 
 def compilation_cache() -> Path:
-    """The user's own folder of compiled programs, one per kind of processor: machines share homes."""
+    """The user's folder of compiled programs, one per kind of processor, since machines may share a home."""
     return user_cache() / "compiled" / hashlib.sha256(_processor().encode()).hexdigest()[:16]
 
 
 def _processor() -> str:
-    """What a compiled program depends on: the architecture, and where it can be had the instruction sets."""
+    """What a compiled program depends on: the architecture and, if available, the instruction sets."""
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text(errors="replace").splitlines() if cpuinfo.exists() else []
     known = (line for line in lines if line.startswith(("flags", "Features")))
@@ -76,13 +76,13 @@ def _processor() -> str:
 
 
 def keep_memory() -> bool:
-    """Lets glibc keep what is freed, for the buffers of the next step; elsewhere does nothing.
+    """Lets glibc keep freed memory for the next step's buffers; does nothing with other C libraries.
 
-    XLA's CPU buffers are large, so that each would be mapped, filled with zeros page by page and unmapped again in
-    every step: about a quarter of the processor's time. To be called before the first computation.
+    XLA's CPU buffers are so large that each would be mapped, zeroed page by page and unmapped again at every step:
+    about a quarter of the processor time. Call it before the first computation.
 
     Returns:
-        whether the C library took all settings.
+        whether the C library accepted all settings.
     """
     if platform.libc_ver()[0] != "glibc":
         return False

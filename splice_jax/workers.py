@@ -1,4 +1,4 @@
-"""Work divided over the cores: results in the order of what is given, however many processes, in bounded memory."""
+"""Work divided over the cores: results in input order for any number of processes, in bounded memory."""
 
 import multiprocessing
 import os
@@ -16,7 +16,7 @@ Result = TypeVar("Result")
 
 
 class _Here(Executor):
-    """An executor without processes: `submit` does the work."""
+    """An executor without processes: `submit` does the work itself."""
 
     def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         future: Future[Any] = Future()
@@ -25,9 +25,9 @@ class _Here(Executor):
 
 
 def executor(processes: int | None) -> Executor:
-    """Spawned processes, for JAX does not survive a fork; one per core where None is given, 0 for none.
+    """Spawned processes, since JAX does not survive a fork; None for one per core, 0 for none.
 
-    They end with this process, however it ends.
+    They end when this process does, however it ends.
     """
     if processes is None:
         processes = os.cpu_count() or 1
@@ -37,7 +37,7 @@ def executor(processes: int | None) -> Executor:
 
 
 def _depend_on_the_parent() -> None:
-    """Leaves interrupts to the parent, and ends when it does: a killed parent tells nobody that it is gone."""
+    """Leaves interrupts to the parent and ends when it does, since a killed parent cannot notify anyone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_the_parent, daemon=True).start()
 
@@ -52,16 +52,16 @@ def _end_with_the_parent() -> None:
 def in_order(
     workers: Executor, function: Callable[[Given], Result], given: Iterable[Given], *, ahead: int | None = None
 ) -> Iterator[Result]:
-    """The results of a function in the order of what it is given, each as soon as it and those before it are there.
+    """The results of a function in the order of its arguments, each as soon as it and all before it are ready.
 
     Args:
-      workers: who call it.
-      function: what they call.
-      given: its arguments; at most `ahead` of them wait, are worked on or have a result that nobody has taken yet.
+      workers: the executor that calls it.
+      function: the function.
+      given: its arguments; at most `ahead` of them are waiting, in progress or finished but not yet taken.
       ahead: two per core by default.
 
     Raises:
-      UserError: a process died, or what the function raises.
+      UserError: a process died, or as the function.
     """
     waiting: deque[Future[Result]] = deque()
     most = ahead or 2 * (os.cpu_count() or 1)
@@ -79,7 +79,7 @@ def in_order(
 
 
 def reading_ahead(read: Callable[[Given], Result], given: Iterable[Given]) -> Iterator[Result]:
-    """What is read, in order; a thread reads the next while this one is worked on, and no further ahead."""
+    """What is read, in order; a thread reads one item ahead while the current one is processed."""
     following: Future[Result] | None = None
     with ThreadPoolExecutor(1) as thread:
         for each in given:

@@ -1,12 +1,12 @@
 """Fully connected conditional random fields (Krähenbühl & Koltun 2011) that refine a probability map by its image.
 
-Two labels (spliced, host) with Potts compatibility. The energy of a labelling is the sum over pixels of −log of the
-label's probability, and over all pairs i, j of pixels with different labels of
+Two labels (spliced, host) with Potts compatibility. The energy of a labelling sums −log of the label's probability over
+pixels and, over all pairs i, j of pixels with different labels,
 
     ω1 · exp(−|p_i − p_j|² / 2σ_α² − |I_i − I_j|² / 2σ_β²) + ω2 · exp(−|p_i − p_j|² / 2σ_γ²)
 
-with positions p in pixels and colours I in 0 … 255. The marginals are found by mean-field steps. As in the authors'
-program, each kernel is normalised, so that its weight counts alike in the middle and in a corner of the image.
+with positions p in pixels and colours I in 0 … 255. Mean-field steps find the marginals. As in the authors' program,
+each kernel is normalised, so that its weight is the same in the middle and in the corners of an image.
 """
 
 import dataclasses
@@ -22,17 +22,17 @@ from splice_jax.errors import UserError
 from splice_jax.images import resize, resize_map
 
 BACKENDS = {"pydensecrf": "splice_jax.crf.pydensecrf"}
-"""What can refine a map, and the module that does; "none" leaves the map as it is."""
+"""CRF backends and their modules; "none" leaves the map unchanged."""
 
 NEUTRALS = ("half", "otsu")
 
 CLIP = 1e-4
-"""Probabilities are kept this far from 0 and 1, so that no pixel is beyond persuasion."""
+"""Probabilities are kept this far from 0 and 1, so that every pixel's label can still change."""
 
 
 @dataclasses.dataclass(frozen=True)
 class CrfParameters:
-    """The field `crf` of a configuration, without its backend. Defaults are a starting point, not published values."""
+    """The `crf` section of a configuration, except its backend. Defaults are a starting point, not published."""
 
     bilateral_weight: float = 10.0
     """ω1, of the kernel in position and colour; 0 leaves the kernel out."""
@@ -47,10 +47,10 @@ class CrfParameters:
     iterations: int = 5
     """Mean-field steps."""
     max_megapixels: float = 2.0
-    """A larger image is refined at this size and the result enlarged: what bounds memory and time."""
+    """Larger images are refined at this size and the result is enlarged, which bounds memory and time."""
     neutral: str = "half"
-    """The probability that speaks for neither label: `half`, or `otsu`, the map's own threshold (see `otsu`). A network
-    on photographs unlike its training's is seldom calibrated: the field would then wipe out what the map shows."""
+    """The probability that favours neither label: `half`, or `otsu`, the map's own threshold (see `otsu`). A network is
+    rarely calibrated on photographs unlike its training data; the CRF would then wipe out what its map shows."""
 
     def __post_init__(self) -> None:
         if self.neutral not in NEUTRALS:
@@ -64,15 +64,15 @@ class CrfParameters:
 
     @classmethod
     def from_config(cls, section: Mapping[str, Any]) -> Self:
-        """The parameters in the section `crf` of a configuration, whose other fields (`backend`) are passed over."""
+        """The parameters in a configuration's `crf` section, ignoring its other fields (`backend`)."""
         return cls(**{field.name: section[field.name] for field in dataclasses.fields(cls) if field.name in section})
 
 
 def backend_module(backend: str) -> Any:
-    """The module of a backend, whose own requirement is checked at once, before any network has run.
+    """The module of a backend, whose requirements are checked immediately, before any network runs.
 
     Raises:
-      UserError: no such backend, or it is not installed.
+      UserError: there is no such backend, or it is not installed.
     """
     if backend not in BACKENDS:
         raise UserError(f"crf.backend: {backend!r} is not known, choose from none, {', '.join(BACKENDS)}")
@@ -93,11 +93,11 @@ def refine(
       backend: a name of `BACKENDS`, or "none".
       image: the photograph that the map belongs to.
       probability: higher = more likely spliced, in [0, 1].
-      parameters: weights and widths; widths count in pixels of the image as given, also where it is reduced.
+      parameters: weights and widths; widths are in pixels of the image as given, even if it is reduced.
 
     Raises:
-      UserError: an unknown backend, or one that is not installed.
-      ValueError: map and image of different size, or NaN in the map.
+      UserError: the backend is unknown or not installed.
+      ValueError: map and image differ in size, or the map holds NaN.
     """
     if backend == "none":
         return probability
@@ -118,9 +118,9 @@ def refine(
 
 
 def otsu(probability: Float32[np.ndarray, "height width"]) -> float:
-    """The threshold that parts a map's values into the two groups that differ most (Otsu 1979), to 1/256.
+    """The threshold that best separates a map's values into two groups (Otsu 1979), to within 1/256.
 
-    The threshold is in (0, 1); 0.5 for a map whose values are all alike.
+    The threshold is in (0, 1); 0.5 for a constant map.
     """
     shares, edges = np.histogram(probability, bins=256, range=(0, 1))
     centres = (edges[:-1] + edges[1:]) / 2
@@ -134,14 +134,14 @@ def otsu(probability: Float32[np.ndarray, "height width"]) -> float:
 
 
 def _recentred(probability: np.ndarray, neutral: float) -> Float32[np.ndarray, "height width"]:
-    """The same odds, in units of the neutral value's."""
+    """Rescales the odds so that the neutral probability becomes one half."""
     clipped = np.clip(probability.astype(np.float64), CLIP, 1 - CLIP)
     odds = clipped / (1 - clipped) * (1 - neutral) / neutral
     return (odds / (1 + odds)).astype(np.float32)
 
 
 def _scaled(parameters: CrfParameters, ratio: float) -> CrfParameters:
-    """The same widths, counted in the pixels of an image whose sides are `ratio` as long."""
+    """The same widths, in pixels of an image scaled by `ratio`."""
     return dataclasses.replace(
         parameters,
         bilateral_position_std=parameters.bilateral_position_std * ratio,

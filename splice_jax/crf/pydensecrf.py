@@ -1,4 +1,4 @@
-"""The CRF by pydensecrf, which wraps the C++ program of Krähenbühl & Koltun; an optional part of the installation."""
+"""The CRF from pydensecrf, which wraps Krähenbühl & Koltun's C++ program; an optional dependency."""
 
 import importlib
 import importlib.util
@@ -11,7 +11,7 @@ from splice_jax.errors import UserError
 
 
 def require() -> None:
-    """Raises a `UserError` that says how to install pydensecrf where it is missing."""
+    """Raises a `UserError` that says how to install pydensecrf if it is missing."""
     if importlib.util.find_spec("pydensecrf") is None:
         raise UserError(
             'crf.backend: pydensecrf is not installed; pip install "splice_jax[pydensecrf]" (it needs a C++ compiler), '
@@ -24,9 +24,9 @@ def refine(
     probability: Float32[np.ndarray, "height width"],
     parameters: CrfParameters,
 ) -> Float32[np.ndarray, "height width"]:
-    """The marginal probability of the label spliced after `parameters.iterations` mean-field steps, at full size.
+    """The marginal probability of the label "spliced" after `parameters.iterations` mean-field steps, at full size.
 
-    Takes about 200 bytes per pixel; `splice_jax.crf.refine` reduces large images first.
+    Needs about 200 bytes per pixel; `splice_jax.crf.refine` reduces large images first.
     """
     require()
     densecrf = importlib.import_module("pydensecrf.densecrf")

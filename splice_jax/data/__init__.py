@@ -1,4 +1,4 @@
-"""Splicing data sets: images with masks of what was spliced, by random access."""
+"""Splicing data sets: images and masks of what was spliced, with random access."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,27 +13,27 @@ from splice_jax.images import read_image, read_mask
 
 @dataclass(frozen=True)
 class Example:
-    """One image and the truth about it: `mask` is True where it was spliced, nowhere in an authentic image."""
+    """One image and its true mask: True where it was spliced, False everywhere in an authentic image."""
 
     image: UInt8[np.ndarray, "height width 3"]
     mask: Bool[np.ndarray, "height width"]
     name: str
     authentic: bool
     encoded: bytes = b""
-    """The image's file, where it has one: a JPEG holds more than its pixels."""
+    """The image's file, if there is one: a JPEG holds more than its pixels."""
 
 
 class Split(Sequence[Example]):
-    """The examples of a split, decoded each time one is asked for."""
+    """The examples of a split, decoded on each access."""
 
     def __init__(self, sources: Sequence[Any], identity: str = "", version: str = "", division: str = "") -> None:
-        """`sources`: sequences of encoded examples, one after another; the rest: see the attributes."""
+        """`sources`: sequences of encoded examples, to be concatenated; for the rest, see the attributes."""
         self.identity = identity
-        """A text that changes with the data set, its place and version, the split and, where one is drawn, its seed."""
+        """A text that changes with the data set, its location and version, the split and, if drawn, its seed."""
         self.version = version
-        """Of the data set as it was prepared."""
+        """The version of the prepared data set."""
         self.division = division
-        """Digits that stand for how the images were split by seed, "" where they were not."""
+        """Digits that identify how the images were split by seed; "" if they were not."""
         self._sources = sources
         self._ends = np.cumsum([len(source) for source in sources])
 
@@ -58,7 +58,7 @@ class Split(Sequence[Example]):
         )
 
     def encoded(self, index: int) -> Mapping[str, Any]:
-        """The example as stored: "image" and "mask" as the bytes of a JPEG or PNG, "name" (bytes), "authentic"."""
+        """The example as stored: "image" and "mask" (bytes of a JPEG or PNG), "name" (bytes) and "authentic"."""
         position = range(len(self))[index]
         source = int(np.searchsorted(self._ends, position, side="right"))
         return self._sources[source][position - int(self._ends[source]) + len(self._sources[source])]
@@ -76,18 +76,20 @@ def open_split(
     include_authentic: bool = False,
     divide_flat: bool = False,
 ) -> Split:
-    """A split of a data set, which is prepared first where it is not yet and its images are at hand.
+    """A split of a data set, which is prepared first if necessary and if its images are available.
 
     Args:
       dataset: a name in `splice_jax.data.sets.builders.BUILDERS`.
-      data_dir: of `folder`, the folder of images; of others, where the prepared set lives, "" for the user's cache.
-      split: "train", "val" or "test"; "all" of a set that is split by seed: `columbia`, `carvalho` and `nc2016`.
-      split_seed: of these, the seed.
-      include_authentic: authentic images follow the spliced ones.
-      divide_flat: a `folder` that has no train/, val/ and test/ is split by seed too; otherwise all of it is "test".
+      data_dir: for `folder`, the folder of images; for others, where the prepared set is stored, "" for the user's
+        cache.
+      split: "train", "val" or "test"; also "all" for sets split by seed: `columbia`, `carvalho` and `nc2016`.
+      split_seed: the seed of such a split.
+      include_authentic: whether authentic images follow the spliced ones.
+      divide_flat: whether a `folder` without train/, val/ and test/ is also split by seed; otherwise all of it is
+        "test".
 
     Raises:
-      UserError: no such data set or split, or anything wrong with the files.
+      UserError: there is no such data set or split, or something is wrong with the files.
     """
     from splice_jax.data.sets import splits  # TFDS takes half a second to import
     from splice_jax.data.sets.builders import MANUAL, base, prepared

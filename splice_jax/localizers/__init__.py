@@ -1,4 +1,4 @@
-"""The former name of `splice_jax.methods`: gives the same objects, warns, and goes with version 0.3."""
+"""The former name of `splice_jax.methods`: provides the same objects with a warning; to be removed in version 0.3."""
 
 import warnings
 from typing import Any

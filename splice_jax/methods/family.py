@@ -1,8 +1,8 @@
-"""What a trained method is made of, in one object: its fields, its network, its data, its loss and its localizer.
+"""Everything that defines a trained method, in one object: its fields, network, data, loss and localizer.
 
-Training, loading and evaluation know a trained method through its `Family` only. A new one is a folder of `trained/`
-with a `method.py` that registers it, a line in `registry.py`, and a built-in configuration. The loop trains whatever
-`Training` it is handed: batches that are dictionaries of arrays with equally long columns, and a loss that is a pure
+Training, loading and evaluation know a trained method only through its `Family`. To add one, write a folder in
+`trained/` with a `method.py` that registers it, a line in `registry.py`, and a built-in configuration. The loop trains
+whatever `Training` it is given: batches that are dictionaries of equally long arrays, and a loss that is a pure
 function of (variables, batch, key).
 """
 
@@ -18,7 +18,7 @@ from splice_jax.errors import UserError
 from splice_jax.methods.fields import Field, check
 from splice_jax.methods.localizer import Localizer
 
-if TYPE_CHECKING:  # Whoever asks for names, fields or notes has no use for JAX.
+if TYPE_CHECKING:  # Names, fields and notes are available without JAX.
     import flax.linen as nn
     from jax import Array
     from ml_collections import ConfigDict
@@ -27,7 +27,7 @@ if TYPE_CHECKING:  # Whoever asks for names, fields or notes has no use for JAX.
 
 Variables = dict[str, Any]
 Refine = Callable[[np.ndarray, np.ndarray], np.ndarray]
-"""A CRF: (image, probability) to a refined probability."""
+"""A CRF: takes (image, probability), returns the refined probability."""
 
 
 class Loss(Protocol):
@@ -36,19 +36,19 @@ class Loss(Protocol):
     def __call__(
         self, variables: Variables, batch: Mapping[str, Any], key: "Array", axis_name: str | None
     ) -> tuple["Array", tuple[Any, dict[str, "Array"]]]:
-        """The loss, and with it the new `batch_stats` and the scalars to log, `loss/total` among them.
+        """Returns the loss, the new `batch_stats`, and the scalars to log, including `loss/total`.
 
         Args:
             variables: `params` and `batch_stats`.
-            batch: columns of equal length, and what `Training.resident` holds.
-            key: random, another one for each step, the same on all devices; what is drawn for an example is drawn from
-                `augmentation.example_keys`, so that it does not depend on the number of devices.
-            axis_name: the mapped axis that the batch is spread over; None where it is whole.
+            batch: columns of equal length, and the arrays of `Training.resident`.
+            key: random key, new at each step and the same on all devices; draws for an example use
+                `augmentation.example_keys`, so that they do not depend on the number of devices.
+            axis_name: the mapped axis that the batch is spread over; None if the batch is whole.
         """
 
 
 class Batches(Protocol):
-    """A stream of batches that can be taken up at any of them."""
+    """A stream of batches that can be resumed at any batch."""
 
     def __next__(self) -> dict[str, np.ndarray]: ...
     def __iter__(self) -> Iterator[dict[str, np.ndarray]]: ...
@@ -64,40 +64,40 @@ class Training(NamedTuple):
     """This process's share of every batch."""
     loss: Loss
     resident: Mapping[str, Any] = MappingProxyType({})
-    """Arrays that lie on every device from the first step to the last; to the loss, they are columns of each batch."""
+    """Arrays kept on every device throughout training; the loss sees them as part of each batch."""
 
 
 class Family(ABC):
-    """The methods that one network, differently configured, becomes."""
+    """The methods that share one network class, configured differently."""
 
     unit: str
-    """What a batch consists of, in the plural; speed is given in it."""
+    """What a batch consists of, in the plural; the unit in which speed is reported."""
 
     fields: tuple[Field, ...]
-    """The fields of a configuration that only this family reads."""
+    """The configuration fields that only this family reads."""
 
     published: Mapping[str, Any] = MappingProxyType({})
-    """The values of fields that make the published network, by name; what differs is told in the `note`."""
+    """The field values of the published network, by name; the `note` lists every deviation from them."""
 
     frozen: ClassVar[frozenset[str]] = frozenset()
-    """Modules right below `params` that training leaves as they are."""
+    """Top-level modules of `params` that training leaves unchanged."""
 
     sees_patches: ClassVar[bool] = False
-    """Whether an image is seen patch by patch, on a grid that an evaluation may choose."""
+    """Whether the network sees an image patch by patch, on a grid that an evaluation may choose."""
 
     same_network: tuple[str, ...] = ()
-    """Methods that are the same network, differently read: a run of one holds the others too."""
+    """Methods that read the same network in different ways: a run of one holds the others too."""
 
     def rows(self, method: str) -> tuple[str, ...]:
-        """The methods that a run of this `config.method` holds, its own first."""
+        """The methods held by a run of this `config.method`, its own first."""
         return (method, *(other for other in self.same_network if method in self.same_network and other != method))
 
     def note(self, config: "ConfigDict") -> str:
-        """Every difference from the published network, to be printed beside a row; "" where there is none."""
+        """All differences from the published network, for printing next to a row; "" if there are none."""
         return ", ".join(self.differences(config))
 
     def differences(self, config: "ConfigDict") -> list[str]:
-        """The parts of `note`: each field that applies and has another than its published value."""
+        """The parts of `note`: every applicable field whose value is not the published one."""
         return [
             f"{field.name} {_short(field.value(config))}"
             for field in self.fields
@@ -107,10 +107,10 @@ class Family(ABC):
         ]
 
     def check(self, config: "ConfigDict") -> None:
-        """Makes sure that there is such a network, and that images can be looked at in such a way.
+        """Checks that such a network exists and that images can be looked at as configured.
 
         Raises:
-            UserError: a field that has no such choice or is out of range.
+            UserError: a field's value is not one of its choices, or is out of range.
         """
         check(config, self.fields)
         if config.orientations != 1 and not self.sees_patches:
@@ -121,51 +121,51 @@ class Family(ABC):
         """The network that a configuration describes.
 
         Raises:
-            UserError: a field that has no such choice or is out of range.
+            UserError: a field's value is not one of its choices, or is out of range.
         """
 
     @abstractmethod
     def initialize(self, network: Any, key: "Array") -> Variables:
-        """Parameters and statistics, drawn from `key`; a function that JAX can trace."""
+        """Parameters and statistics, drawn from `key`; JAX must be able to trace this function."""
 
     def initial_variables(self, network: Any, key: "Array") -> Variables:
-        """What `initialize` gives. To draw numbers fast XLA compiles for long, which once drawn is not worth it."""
+        """The result of `initialize`, compiled without optimization: it runs once, so compiling fast matters more."""
         import jax
 
         lowered = jax.jit(functools.partial(self.initialize, network)).lower(key)
         return lowered.compile({"xla_backend_optimization_level": "0"})(key)
 
     def variable_shapes(self, network: Any) -> Variables:
-        """The shapes of a network's variables; nothing is computed."""
+        """The shapes of a network's variables, without computing anything."""
         import jax
 
         return jax.eval_shape(functools.partial(self.initialize, network), jax.random.key(0))
 
     def missing_weights(self, config: "ConfigDict") -> str:
-        """Why a new training would start from random weights where that makes no sense, and what to do; "" if not."""
+        """An error message if a new run would start from random weights where that makes no sense; otherwise ""."""
         return ""
 
     def with_weights(self, variables: Variables, config: "ConfigDict") -> Variables:
-        """The variables with weights from the files that the configuration names; the same where it names none.
+        """The variables with weights from the files the configuration names; unchanged if it names none.
 
         Raises:
-            UserError: no such weights.
+            UserError: there are no such weights.
         """
         return variables
 
     @abstractmethod
     def training(self, config: "ConfigDict", network: Any, variables: Variables, examples: "Split") -> Training:
-        """What the network learns from, made of the training split.
+        """What the network learns from, made from the training split.
 
         Raises:
-            UserError: a batch size that cannot be, or what reading the examples raises.
+            UserError: the batch size is impossible, or an example cannot be read.
         """
 
     @abstractmethod
     def localizer(
         self, config: "ConfigDict", network: Any, variables: Variables, *, row: str, refine: Refine | None = None
     ) -> Localizer:
-        """A method of the family with these variables, and with a CRF where there is one."""
+        """The localizer of one of the family's methods with these variables and, if given, a CRF."""
 
 
 def _short(value: Any) -> str:

@@ -1,6 +1,6 @@
-"""What is known of one field of a configuration: its default, its meaning, its range, and what depends on it.
+"""A configuration field: its default, its meaning, its range, and what depends on it.
 
-A trained method declares the fields that only it reads; `splice_jax.runs.schema` collects them with all others.
+A trained method declares the fields that only it reads; `splice_jax.runs.schema` collects these and all others.
 """
 
 import math
@@ -19,28 +19,29 @@ def _always(config: Mapping[str, Any]) -> bool:
 
 @dataclass(frozen=True)
 class Field:
-    """One field; `section.name` with a dot where it stands in a section."""
+    """One field."""
 
     name: str
+    """With dots if it is in a section: `section.name`."""
     default: Any
     role: Role
-    """What it is about: which images and how they are cut; what is computed; what is learnt; how; what is scored of it
-    and how; where and how visibly it runs."""
+    """What it is about, in the order of `Role`: which images and how they are cut; what is computed; what is minimized;
+    how it is trained; what is scored, and how; where it runs, and how often it reports and saves."""
     meaning: str
     choices: tuple[Any, ...] = ()
-    """All values that it may have; empty where it is a number from `least` to `most`, or free."""
+    """All allowed values; empty if it is a number from `least` to `most`, or unrestricted."""
     least: float = -math.inf
     most: float = math.inf
     changes_map: bool = False
-    """Whether the same weights make another map under another value."""
+    """Whether changing it changes the map that the same weights produce."""
     changes_score: bool = True
-    """Whether two evaluations that differ in it alone may score a row differently; seeds aside, which are meant to."""
+    """Whether it alone can make two evaluations score a row differently; False for seeds, which are meant to."""
     extendable: bool = False
-    """Whether training may go on under another value, as for longer."""
+    """Whether it may change when a run is resumed, for example to train longer."""
     evaluated: bool = False
-    """Whether evaluations read it as well, for something of their own."""
+    """Whether evaluations also read it, for a purpose of their own."""
     applies: Callable[[Mapping[str, Any]], bool] = _always
-    """Whether a configuration's network looks at it at all."""
+    """Whether a configuration's network uses it at all."""
 
     def value(self, config: Mapping[str, Any]) -> Any:
         """The field's value in a configuration."""
@@ -49,10 +50,10 @@ class Field:
         return config
 
     def check(self, config: Mapping[str, Any]) -> None:
-        """Makes sure that a configuration's value is one the field may have.
+        """Checks that a configuration gives the field an allowed value.
 
         Raises:
-            UserError: it is none of the choices, or out of range.
+            UserError: the value is not one of the choices, or is out of range.
         """
         value = self.value(config)
         if self.choices and value not in self.choices:

@@ -1,4 +1,4 @@
-"""What every row of the comparison is: a `Localizer`, image in, probability map out."""
+"""The interface of every method: a `Localizer`, image in, probability map out."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from splice_jax.errors import UserError
 
 
 class Undefined(UserError):
-    """A row cannot say anything about this file, for the reason given: it has no score there, not a score of 0."""
+    """A method cannot judge this file, for the reason given: it gets no score there, rather than a score of 0."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,13 +23,13 @@ class Found:
     """In [0, 1]; higher means more likely spliced."""
 
     mask: Bool[np.ndarray, "height width"]
-    """The region called spliced, after the CRF where one is chosen."""
+    """The region judged spliced, after the CRF if there is one."""
 
     label_probability: Float32[np.ndarray, "rows columns"] | None = None
-    """In [0, 1], one per patch of the grid; None for rows without a label head."""
+    """In [0, 1], one per patch of the grid; None for methods without a label head."""
 
     def scores(self, mask: Bool[np.ndarray, "height width"]) -> dict[str, float]:
-        """What can be scored beside the map, by its name, given the truth; nothing, but for rows that say otherwise."""
+        """Scores other than the map's, by name, given the true mask; none, unless a method overrides this."""
         return {}
 
 
@@ -38,28 +38,28 @@ class Localizer(ABC):
 
     name: str
     variables: Mapping[str, Any] = {}
-    """The Flax variables of a network row; empty for the others."""
+    """The Flax variables of a method with a network; empty for the others."""
     labels: bool = True
-    """Whether `Found.label_probability` is wanted; where it is not, what only the labels depend on is not computed."""
+    """Whether `Found.label_probability` is needed; if not, whatever only the labels depend on is not computed."""
 
     @abstractmethod
     def __call__(self, image: UInt8[np.ndarray, "height width 3"]) -> Found:
         """Localizes the spliced region of one RGB image of any size.
 
         Raises:
-          Undefined: the row's trace cannot be in such an image, or needs the file that it came from.
+          Undefined: such an image cannot carry the method's trace, or the method needs the image's file.
         """
 
     def localize_encoded(self, image: UInt8[np.ndarray, "height width 3"], encoded: bytes) -> Found:
-        """As a call, where the file is at hand that the image was decoded from.
+        """Like a call, for when the file that the image was decoded from is available.
 
-        Rows that read what decoding throws away, as JPEG coefficients, have this method of their own.
+        Methods that read what decoding discards, such as JPEG coefficients, override this.
 
         Args:
-          image: the file's pixels as `read_image` gives them: upright.
+          image: the file's pixels as `read_image` returns them: upright.
           encoded: the file's bytes.
 
         Raises:
-          Undefined: the row's trace cannot be in such a file.
+          Undefined: such a file cannot carry the method's trace.
         """
         return self(image)

@@ -1,4 +1,4 @@
-"""Any row with a CRF after it."""
+"""Any method followed by a CRF."""
 
 from collections.abc import Callable
 
@@ -10,32 +10,32 @@ from splice_jax.crf import CrfParameters
 from splice_jax.methods.localizer import Found, Localizer
 
 UNCALIBRATED = CrfParameters(neutral="otsu")
-"""For rows whose maps are in order but on no scale of probabilities."""
+"""For methods whose maps rank pixels but are not calibrated probabilities."""
 
 
 class Refined(Localizer):
-    """A row's map refined by the image's colours."""
+    """A method's map, refined by the image's colours."""
 
     def __init__(self, localizer: Localizer, crf: str, parameters: CrfParameters = UNCALIBRATED) -> None:
-        """Takes the row's name.
+        """Keeps the method's name.
 
         Args:
-            localizer: the row.
+            localizer: the method's localizer.
             crf: a backend of `splice_jax.crf`.
-            parameters: of the CRF.
+            parameters: the CRF's parameters.
 
         Raises:
-            UserError: no such backend, or it is not installed.
+            UserError: there is no such backend, or it is not installed.
         """
         crfs.backend_module(crf)
         self.name, self.localizer, self.crf, self.parameters = localizer.name, localizer, crf, parameters
 
     def __call__(self, image: UInt8[np.ndarray, "height width 3"]) -> Found:
-        """As the row, refined."""
+        """The method's result, refined."""
         return self._refined(image, self.localizer)
 
     def localize_encoded(self, image: UInt8[np.ndarray, "height width 3"], encoded: bytes) -> Found:
-        """As the row, refined."""
+        """The method's result, refined."""
         return self._refined(image, lambda image: self.localizer.localize_encoded(image, encoded))
 
     def _refined(self, image: np.ndarray, localize: Callable[[np.ndarray], Found]) -> Found:

@@ -1,6 +1,6 @@
-"""All methods by their names, whether they are trained or not.
+"""All methods by name, trained or not.
 
-What is known of a method without computing anything (its version, its fields, its note) is had without loading JAX.
+Whatever can be known about a method without computing anything (its version, its fields, its note) needs no JAX.
 """
 
 import difflib
@@ -14,7 +14,7 @@ from splice_jax.methods.family import Family
 from splice_jax.methods.localizer import Localizer
 
 TRIVIAL = ("all_spliced", "random")
-"""Methods that look at nothing."""
+"""Methods that ignore the image's content."""
 
 _HOMES = {
     **dict.fromkeys(TRIVIAL, "trivial"),
@@ -28,20 +28,20 @@ _HOMES = {
     **dict.fromkeys(("sfcn", "mfcn", "mfcn_edge"), "trained.mfcn.method"),
     "camera_response": "trained.camera_response.method",
 }
-"""Every method, and the module of this folder that registers it; it is imported when the method is asked for."""
+"""Every method and the module in this folder that registers it, imported when the method is first asked for."""
 
 
 @dataclass(frozen=True)
 class Method:
-    """What is known of a method before it computes anything."""
+    """What is known about a method before it computes anything."""
 
     name: str
     make: Callable[..., Localizer] | None
     """Makes its localizer; None for a trained method, whose localizer comes from a run."""
     family: Family | None
-    """What a trained method is made of; None for the others."""
+    """Defines a trained method; None for the others."""
     version: int = 1
-    """Raised where its maps are made otherwise than they were, so that no older map is taken for one of now."""
+    """Raise it when the method's maps change, so that old cached maps are not reused."""
 
 
 Factory = TypeVar("Factory", bound=Callable[..., Localizer])
@@ -49,7 +49,7 @@ _known: dict[str, Method] = {}
 
 
 def register(name: str, *, version: int = 1) -> Callable[[Factory], Factory]:
-    """Class or function decorator: `localizer(name, **options)` will call it with the options."""
+    """Decorator for a class or function that `localizer(name, **options)` will call with the options."""
 
     def add(factory: Factory) -> Factory:
         _enter(Method(name, factory, None, version))
@@ -70,10 +70,10 @@ def _enter(method: Method) -> None:
 
 
 def method(name: str) -> Method:
-    """What is known of a method.
+    """What is known about a method.
 
     Raises:
-      UserError: there is none of this name.
+      UserError: no method has this name.
     """
     if name not in _known and name in _HOMES:
         importlib.import_module(f"splice_jax.methods.{_HOMES[name]}")
@@ -83,22 +83,22 @@ def method(name: str) -> Method:
 
 
 def names() -> list[str]:
-    """The names of all methods that need no trained run, sorted."""
+    """Names of all methods that need no trained run, sorted."""
     return sorted(name for name in {*_HOMES, *_known} if not is_trained(name))
 
 
 def hand_crafted() -> list[str]:
-    """The names of all methods that measure a trace without having been trained."""
+    """Names of all methods that measure a trace without training."""
     return [name for name in {**_HOMES, **dict.fromkeys(_known)} if not is_trained(name) and name not in TRIVIAL]
 
 
 def trained_names() -> list[str]:
-    """What `config.method` may be: the names of all methods that are trained."""
+    """Names of all trained methods: the allowed values of `config.method`."""
     return [name for name in {**_HOMES, **dict.fromkeys(_known)} if is_trained(name)]
 
 
 def is_trained(name: str) -> bool:
-    """Whether a method of this name is one that is trained; the method itself is not loaded."""
+    """Whether the method of this name is a trained one; does not load the method."""
     return _known[name].family is not None if name in _known else _HOMES.get(name, "").startswith("trained.")
 
 
@@ -106,7 +106,7 @@ def localizer(name: str, **options: Any) -> Localizer:
     """The localizer of a method that needs no run.
 
     Raises:
-      UserError: no method that needs no run has this name.
+      UserError: the name is not that of such a method.
     """
     if is_trained(name):
         raise UserError(f"method {name!r} is trained: name its run, --workdir=DIR or splice_jax.load(DIR)")
@@ -118,7 +118,7 @@ def localizer(name: str, **options: Any) -> Localizer:
 
 
 def family(name: str) -> Family:
-    """What a trained method is made of.
+    """The family of a trained method.
 
     Raises:
       UserError: no trained method has this name.

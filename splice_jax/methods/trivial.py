@@ -1,4 +1,4 @@
-"""The rows that look at nothing: what a score is worth shows in its distance from theirs."""
+"""Methods that ignore the image's content: other scores are worth their distance from these."""
 
 import zlib
 
@@ -11,7 +11,7 @@ from splice_jax.methods.registry import register
 
 @register("all_spliced")
 class AllSpliced(Localizer):
-    """Every pixel is spliced, with probability 1: F1 is 2p / (1 + p) for a spliced share p, MCC is 0."""
+    """Calls every pixel spliced, with probability 1: F1 is 2p / (1 + p) for a spliced share p, MCC is 0."""
 
     name = "all_spliced"
 

@@ -1,4 +1,4 @@
-"""Batch normalization with PyTorch's running averages, so that statistics can be carried over in both directions."""
+"""Batch normalization with PyTorch's running averages, so that statistics can be converted in both directions."""
 
 import flax.linen as nn
 import jax
@@ -8,13 +8,13 @@ from jaxtyping import Array, Float
 from splice_jax.models.kernels.initializers import Initializer
 
 EPSILON = 1e-5
-MOMENTUM = 0.1  # the share of a batch in the running averages
+MOMENTUM = 0.1  # weight of the current batch in the running averages
 
 
 class BatchNorm(nn.Module):
-    """Normalizes each channel over all other axes (Ioffe & Szegedy, ICML 2015), by the batch or by running averages.
+    """Normalizes each channel over all other axes (Ioffe & Szegedy, ICML 2015), with batch or running statistics.
 
-    Unlike `flax.linen.BatchNorm` it averages the unbiased variances, and takes the variance about the mean.
+    Unlike `flax.linen.BatchNorm`, it averages unbiased variances and computes the variance about the mean.
     """
 
     use_running_average: bool

@@ -1,4 +1,4 @@
-"""The network of Chen, McCloskey & Yu (CVPR 2017): an edge's intensity–gradient histogram to natural or forged."""
+"""The network of Chen, McCloskey & Yu (CVPR 2017), which judges an edge by its intensity–gradient histogram."""
 
 import flax.linen as nn
 import jax
@@ -16,7 +16,7 @@ class EdgeLeNet(nn.Module):
         """Log-probabilities of (natural, forged).
 
         Args:
-            histograms: log counts in 0 … 255, see `data.edges.histograms`.
+            histograms: log counts in 0 … 255, see `data.feeding.edges.histograms`.
         """
         values = histograms[..., None].astype(jnp.float32) / 255
         for channels, name in ((20, "conv1"), (50, "conv2")):

@@ -1,4 +1,4 @@
-"""The local network: a 64x64 patch to 64 LSTM steps, those to a mask (Cun & Pun 2018; Bappy et al. 2017)."""
+"""The local network: from a 64x64 patch to 64 LSTM steps, and from those to a mask (Cun & Pun; Bappy et al.)."""
 
 import math
 from typing import NamedTuple
@@ -33,16 +33,16 @@ def imagenet_normalized(image: Float[Array, "... 3"]) -> Float[Array, "... 3"]:
 def normalize(
     patch: UInt8[Array, "height width 3"], how: str, residual_level: Float[Array, ""] | float | None = None
 ) -> Float[Array, "height width 3"]:
-    """The network's input. A residual is what the 3x3 mean does not explain: noise, sharpness, resampling, JPEG.
+    """The network's input. The residual is a pixel minus its 3x3 mean: traces of noise, sharpness, resampling, JPEG.
 
     Args:
         patch: RGB in 0..255.
-        how: `unit` ([0, 1], the baseline), `imagenet`, `patch` (its mean removed), `residual`, or `relative`: the
-            residual in units of the whole image's, so that a patch shows whether it is like the rest.
-        residual_level: `images.residual_level` of the whole image; only `relative` needs it.
+        how: `unit` ([0, 1], the baseline), `imagenet`, `patch` (minus its mean), `residual`, or `relative`: the
+            residual relative to the whole image's, so that a patch shows whether it is like the rest.
+        residual_level: `images.residual_level` of the whole image; needed only for `relative`.
 
     Raises:
-        ValueError: it is needed and not given.
+        ValueError: the residual level is needed but missing.
     """
     pixels = patch.astype(jnp.float32) / 255
     if how == "imagenet":
@@ -65,12 +65,12 @@ def _mean3x3(image: Array) -> Array:
 
 
 def activate(values: Array, how: str) -> Array:
-    """`relu` (the baseline) or `leaky_relu`, through whose closed side a gradient still comes."""
+    """`relu` (the baseline) or `leaky_relu`, whose gradient does not vanish for negative values."""
     return jax.nn.relu(values) if how == "relu" else jax.nn.leaky_relu(values, LEAK)
 
 
 def to_blocks(features: Float[Array, "n 64 64"], order: str) -> Float[Array, "64 n 64"]:
-    """Cuts maps into 64 blocks of 64 values, a sequence. `column` order is the baseline's transposition."""
+    """Cuts features into a sequence of 64 blocks of 64 values. `column` order is the baseline's transposition."""
     n = features.shape[0]
     blocks = features.reshape(n, BLOCKS, BLOCK_SIZE, BLOCKS, BLOCK_SIZE)
     axes = (1, 3, 0, 2, 4) if order == "row" else (3, 1, 0, 2, 4)
@@ -86,14 +86,14 @@ def from_tiles(sequence: Float[Array, "64 n hidden"]) -> Float[Array, "n side si
 
 
 class LocalFeatures(NamedTuple):
-    """What the local network knows of each patch."""
+    """What the local network extracts from each patch."""
 
     sequence: Float[Array, "64 n hidden"]  # one LSTM output per block
-    active: Float[Array, " n"]  # share of bottleneck pixels above zero: all or none means the activation does nothing
+    active: Float[Array, " n"]  # share of bottleneck pixels above zero; 0 or 1: the activation does nothing
 
 
 class LocalNetwork(nn.Module):
-    """Two convolutions with a one-channel bottleneck, blocks, stacked LSTM."""
+    """Two convolutions down to a one-channel bottleneck, cut into blocks that a stacked LSTM reads."""
 
     hidden_size: int = 256
     num_layers: int = 3
@@ -123,9 +123,9 @@ class LocalNetwork(nn.Module):
 
 
 class MaskHead(nn.Module):
-    """Tiles of LSTM outputs to per-pixel log-probabilities of (authentic, spliced).
+    """Turns tiles of LSTM outputs into per-pixel log-probabilities of (authentic, spliced).
 
-    With `relu` a channel ahead of the last convolution can die: probabilities then hardly exceed 0.5.
+    With `relu`, a channel before the last convolution can die; probabilities then hardly exceed 0.5.
     """
 
     activation: str = "leaky_relu"
@@ -133,8 +133,8 @@ class MaskHead(nn.Module):
 
     @nn.compact
     def __call__(self, sequence: Float[Array, "64 n hidden"]) -> Float[Array, "n 64 64 2"]:
-        # Without biases and mirrored kernels, all that training finds at first is how much of a tile differs from zero:
-        # zero is a probability of 0.5, everything else is authentic, and hardly anything exceeds 0.5.
+        # There are no biases. Without mirrored kernels, training at first only learns how far a tile is from zero: zero
+        # means a probability of 0.5, everything else authentic, and hardly anything exceeds 0.5.
         first = self.param("conv1", paired_kernels(self.initialization, 3), (KERNEL, KERNEL, 1, 32))
         second = self.param("conv2", paired_kernels(self.initialization, 2, 3), (KERNEL, KERNEL, 32, 2))
         third = self.param("conv3", paired_kernels(self.initialization, 2, 3), (KERNEL, KERNEL, 2, 2))

@@ -16,9 +16,9 @@ from splice_jax.models.vgg import VGG16, Features
 
 NORMALIZATIONS = ("imagenet", "vgg_mean")
 VGG_MEAN = (123.68, 116.779, 103.939)
-"""Of red, green and blue over ImageNet, in levels of 0 … 255 (Simonyan & Zisserman)."""
+"""ImageNet means of red, green and blue, in levels of 0 … 255 (Simonyan & Zisserman)."""
 STRIDE = 32
-"""Sides of images are multiples of this."""
+"""Sides of images must be multiples of this."""
 
 
 class Outputs(NamedTuple):
@@ -29,19 +29,19 @@ class Outputs(NamedTuple):
 
 
 def bilinear_kernel(factor: int) -> Float[np.ndarray, "2*factor 2*factor"]:
-    """What a transposed convolution of this stride interpolates with, linearly in both directions."""
+    """The kernel with which a transposed convolution of this stride interpolates bilinearly."""
     tent = 1 - np.abs(np.arange(2 * factor) - (factor - 0.5)) / factor
     return np.outer(tent, tent)
 
 
 def bilinear(key: Array, shape: tuple[int, ...], dtype: jnp.dtype = jnp.float32) -> Array:
-    """Initializer: every channel is interpolated from itself alone; nothing is drawn."""
+    """Initializer that interpolates every channel from itself alone; nothing is random."""
     size, _, inputs, outputs = shape
     return jnp.asarray(bilinear_kernel(size // 2)[:, :, None, None] * np.eye(inputs, outputs), dtype)
 
 
 class Decoder(nn.Module):
-    """FCN-8s: scores of the last features, upsampled in three steps, with those of two earlier layers added."""
+    """FCN-8s: the last features' scores, upsampled in three steps while the scores of two earlier layers are added."""
 
     @nn.compact
     def __call__(self, features: Features) -> Float[Array, "n height width 2"]:
@@ -66,7 +66,7 @@ class MFCN(nn.Module):
     134,290,764 parameters at the published width, 134,279,878 without the edge decoder.
 
     Attributes:
-        width: channels of VGG-16's first stage, which all others follow; 64 is the published network.
+        width: channels of VGG-16's first stage; all others scale with it. 64 is the published network.
         edge: whether there is an edge decoder.
         normalization: `imagenet` (mean 0 and deviation 1 over ImageNet, which torchvision's weights expect) or
             `vgg_mean` (0 … 255 minus the mean, as published).
@@ -80,10 +80,10 @@ class MFCN(nn.Module):
 
     @nn.compact
     def __call__(self, image: UInt8[Array, "n height width 3"], *, train: bool = False) -> Outputs:
-        """In training BatchNorm uses the batch's statistics, and dropout wants a key `dropout`.
+        """In training, BatchNorm uses batch statistics and dropout needs an RNG key named `dropout`.
 
         Args:
-            image: sides are multiples of `STRIDE`.
+            image: sides must be multiples of `STRIDE`.
             train: training or inference.
         """
         pixels = image.astype(jnp.float32)

@@ -37,9 +37,9 @@ class BasicBlock(nn.Module):
 
 
 class ResNet18(nn.Module):
-    """ImageNet-normalised RGB to 512 pooled features; 11,176,512 parameters.
+    """From ImageNet-normalised RGB to 512 pooled features; 11,176,512 parameters.
 
-    With `train`, BatchNorm uses the batch's statistics, and moves its running averages where they are mutable.
+    With `train`, BatchNorm uses batch statistics, and updates its running averages if they are mutable.
     """
 
     @nn.compact

@@ -1,9 +1,9 @@
 """The Semi-Global Network (Cun & Pun 2018): local network, global network, label head and mask head.
 
-Without a global network it is the network of Bappy et al. 2017. The image's half is a function of the image alone and
+Without a global network, it is the network of Bappy et al. 2017. The global branch depends on the whole image alone and
 is called once per image: `backbone` (frozen, cacheable), then `global_feature` (trained).
 
-As in the paper, the global feature reaches only the label head: the mask head, and so the map, never sees the whole
+As in the paper, the global feature reaches only the label head: the mask head, and thus the map, never sees the whole
 image.
 """
 
@@ -66,10 +66,10 @@ class GlobalCNN(nn.Module):
 
 
 class SemiGlobalNetwork(nn.Module):
-    """Patches and their image's global feature to patch labels and patch masks.
+    """From patches and their images' global features to patch labels and patch masks.
 
-    The global feature reaches the label head alone: the masks never see the whole image.
-    What the fields mean is said in `methods.trained.semi_global.method`.
+    The global feature reaches only the label head: the masks never see the whole image.
+    `methods.trained.semi_global.method` documents the fields.
     """
 
     hidden_size: int = 256
@@ -110,20 +110,20 @@ class SemiGlobalNetwork(nn.Module):
 
     @property
     def has_constant_features(self) -> bool:
-        """Whether training changes nothing in the backbone: then it has to see each image only once."""
+        """Whether training leaves the backbone unchanged, so that it needs to see each image only once."""
         return self.global_network == "resnet18" and self.resnet_batch_norm == "frozen"
 
     def backbone(self, thumbnails: UInt8[Array, "k 224 224 3"]) -> Array:
-        """What of the image's half never changes in training: ResNet-18's features [k, 512], or the thumbnails."""
+        """The part of the global branch that training never changes: ResNet-18's features [k, 512], or thumbnails."""
         return self.resnet(self._pixels(thumbnails)) if self.has_constant_features else thumbnails
 
     def global_feature(self, backbone: Array, *, train: bool = False) -> Float[Array, "k 256"]:
-        """The trained rest of the image's half, from `backbone`'s result."""
+        """The trained rest of the global branch, applied to `backbone`'s result."""
         if self.global_network == "cnn":
             backbone = self.global_cnn(self._pixels(backbone), train=train, axis_name=self.axis_name)
         elif not self.has_constant_features:
             features = self.resnet(self._pixels(backbone), train=train, axis_name=self.axis_name)
-            backbone = jax.lax.stop_gradient(features)  # only its running averages move
+            backbone = jax.lax.stop_gradient(features)  # only its running averages change
         return self.global_dense(backbone)
 
     def _pixels(self, thumbnails: UInt8[Array, "k 224 224 3"]) -> Float[Array, "k 224 224 3"]:
@@ -136,7 +136,7 @@ class SemiGlobalNetwork(nn.Module):
         feature: Float[Array, "n 256"] | None,
         residual_levels: Float[Array, " n"] | None = None,
     ) -> Outputs:
-        """Patches to log-probabilities, each with what is known of its whole image.
+        """From patches to log-probabilities, each given what is known about its whole image.
 
         Args:
             patches: RGB.
@@ -158,20 +158,20 @@ class SemiGlobalNetwork(nn.Module):
         *,
         train: bool = False,
     ) -> Outputs:
-        """Patches of k images; `backbone` and levels hold one row per image, `image_of_patch` says which is whose."""
+        """Patches of k images; `backbone` and levels have one entry per image, indexed by `image_of_patch`."""
         levels = None if residual_levels is None else residual_levels[image_of_patch]
         if self.global_network == "none":
             return self.heads(patches, None, levels)
         return self.heads(patches, self.global_feature(backbone, train=train)[image_of_patch], levels)
 
     def everything(self, patches: Array, thumbnails: Array) -> Outputs:
-        """Both halves, for initialisation: one patch per thumbnail."""
+        """Runs both branches, for initialisation: one patch per thumbnail."""
         return self(patches, self.backbone(thumbnails), jnp.arange(len(patches)), jnp.ones(len(patches)))
 
 
 @functools.partial(jax.jit, static_argnames="network")
 def initial_variables(network: SemiGlobalNetwork, key: Array) -> dict:
-    """Parameters (and BatchNorm statistics, where there are any), drawn from `key`."""
+    """Parameters (and BatchNorm statistics, if any), drawn from `key`."""
     patches = jnp.zeros((1, PATCH_SIZE, PATCH_SIZE, 3), jnp.uint8)
     thumbnails = jnp.zeros((1, THUMBNAIL_SIZE, THUMBNAIL_SIZE, 3), jnp.uint8)
     return dict(network.init(key, patches, thumbnails, method="everything"))

@@ -12,16 +12,16 @@ from splice_jax.models.batch_norm import BatchNorm
 from splice_jax.models.kernels.initializers import kaiming_normal
 
 CONVOLUTIONS = (2, 2, 3, 3, 3)
-"""How many stand ahead of each max-pooling."""
+"""Number of convolutions before each max-pooling."""
 DROPPED = 0.5
-"""Share of fc6's and fc7's features that dropout takes in training."""
+"""Share of fc6's and fc7's features that dropout zeroes in training."""
 MULTIPLES = (1, 2, 4, 8, 8)
-"""The stages' channels, in widths."""
+"""Channels of each stage, in multiples of the width."""
 FULLY_CONNECTED_MULTIPLE = 64
 
 
 class Features(NamedTuple):
-    """Feature maps; sides are those of the image over 8, 16, 32 and 32, rounded down. Channels for width 64."""
+    """Features whose sides are the image's divided by 8, 16, 32 and 32, rounded down; channels for width 64."""
 
     pool3: Float[Array, "n height8 width8 256"]
     pool4: Float[Array, "n height16 width16 512"]
@@ -30,15 +30,15 @@ class Features(NamedTuple):
 
 
 class VGG16(nn.Module):
-    """RGB to feature maps. ImageNet weights of torchvision expect ImageNet-normalised RGB.
+    """From RGB to features. Torchvision's ImageNet weights expect ImageNet-normalised RGB.
 
-    The two fully connected layers that stay are convolutions, 7x7 with zeros around the map and 1x1: for an image of
-    224 x 224 the middle of `fc7` is what the classifier's last layer would see. 134,260,544 parameters, 119,545,856 of
-    them in those two layers; BatchNorm adds 8,448.
+    The two remaining fully connected layers are convolutions, 7x7 with zero padding and 1x1: for a 224 x 224 image, the
+    middle of `fc7` is what the classifier's last layer would see. 134,260,544 parameters, 119,545,856 of them in those
+    two layers; BatchNorm adds 8,448.
 
     Attributes:
-        width: channels of the first stage, which all others follow; 64 is the published network.
-        batch_norm: a BatchNorm after every 3x3 convolution.
+        width: channels of the first stage; all others scale with it. 64 is the published network.
+        batch_norm: whether a BatchNorm follows every 3x3 convolution.
         fully_connected: whether `fc7` is computed.
     """
 
@@ -50,13 +50,13 @@ class VGG16(nn.Module):
     def __call__(
         self, image: Float[Array, "n height width 3"], *, train: bool = False, axis_name: str | None = None
     ) -> Features:
-        """In training BatchNorm uses the batch's statistics; dropout of fc6 and fc7 wants a key `dropout`.
+        """In training, BatchNorm uses batch statistics; dropout of fc6 and fc7 needs an RNG key named `dropout`.
 
         Args:
             image: sides of at least 32.
             train: training or inference.
-            axis_name: the mapped axis that a batch is spread over in training: BatchNorm averages over it, and dropout
-                draws by an example's position in the whole batch.
+            axis_name: the mapped axis that a batch is spread over in training: BatchNorm averages over it, and an
+                example's dropout depends on its position in the whole batch.
         """
         pools = []
         for stage, (convolutions, multiple) in enumerate(zip(CONVOLUTIONS, MULTIPLES, strict=True), 1):
@@ -77,7 +77,7 @@ class VGG16(nn.Module):
 
 
 class _Windowed(nn.Module):
-    """A convolution as one product over the windows: of maps hardly larger than the kernel, much faster on a CPU."""
+    """A convolution as one matrix product; much faster on a CPU if the input is hardly larger than the kernel."""
 
     features: int
     size: int
@@ -95,14 +95,14 @@ class _Windowed(nn.Module):
 
 
 def _dropout(key: Array, values: Array, axis_name: str | None) -> Array:
-    """As `flax.linen.Dropout`, but each example's mask follows from its position in the whole batch."""
+    """Like `flax.linen.Dropout`, but what each example drops depends on its position in the whole batch."""
     keys = example_keys(key, len(values), axis_name)
     kept = jax.vmap(lambda own: jax.random.bernoulli(own, 1 - DROPPED, values.shape[1:]))(keys)
     return jnp.where(kept, values / (1 - DROPPED), 0)
 
 
 def _max_pool(image: Float[Array, "n height width c"]) -> Float[Array, "n height//2 width//2 c"]:
-    """Over 2 x 2 pixels; a last row or column without a partner is left out. Its gradient is fast on a CPU, too."""
+    """Max-pooling over 2 x 2 pixels, dropping an unpaired last row or column; its gradient is also fast on a CPU."""
     height, width = (2 * (side // 2) for side in image.shape[1:3])
     rows = jnp.maximum(image[:, 0:height:2], image[:, 1:height:2])
     return jnp.maximum(rows[:, :, 0:width:2], rows[:, :, 1:width:2])

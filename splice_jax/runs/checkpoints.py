@@ -1,6 +1,6 @@
-"""The checkpoints of a run: WORKDIR/checkpoints/last to go on from, WORKDIR/checkpoints/best to use. Written by Orbax.
+"""A run's checkpoints, written by Orbax: WORKDIR/checkpoints/last to resume from, WORKDIR/checkpoints/best to use.
 
-A checkpoint appears under its step's number once it is whole; the one before is removed only then.
+A checkpoint appears under its step number once it is complete; only then is the previous one removed.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ class Checkpoints:
     """Keeps the newest checkpoint of one kind."""
 
     def __init__(self, workdir: Path, kind: str, *, read_only: bool = False) -> None:
-        """`kind`: `LAST` or `BEST`. Missing folders are made, unless `read_only`."""
+        """`kind`: `LAST` or `BEST`. Missing folders are created unless `read_only`."""
         self._directory = workdir.absolute() / "checkpoints" / kind
         with _only_errors():
             options = ocp.CheckpointManagerOptions(max_to_keep=1, enable_async_checkpointing=False, read_only=read_only)
@@ -31,21 +31,21 @@ class Checkpoints:
 
     @property
     def step(self) -> int | None:
-        """The step of the checkpoint; None where there is none."""
+        """The checkpoint's step; None if there is no checkpoint."""
         return self._manager.latest_step()
 
     def save(self, step: int, tree: Any, record: Mapping[str, Any]) -> None:
-        """Writes the arrays of `tree` and the JSON object `record`; a step that stands there is taken as equal."""
+        """Writes the arrays of `tree` and the JSON object `record`; does nothing if this step is already saved."""
         if step in self._manager.all_steps():  # written just before the run was killed
             return
         arguments = {_STATE: ocp.args.StandardSave(tree), _RECORD: ocp.args.JsonSave(dict(record))}
         self._manager.save(step, args=ocp.args.Composite(**arguments))
 
     def restore(self, like: Any) -> tuple[Any, dict[str, Any]]:
-        """The newest checkpoint's arrays, in the structure of `like` and in host memory, and its record.
+        """The newest checkpoint's arrays, with the structure of `like` and in host memory, and its record.
 
         Raises:
-            UserError: there is none, or its arrays are not those of `like`.
+            UserError: there is no checkpoint, or its arrays do not match `like`.
         """
         if self.step is None:
             raise UserError(f"{self._directory}: holds no checkpoint; train the run with splice-jax train first")
@@ -62,7 +62,7 @@ class Checkpoints:
 
 
 def _check_shapes(found: Any, like: Any) -> None:
-    """Orbax compares names only."""
+    """Needed because Orbax compares names only."""
     for (path, array), expected in zip(jax.tree.leaves_with_path(found), jax.tree.leaves(like), strict=True):
         if np.shape(array) != np.shape(expected):
             raise ValueError(f"{jax.tree_util.keystr(path)} is {np.shape(array)}, expected {np.shape(expected)}")
@@ -70,7 +70,7 @@ def _check_shapes(found: Any, like: Any) -> None:
 
 @contextlib.contextmanager
 def _only_errors() -> Iterator[None]:
-    """Orbax warns of each of its own defaults that reading has no use for."""
+    """Silences Orbax's warnings about its own defaults, which do not matter for reading."""
     verbosity = logging.get_verbosity()
     logging.set_verbosity(logging.ERROR)
     try:

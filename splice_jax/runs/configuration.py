@@ -1,10 +1,10 @@
-"""Configurations: read from a file or a run, changed by flags, saved beside the run.
+"""Configurations: read from a file or a run, changed by flags, saved with the run.
 
 A configuration is an `ml_collections.ConfigDict`; sections nest and are written with dots (`loss.beta`). Its fields and
-their types are fixed where it is defined, so a flag can only change a field that exists to a value of its type:
+their types are fixed where it is defined, so a flag can only give an existing field a new value of its type:
 
     --config=columbia                 one of the built-in configurations, `runs.builtin.NAMES`
-    --config=configs/columbia.py      the file whose `get_config()` is taken
+    --config=configs/columbia.py      a file that defines `get_config()`
     --config.loss.beta=5              one field; also `--config.loss.beta 5` and, for a switch, `--config.switch`
 
 Every mistake is a one-line `UserError` that names the field or the file.
@@ -34,11 +34,11 @@ _FLAG = re.compile(r"--?config(?:\.(?P<field>[^=]*))?(?:=(?P<value>.*))?", re.DO
 _SWITCH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 Override = tuple[str, str | None]
-"""A field's dotted name and the text given for it; None where a switch was named without a value."""
+"""A field's dotted name and the text given for it; None for a switch named without a value."""
 
 
 def split_flags(argv: Sequence[str]) -> tuple[str | None, list[Override], list[str]]:
-    """Sorts arguments into the value of `--config`, the overrides of `--config.FIELD`, and all others, in order."""
+    """Sorts arguments into the value of `--config`, the `--config.FIELD` overrides, and the rest, in order."""
     file: str | None = None
     overrides: list[Override] = []
     rest: list[str] = []
@@ -64,14 +64,14 @@ def split_flags(argv: Sequence[str]) -> tuple[str | None, list[Override], list[s
 
 
 def apply_overrides(config: ConfigDict, overrides: Sequence[Override] | Sequence[str]) -> ConfigDict:
-    """A copy of `config` with the fields changed; the last one wins where a field is named twice.
+    """A copy of `config` with the fields changed; if a field is named twice, the last value wins.
 
     Args:
-      config: the configuration to start from; it is left as it is.
+      config: the configuration to start from; it is not modified.
       overrides: pairs as `split_flags` returns them, or flags as typed (`--config.seed=3`).
 
     Raises:
-      UserError: an unknown field (with the nearest known one), a whole section, or a value of the wrong type.
+      UserError: an unknown field (the nearest known one is suggested), a whole section, or a value of the wrong type.
     """
     changed = ConfigDict(config.to_dict())
     for field, text in _as_pairs(overrides):
@@ -81,7 +81,7 @@ def apply_overrides(config: ConfigDict, overrides: Sequence[Override] | Sequence
 
 
 def _as_pairs(overrides: Sequence[Override] | Sequence[str]) -> list[Override]:
-    """Overrides as pairs, whichever of the two forms they came in."""
+    """Overrides as pairs, from either form."""
     flags = [override for override in overrides if isinstance(override, str)]
     pairs = [override for override in overrides if not isinstance(override, str)]
     file, parsed, rest = split_flags(flags)
@@ -91,7 +91,7 @@ def _as_pairs(overrides: Sequence[Override] | Sequence[str]) -> list[Override]:
 
 
 def load_config(workdir: Path | str) -> ConfigDict:
-    """The configuration that a run was made with.
+    """The configuration a run was made with.
 
     Raises:
       UserError: the folder or its config.json is missing, or the file cannot be read.
@@ -114,7 +114,7 @@ def load_config(workdir: Path | str) -> ConfigDict:
 
 
 def load_run_config(workdir: Path | str) -> ConfigDict:
-    """As `load_config`; fields that are newer than the run have their defaults, under which nothing is changed."""
+    """As `load_config`; fields newer than the run get their defaults, which do not change what it computes."""
     config = load_config(workdir)
     _fill(config, schema.default_config())
     return config
@@ -124,7 +124,7 @@ def evaluation_config(workdir: Path | str, overrides: Sequence[Override]) -> Con
     """The configuration of a run with some fields changed for an evaluation.
 
     Raises:
-      UserError: no run there, or a field that makes the run what it is and so cannot be changed any more.
+      UserError: there is no run, or a field was fixed by training and can no longer be changed.
     """
     for field, _ in overrides:
         if field in schema.TRAINED_WITH:
@@ -154,10 +154,10 @@ def save_config(config: ConfigDict, workdir: Path | str) -> Path:
 
 
 def read_config(name: str) -> ConfigDict:
-    """A built-in configuration by its name, or what a file defines, whose name ends in .py.
+    """A built-in configuration by name, or the one defined by a file whose name ends in .py.
 
     Raises:
-      UserError: as `read_config_file`, or there is no built-in configuration of this name.
+      UserError: as `read_config_file`, or no built-in configuration has this name.
     """
     if name.endswith(".py"):
         return read_config_file(name)
@@ -191,7 +191,7 @@ def read_config_file(path: Path | str) -> ConfigDict:
 
 
 def field_names(config: ConfigDict, prefix: str = "") -> list[str]:
-    """The dotted names of all fields, sections resolved, sorted."""
+    """The dotted names of all fields, including those in sections, sorted."""
     names: list[str] = []
     for name, value in config.items():
         names += field_names(value, f"{prefix}{name}.") if isinstance(value, ConfigDict) else [prefix + name]
@@ -199,14 +199,14 @@ def field_names(config: ConfigDict, prefix: str = "") -> list[str]:
 
 
 def field_value(config: ConfigDict, field: str) -> Any:
-    """The value of a field as `field_names` calls it; None where there is no such field."""
+    """The value of a field under its dotted name; None if there is no such field."""
     for part in field.split("."):
         config = config.get(part) if isinstance(config, ConfigDict) else None
     return config
 
 
 def _locate(config: ConfigDict, field: str) -> tuple[ConfigDict, str]:
-    """The section that holds a field, and the field's name in it."""
+    """The section that holds a field, and the field's name within it."""
     *sections, name = field.split(".")
     section: Any = config
     for part in sections:
@@ -229,7 +229,7 @@ def _suggestion(config: ConfigDict, field: str) -> str:
 
 
 def _parse(field: str, text: str | None, current: Any) -> Any:
-    """The value that `text` stands for, of the type of the field's `current` value."""
+    """Parses `text` as a value of the same type as the field's `current` value."""
     if text is None and not isinstance(current, bool):
         raise UserError(f"--config.{field}: its value is missing, write --config.{field}=VALUE")
     try:
@@ -257,7 +257,7 @@ def _value(text: str, current: Any) -> Any:
 
 
 def _values(text: str, current: Sequence[Any]) -> Sequence[Any]:
-    """Values separated by commas, in brackets or not, each of the type that the field's values have now."""
+    """Comma-separated values, with or without brackets, each of the type of the field's current values."""
     parts = text.strip().strip("()[]").split(",")
     stripped = [part.strip().strip("'\"") for part in parts if part.strip()]
     kind: Any = type(current)
@@ -265,7 +265,7 @@ def _values(text: str, current: Sequence[Any]) -> Sequence[Any]:
 
 
 def _literal(text: str) -> Any:
-    """A Python literal where it is one, else the text itself."""
+    """The Python literal if the text is one, otherwise the text itself."""
     try:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError):
@@ -273,7 +273,7 @@ def _literal(text: str) -> Any:
 
 
 def _lists_to_tuples(value: Any) -> Any:
-    """JSON has lists only; configurations hold tuples, which nothing changes by accident."""
+    """JSON has only lists; configurations hold tuples, which cannot be modified by accident."""
     if isinstance(value, dict):
         return {name: _lists_to_tuples(inner) for name, inner in value.items()}
     return tuple(map(_lists_to_tuples, value)) if isinstance(value, list) else value

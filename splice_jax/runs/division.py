@@ -1,7 +1,7 @@
-"""Which images a run was trained on, where they are split by seed: its split is recorded in the run.
+"""Records in the run how its images were split, if they are split by seed.
 
-A split is drawn from the images that are there. Where some are added or removed it is drawn anew, and may then test on
-what the run was trained on.
+A split is drawn from the images that are present. If some are added or removed it is drawn again, and may then test on
+images the run was trained on.
 """
 
 from pathlib import Path
@@ -13,14 +13,14 @@ FILE_NAME = "division.txt"
 
 
 def record_division(workdir: Path, division: str) -> None:
-    """Writes down the split of a run, or makes sure that it goes on with the one that it began with.
+    """Records the split of a run, or checks that a resumed run still has the split it started with.
 
     Args:
       workdir: the run.
-      division: digits that stand for the split, see `splice_jax.data.Split`; "" where none was drawn.
+      division: digits that identify the split, see `splice_jax.data.Split`; "" if none was drawn.
 
     Raises:
-      UserError: the run began with another split.
+      UserError: the run started with another split.
     """
     require_division(workdir, division)
     if division and not (workdir / FILE_NAME).exists():
@@ -29,7 +29,7 @@ def record_division(workdir: Path, division: str) -> None:
 
 
 def require_division(workdir: Path, division: str) -> None:
-    """Raises UserError where a run is known to have been trained on another split."""
+    """Raises UserError if the run is known to have been trained on another split."""
     path = workdir / FILE_NAME
     if division and path.exists() and path.read_text().strip() != division:
         raise UserError(

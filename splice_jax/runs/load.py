@@ -27,22 +27,22 @@ def load(
     labels: bool = True,
     set_up: bool = True,
 ) -> Localizer:
-    """The localizer of a trained run, or of one that is still trained: its best checkpoint so far.
+    """The localizer of a run at its best checkpoint so far; training may still be in progress.
 
-    The first call in a process that has not used JAX yet does what the commands do, see `runtime.set_up`: it divides
-    the CPU into a device per core, keeps what is compiled in the user's cache and lets the C library keep freed memory.
-    A process that has computed with JAX, or has chosen its own number of CPU devices, keeps its settings.
+    In a process that has not used JAX yet, the first call sets JAX up as the commands do (`runtime.set_up`): one CPU
+    device per core, compiled programs kept in the user's cache, freed memory kept by the C library. A process that has
+    already computed with JAX, or has chosen its number of CPU devices, keeps its settings.
 
     Args:
-        workdir: folder of the run, as given to `train`.
+        workdir: the run's folder, as given to `train`.
         crf: `none` or `pydensecrf`.
-        config: what says the grid of patches and the CRF's parameters; the run's own config.json by default.
-        row: one of `Family.rows`, where a run holds several; by default the one it was trained as.
-        labels: whether `Found.label_probability` is wanted; the map costs less without, and is the same.
-        set_up: whether JAX may be set up; SPLICE_JAX_SET_UP=0 in the environment forbids it as well.
+        config: sets the grid of patches and the CRF's parameters; the run's own config.json by default.
+        row: one of `Family.rows` if the run holds several; by default the method it was trained as.
+        labels: whether `Found.label_probability` is needed; the map is the same without it, and costs less.
+        set_up: whether JAX may be set up; SPLICE_JAX_SET_UP=0 in the environment also forbids it.
 
     Raises:
-        UserError: no run there, no checkpoint in it yet, no such row in it, or the CRF is not installed.
+        UserError: there is no run, it has no checkpoint yet or no such method, or the CRF is not installed.
     """
     return load_rows(workdir, [row], crf=crf, config=config, labels=labels, set_up=set_up)[0]
 
@@ -56,7 +56,7 @@ def load_rows(
     labels: bool = True,
     set_up: bool = True,
 ) -> list[Localizer]:
-    """As `load`, several rows of one run, whose network is loaded once.
+    """As `load`, for several methods of one run, whose network is loaded once.
 
     Raises:
         UserError: as `load`.
@@ -76,7 +76,7 @@ def load_rows(
     for row in rows:
         localizer = localizer_from_config(config, network, variables, refine, row=row)
         localizer.labels = labels
-        variables = localizer.variables  # on the devices already, where the next row finds them
+        variables = localizer.variables  # already on the devices, for the next method to use
         localizers.append(localizer)
     return localizers
 
@@ -85,7 +85,7 @@ def best_checkpoint(workdir: Path, shapes: Variables) -> tuple[Variables, dict[s
     """The variables of a run's best checkpoint so far, in host memory, and its record.
 
     Raises:
-        UserError: there is none yet, or its variables are not of these shapes.
+        UserError: there is no checkpoint yet, or its variables do not have these shapes.
     """
     best = Checkpoints(workdir, BEST, read_only=True)
     if best.step is None:
@@ -98,7 +98,7 @@ def network_from_config(config: ConfigDict) -> Any:
     """The network that a configuration describes.
 
     Raises:
-        UserError: a field that has no such choice or is out of range.
+        UserError: a field's value is not one of its choices, or is out of range.
     """
     schema.check_config(config)
     return family(config.method).network(config)
@@ -116,5 +116,5 @@ def crf_from_config(config: ConfigDict, backend: str) -> Refine | None:
 def localizer_from_config(
     config: ConfigDict, network: nn.Module, variables: Variables, refine: Refine | None = None, *, row: str = ""
 ) -> Localizer:
-    """A row of the run that a configuration describes, by default the one it was trained as."""
+    """The localizer of a method of the configured run, by default the method it was trained as."""
     return family(config.method).localizer(config, network, variables, row=row or config.method, refine=refine)

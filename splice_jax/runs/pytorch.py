@@ -1,8 +1,8 @@
-"""Checkpoints of the PyTorch baseline as runs, and runs as its checkpoints.
+"""Converts checkpoints of the PyTorch baseline to runs, and runs to its checkpoints.
 
 A checkpoint is what the released program saves, {epoch, arch, state_dict, best_acc, optimizer}, or a state_dict alone.
-Adam's moments are not carried over: an imported run is one to evaluate, and an exported checkpoint is resumed with
-moments of zero.
+Adam's moments are not converted: an imported run can only be evaluated, and an exported checkpoint resumes with zero
+moments.
 """
 
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ _COUNTERS = "num_batches_tracked"
 
 
 class Found(NamedTuple):
-    """A checkpoint as read: tensors by their plain names, the architecture it names (or ""), and what else is kept."""
+    """A checkpoint as read: tensors by plain name, the architecture it names (or ""), and everything else kept."""
 
     state: dict[str, Any]
     arch: str
@@ -35,20 +35,20 @@ class Found(NamedTuple):
 
 
 def import_run(checkpoint: Path, arch: str, workdir: Path, faithful: ConfigDict) -> dict[str, Any]:
-    """Makes a run of a checkpoint; size and number of the LSTM's layers are those of its tensors.
+    """Makes a run from a checkpoint; the size and number of LSTM layers follow from its tensors.
 
     Args:
-        checkpoint: a file that PyTorch saved, of any version.
+        checkpoint: a file saved by any version of PyTorch.
         arch: `res_sgn`, `sgn` or `jcs`.
-        workdir: where the run belongs: nothing may be there yet.
+        workdir: where the run goes; must not exist yet, or be empty.
         faithful: the configuration under which this package computes what the baseline does.
 
     Returns:
         what the checkpoint's record keeps: `epoch`, `best_acc`.
 
     Raises:
-        UserError: a file that is no such checkpoint or not safe to read, other tensors than the architecture has, a
-            workdir that is not empty, or PyTorch is not installed.
+        UserError: the file is not such a checkpoint or not safe to read, its tensors are not the architecture's, the
+            workdir is not empty, or PyTorch is not installed.
     """
     if workdir.exists() and (not workdir.is_dir() or any(workdir.iterdir())):
         raise UserError(f"{workdir}: is not empty; choose a new workdir for the imported run")
@@ -65,19 +65,19 @@ def import_run(checkpoint: Path, arch: str, workdir: Path, faithful: ConfigDict)
 
 
 def export_run(workdir: Path, output: Path, faithful: ConfigDict, *, data_parallel: bool = False) -> list[str]:
-    """Writes the best checkpoint of a run for the released program, which can evaluate it, resume or fine-tune it.
+    """Writes a run's best checkpoint for the released program, which can evaluate, resume or fine-tune it.
 
     Args:
         workdir: a trained run.
-        output: the file.
+        output: the file to write.
         faithful: see `import_run`.
-        data_parallel: name the tensors as the program does where it was started with `--gpu`.
+        data_parallel: name the tensors as the program does when it is started with `--gpu`.
 
     Returns:
-        the fields under which the baseline will compute something else from these weights, as `field=value`.
+        the fields because of which the baseline will compute something else from these weights, as `field=value`.
 
     Raises:
-        UserError: no such run, a file that cannot be written, or PyTorch is not installed.
+        UserError: there is no such run, the file cannot be written, or PyTorch is not installed.
     """
     torch = import_torch()
     config = load_run_config(workdir)
@@ -100,7 +100,7 @@ def export_run(workdir: Path, output: Path, faithful: ConfigDict, *, data_parall
 
 
 def _shaping(config: ConfigDict) -> list[Field]:
-    """The fields without which the same weights are another function; the architecture says which global network."""
+    """The fields that change what the weights compute, except `global_network`, which the architecture implies."""
     fields = [field for field in (*schema.COMMON, *FAMILY.fields) if field.changes_map and field.applies(config)]
     return [field for field in fields if field.name != "global_network"]
 

@@ -1,7 +1,7 @@
-"""Every field of a configuration, once: its default, its role, its range and its meaning.
+"""Every configuration field, declared once: its default, role, range and meaning.
 
-What an evaluation may change of a run, what a run may be gone on with, what a map depends on: all of it follows from
-here. Fields that only one network reads are declared beside that network, in `splice_jax.methods.trained`.
+What an evaluation may change, what may change when a run is resumed, what a map depends on: all of it follows from
+these declarations. Fields that only one network reads are declared with it, in `splice_jax.methods.trained`.
 """
 
 from collections.abc import Sequence
@@ -157,17 +157,17 @@ _CRF = (
         "the probability that speaks for neither label: half, or otsu, the map's own threshold",
     ),
 )
-"""Their ranges are checked where they are used, by `CrfParameters`."""
+"""`CrfParameters` checks their ranges where they are used."""
 
 COMMON = (*_DATA, *_NETWORK, *_LOSS, *_OPTIMISATION, *_MACHINE, *_EVALUATION, *_CRF)
-"""Those that every method reads."""
+"""The fields that every method reads."""
 
 FIELDS: dict[str, Field] = {
     field.name: field
     for fields in (COMMON, *(registry.family(method).fields for method in registry.trained_names()))
     for field in fields
 }
-"""All fields by their names."""
+"""All fields by name."""
 
 
 def default_config() -> ConfigDict:
@@ -185,17 +185,17 @@ def default_config() -> ConfigDict:
 
 
 def check_config(config: ConfigDict) -> None:
-    """Makes sure that training can do what a configuration says.
+    """Checks that training can do what a configuration asks for.
 
     Raises:
-      UserError: a field that has no such choice or is out of range.
+      UserError: a field's value is not one of its choices, or is out of range.
     """
     registry.family(config.method).check(config)
     check(config, COMMON)
 
 
 def names(fields: Sequence[Field] | None = None, **properties: object) -> list[str]:
-    """The names of the fields with these properties.
+    """Names of the fields with these properties.
 
     >>> names(role="loss")
     ['loss.normalization', 'loss.beta', 'loss.smooth', 'loss.class_weights']
@@ -209,19 +209,19 @@ def _listed(*kinds: Sequence[str]) -> frozenset[str]:
 
 
 TRAINED_WITH = _listed(*(names(role=role, evaluated=False) for role in ("network", "loss", "optimisation")))
-"""What makes a run what it is: an evaluation cannot change it."""
+"""Fields fixed by training; an evaluation cannot change them."""
 
 CHANGEABLE = _listed(names(role="evaluation"), names(role="machine"), names(extendable=True))
-"""In which a run may be gone on with: training does not look at them, or goes on for longer."""
+"""Fields that may change when a run is resumed: training ignores them, or they only make it longer."""
 
 SHAPES_MAPS = _listed(names(changes_map=True))
-"""On which a map depends, besides the weights, the image and the CRF."""
+"""Fields that a map depends on, besides the weights, the image and the CRF."""
 
 SAME_SCORE = _listed(names(role="machine"), names(changes_score=False))
-"""In which evaluations may differ whose scores have a common mean."""
+"""Fields in which evaluations may differ and still have their scores averaged together."""
 
 LOOKS_AT = (*(name for name in names(role="data") if name not in SHAPES_MAPS), "split")
-"""Which images an evaluation looks at."""
+"""Fields that say which images an evaluation looks at."""
 
 LOOKS_CLOSELY = tuple(name for name in FIELDS if name in SHAPES_MAPS and name not in TRAINED_WITH)
-"""How closely an evaluation looks: the same for all rows whose network sees patches."""
+"""Fields that say how closely an evaluation looks; the same for all rows whose network sees patches."""

@@ -1,6 +1,6 @@
-"""Training: `loop.train` reads from top to bottom; `step` is one gradient step, `optimizer` what it updates with.
+"""Training. Start with `loop.train`, top to bottom; `step` is one gradient step, `optimizer` builds its optimizer.
 
-Nothing here knows which network is trained: `methods.trained.family` finds, by `config.method`, the object that makes
-the network, its batches, its loss and its localizer. A step is a pure function of (state, batch), a loss one of
-(variables, batch, key), so that a new network changes nothing in this folder.
+Nothing here depends on which network is trained: `methods.registry.family` looks up, by `config.method`, the object
+that makes the network, its batches, its loss and its localizer. A step is a pure function of (state, batch) and a loss
+of (variables, batch, key), so a new network needs no change in this folder.
 """

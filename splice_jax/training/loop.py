@@ -1,4 +1,4 @@
-"""Training a run from its configuration: `train(config, workdir)`."""
+"""Trains a run from its configuration: `train(config, workdir)`."""
 
 import math
 from collections.abc import Sequence
@@ -25,18 +25,18 @@ from splice_jax.training.validation import validate
 
 
 def train(config: ConfigDict, workdir: Path) -> State:
-    """Trains a run, or goes on with it from its last checkpoint; returns the final state, in host memory.
+    """Trains a run, or resumes it from its last checkpoint; returns the final state in host memory.
 
-    A run that was killed and started again ends with the same parameters, bit for bit, as one that was not, on as many
-    devices and with the same versions of JAX and of this package: everything a step depends on is in the checkpoint. On
-    another number of devices it ends with the same parameters up to rounding.
+    A run that was killed and restarted ends with the same parameters, bit for bit, as an uninterrupted one, given the
+    same number of devices and the same versions of JAX and of this package: everything a step depends on is in the
+    checkpoint. On a different number of devices, the parameters are the same up to rounding.
 
     Args:
         config: see `splice_jax.runs.schema`.
-        workdir: folder of the run, made where missing: config.json, checkpoints/, metrics.jsonl, tensorboard/.
+        workdir: the run's folder, created if missing: config.json, checkpoints/, metrics.jsonl, tensorboard/.
 
     Raises:
-        UserError: a field or file that is wrong, a workdir of another configuration, or a loss that is not finite.
+        UserError: a field or file is wrong, the workdir holds another configuration, or a loss is not finite.
     """
     check_fields(config)
     rows = family(config.method)
@@ -61,13 +61,13 @@ def train(config: ConfigDict, workdir: Path) -> State:
     last, best = Checkpoints(workdir, LAST), Checkpoints(workdir, BEST)
     if last.step is not None and last.step > steps:
         raise UserError(f"config.num_steps: the run would end at step {steps}, but {workdir} is at step {last.step}")
-    save_config(config, workdir)  # Only now: a mistake above can be mended without a new workdir.
+    save_config(config, workdir)  # Not earlier: a mistake above can be fixed without a new workdir.
 
-    # A run goes on from
-    # 1. the state: parameters, BatchNorm's averages, optimizer, random key;
-    # 2. the data's position, so that the next batch is the one that would have followed;
-    # 3. the best score so far, so that a worse network does not take the place of the best one;
-    # 4. the step's number, which the loop, the schedule and the log count on from.
+    # A resumed run restores
+    # 1. the state: parameters, BatchNorm averages, optimizer, random key;
+    # 2. the position in the data, so that the next batch is the one that would have come next;
+    # 3. the best score so far, so that a worse network does not replace the best one;
+    # 4. the step number, from which the loop, the schedule and the log continue.
     record: dict[str, Any] = {"best_score": -math.inf}
     if last.step is not None:
         state, record = last.restore(state)
@@ -104,10 +104,10 @@ def train(config: ConfigDict, workdir: Path) -> State:
 
 
 def check_fields(config: ConfigDict) -> None:
-    """Makes sure that training can do what the configuration says.
+    """Checks that training can do what the configuration asks for.
 
     Raises:
-        UserError: a field that is out of range.
+        UserError: a field is out of range.
     """
     schema.check_config(config)
     if len(config.loss.class_weights) != 2:
@@ -115,10 +115,10 @@ def check_fields(config: ConfigDict) -> None:
 
 
 def check_workdir(config: ConfigDict, workdir: Path) -> ConfigDict | None:
-    """Makes sure, before any work, that the run can go there.
+    """Checks, before any work is done, that the run can be stored there.
 
     Returns:
-        the configuration that the run there was last started with; None where there is no run yet.
+        the configuration the run was last started with; None if there is no run yet.
 
     Raises:
         UserError: the folder holds a run of another configuration, or cannot be written to.
@@ -138,10 +138,10 @@ def check_workdir(config: ConfigDict, workdir: Path) -> ConfigDict | None:
 
 
 def training_data(config: ConfigDict) -> tuple[Split, Sequence[Example]]:
-    """The training split, and the validation images, decoded.
+    """The training split, and the decoded validation images.
 
     Raises:
-        UserError: missing or wrong data.
+        UserError: data are missing or wrong.
     """
     where = config.dataset, config.data_dir
     examples = open_split(*where, "train", split_seed=config.split_seed, divide_flat=True)
@@ -162,14 +162,14 @@ def _schedule(config: ConfigDict, steps_per_epoch: int) -> optax.Schedule:
 
 
 def _tell_devices(record: dict[str, Any], devices: int) -> None:
-    """Says so where a checkpoint was made on another number of devices; those of version 0.1 do not know theirs."""
+    """Reports a change in the number of devices since the checkpoint; version 0.1 did not record the number."""
     before = record.get("devices", devices)
     if before != devices:
         print(f"devices: {before} until now, {devices} from here on; rounding differs from here on", flush=True)
 
 
 def _tell_cosine(before: ConfigDict, config: ConfigDict, steps_per_epoch: int, step: int) -> None:
-    """Says what another length does to the learning rate of a run that goes on after `step`."""
+    """Reports how a changed number of steps affects the learning rate of a run resumed after `step`."""
     old, new = (_length(each, steps_per_epoch) for each in (before, config))
     if config.schedule == "cosine" and old != new:
         was, will_be = (float(_schedule(each, steps_per_epoch)(step)) for each in (before, config))
@@ -182,10 +182,10 @@ def _tell_cosine(before: ConfigDict, config: ConfigDict, steps_per_epoch: int, s
 
 
 def _mean(pending: list[dict[str, jax.Array]], step: int) -> dict[str, float]:
-    """Scalars averaged over the last steps, fetched together, so that the steps do not wait for one another.
+    """Averages scalars over the last steps; fetching them together keeps the steps from waiting for one another.
 
     Raises:
-        UserError: a loss is not finite, or what the step made of the parameters.
+        UserError: a loss is not finite, or the norm of the updated parameters is not.
     """
     fetched = jax.device_get(pending)
     for number, scalars in enumerate(fetched, step - len(fetched) + 1):

@@ -1,6 +1,6 @@
-"""What a run reports: a progress bar, WORKDIR/metrics.jsonl and TensorBoard's files.
+"""Reports on a run: a progress bar, WORKDIR/metrics.jsonl and TensorBoard files.
 
-A run that goes on from a checkpoint first drops what was written after it, so that no step is reported twice.
+A run resumed from a checkpoint first drops whatever was written after that checkpoint, so no step is reported twice.
 """
 
 import json
@@ -20,17 +20,17 @@ FILE_NAME = "metrics.jsonl"
 
 
 class Monitor:
-    """Reports on one start of a run; a context manager."""
+    """Reports on a run from one start to its end or interruption; a context manager."""
 
     def __init__(self, workdir: Path, *, start: int, steps: int, batch_size: int, unit: str = "patches") -> None:
-        """Drops what an earlier start wrote about steps after `start`.
+        """Drops what was written earlier about steps after `start`.
 
         Args:
-            workdir: folder of the run.
-            start: the step that the run goes on from.
+            workdir: the run's folder.
+            start: the step from which the run continues.
             steps: the last step.
-            batch_size: examples in a batch.
-            unit: what an example is, in the plural.
+            batch_size: examples per batch.
+            unit: what an example is called, in the plural.
         """
         path = workdir / FILE_NAME
         _drop_lines_after(path, start)
@@ -49,7 +49,7 @@ class Monitor:
         self._lines.close()
 
     def scalars(self, step: int, scalars: Mapping[str, float]) -> None:
-        """Writes training scalars, means over the steps since the last call, and the speed: `patches_per_second`."""
+        """Writes training scalars (means over the steps since the last call) and the speed, `patches_per_second`."""
         now = time.perf_counter()
         speed = (step - self._counted) * self._batch_size / max(now - self._clock, 1e-9)
         left = (self._steps - step) * self._batch_size / max(speed, 1e-9)
@@ -62,7 +62,7 @@ class Monitor:
             print(f"step {step}/{self._steps}: {loss}, {left / 60:.1f} min left", flush=True)
 
     def validation(self, step: int, scores: Mapping[str, float], pictures: UInt8[np.ndarray, "h w 3"]) -> None:
-        """Writes scores and a picture of the validation images. The time it took does not count as training's."""
+        """Writes scores and a picture of the validation images. The time spent does not count as training time."""
         self._write(step, scores)
         self._board.add_image("validation/image_mask_map", pictures, step, dataformats="HWC")
         words = ", ".join(f"{name.removeprefix('validation/')} {value:.3f}" for name, value in scores.items())

@@ -1,4 +1,4 @@
-"""Adam or SGD with a learning-rate schedule; frozen parameters are left alone."""
+"""Adam or SGD with a learning-rate schedule; frozen parameters are not updated."""
 
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -11,12 +11,12 @@ MOMENTUM = 0.9
 
 
 def is_frozen(params: Any, modules: Collection[str]) -> Any:
-    """A tree of booleans in the shape of `params`: whether a parameter is in one of `modules`."""
+    """A tree of booleans with the structure of `params`: whether each parameter belongs to one of `modules`."""
     return {name: jax.tree.map(lambda _, frozen=name in modules: frozen, module) for name, module in params.items()}
 
 
 def step_schedule(learning_rate: float, drops: Sequence[int], factor: float, warmup: int) -> optax.Schedule:
-    """A linear warm-up over `warmup` steps, then `learning_rate`, times `factor` from each step of `drops` on."""
+    """Linear warm-up over `warmup` steps, then `learning_rate`, multiplied by `factor` at each step in `drops`."""
     constant = optax.piecewise_constant_schedule(learning_rate, dict.fromkeys(drops, factor))
     if not warmup:
         return constant
@@ -25,7 +25,7 @@ def step_schedule(learning_rate: float, drops: Sequence[int], factor: float, war
 
 
 def cosine_schedule(learning_rate: float, steps: int, warmup: int) -> optax.Schedule:
-    """A linear warm-up over `warmup` steps, then half a cosine down to zero at `steps`."""
+    """Linear warm-up over `warmup` steps, then half a cosine down to zero at `steps`."""
     if not warmup:
         return optax.cosine_decay_schedule(learning_rate, max(steps, 1))
     return optax.warmup_cosine_decay_schedule(0.0, learning_rate, warmup, max(steps, warmup + 1))
@@ -39,15 +39,15 @@ def make_optimizer(
     clip_norm: float = 0.0,
     frozen: Collection[str] = (),
 ) -> optax.GradientTransformation:
-    """Adam or SGD for the parameters that are trained; frozen ones have no moments and get updates of zero.
+    """Adam or SGD for the trained parameters; frozen ones have no moments and get zero updates.
 
     Args:
         schedule: learning rate by step.
-        kind: `adam` (0.9, 0.999), or `sgd` with momentum 0.9.
-        weight_decay: this times the weight is added to the gradient of every kernel, as PyTorch and Caffe do it, and
-            not to the gradients of biases and of BatchNorm's scales.
-        clip_norm: gradients of a larger global norm are scaled down to it; 0 leaves all as they are.
-        frozen: modules right below `params` that are not trained.
+        kind: `adam` (betas 0.9 and 0.999), or `sgd` with momentum 0.9.
+        weight_decay: multiple of each kernel that is added to its gradient, as in PyTorch and Caffe; biases and
+            BatchNorm scales do not decay.
+        clip_norm: gradients with a larger global norm are scaled down to it; 0 disables clipping.
+        frozen: top-level modules of `params` that are not trained.
     """
     parts = [optax.clip_by_global_norm(clip_norm)] if clip_norm else []
     if weight_decay:

@@ -1,6 +1,6 @@
-"""One training step, and its mapping over devices. Nothing outside this module knows of `jax.pmap`.
+"""One training step, mapped over devices. Nothing outside this module uses `jax.pmap`.
 
-`train_step` is a pure function of (state, batch, resident). JAX turns pmap into jit(shard_map): it costs no speed.
+`train_step` is a pure function of (state, batch, resident). JAX turns pmap into jit(shard_map), so it costs no speed.
 """
 
 import functools
@@ -24,7 +24,7 @@ Scalars = dict[str, Array]
 
 @flax.struct.dataclass
 class State:
-    """Everything that a run goes on from. `key` never changes: each step folds its own number into it."""
+    """Everything needed to resume a run. `key` never changes: each step folds its own number into it."""
 
     step: Array
     params: Any
@@ -51,12 +51,12 @@ def initial_state(variables: dict[str, Any], optimizer: optax.GradientTransforma
 
 
 class StepSpec(NamedTuple):
-    """What a step is made of; all static."""
+    """The parts of a step; all static."""
 
     loss: Loss
     optimizer: optax.GradientTransformation
     frozen: frozenset[str] = frozenset()
-    """Modules right below `params` that a step leaves as they are, bit for bit."""
+    """Top-level modules of `params` that a step leaves unchanged, bit for bit."""
 
 
 def train_step(
@@ -64,8 +64,8 @@ def train_step(
 ) -> tuple[State, Scalars]:
     """A gradient step on one device's share of the batch; gradients and scalars are averaged over `AXIS`.
 
-    Random numbers do not depend on the number of devices: all get the same key, which the loss folds with an example's
-    position in the whole batch (`augmentation.example_keys`).
+    Random numbers do not depend on the number of devices: every device gets the same key, into which the loss folds an
+    example's position in the whole batch (`augmentation.example_keys`).
     """
     batch = {**resident, **batch}
     key = jax.random.fold_in(state.key, state.step)
@@ -78,7 +78,7 @@ def train_step(
     gradients, scalars = jax.lax.pmean((gradients, scalars), AXIS)
     updates, optimizer_state = spec.optimizer.update(gradients, state.optimizer_state, state.params)
     params = optax.apply_updates(state.params, updates)
-    # Frozen parameters stay as they are to the last bit: adding an update of zero would turn -0 into 0.
+    # Frozen parameters must not change by a single bit: adding an update of zero would turn -0 into 0.
     params = jax.tree.map(lambda keep, old, new: old if keep else new, frozen, state.params, params)
     scalars |= {
         "norm/gradient": optax.tree.norm(gradients),
@@ -101,9 +101,9 @@ class ParallelStep:
         """Copies the resident arrays to every device.
 
         Args:
-            spec: what a step is made of.
+            spec: the parts of a step.
             resident: see `family.Training`.
-            devices: of this process; None for all of them. Several processes use all of theirs.
+            devices: devices of this process, None for all of them. With several processes, each uses all of its own.
         """
         self._devices = list(devices or jax.local_devices())
         mesh = jax.sharding.Mesh(self._devices, (AXIS,))
@@ -114,12 +114,12 @@ class ParallelStep:
 
     @property
     def devices(self) -> int:
-        """Number of devices of this process."""
+        """Number of devices in this process."""
         return len(self._devices)
 
     @property
     def total(self) -> int:
-        """Number of devices of all processes, over which a batch is spread."""
+        """Number of devices over all processes; a batch is spread across them."""
         return self.devices * jax.process_count()
 
     def replicate(self, state: State) -> State:
@@ -128,12 +128,12 @@ class ParallelStep:
         return jax.device_put(stacked, self._one_each)
 
     def _copies(self, array: np.ndarray) -> Array:
-        """One copy on each device, sent from the one in host memory; unlike `replicate`, nothing is stacked there."""
+        """Copies the host's array to each device; unlike `replicate`, it stacks nothing in host memory."""
         copies = [jax.device_put(array[None], device) for device in self._devices]
         return jax.make_array_from_single_device_arrays((self.devices, *array.shape), self._one_each, copies)
 
     def unreplicate(self, state: State) -> State:
-        """The first device's state, copied to host memory: the next step overwrites the one on the device."""
+        """The first device's state, copied to host memory because the next step overwrites it on the device."""
         return jax.tree.map(lambda leaf: np.array(leaf.addressable_data(0))[0, ...], state)
 
     def shard(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -142,11 +142,11 @@ class ParallelStep:
         return {name: each.reshape(shares, len(each) // shares, *each.shape[1:]) for name, each in batch.items()}
 
     def __call__(self, state: State, batch: dict[str, np.ndarray]) -> tuple[State, Scalars]:
-        """One step; scalars are those of the first device, not yet fetched, as arrays of one element."""
+        """One step; the scalars are the first device's, as one-element arrays not yet fetched."""
         state, scalars = self._step(state, self.shard(batch), self._resident)
         # `value[0]` would run a program on all devices, which takes longer than a small step.
         return state, {name: value.addressable_data(0) for name, value in scalars.items()}
 
     def program(self, state: State, batch: dict[str, np.ndarray]) -> str:
-        """The step's program after XLA's optimizations, for profiles."""
+        """The step's program after XLA's optimizations, for profiling."""
         return str(self._step.lower(state, self.shard(batch), self._resident).compile().as_text())

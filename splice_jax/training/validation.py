@@ -1,4 +1,4 @@
-"""Scores and pictures of validation images, seen whole."""
+"""Scores and pictures of whole validation images."""
 
 from collections.abc import Sequence
 
@@ -19,14 +19,14 @@ def validate(
     """Localizes the splices of validation images and scores the maps.
 
     Returns:
-        means over the images of `validation/{f1,mcc}_best` (each image's best threshold), `validation/{f1,mcc}`
-        (threshold 0.5), `validation/auc` and the localizer's own scores (`Found.scores`); and a picture, in which each
-        row shows one of the first images, its mask and its map.
+        means over the images of `validation/{f1,mcc}_best` (at each image's best threshold), `validation/{f1,mcc}`
+        (at threshold 0.5), `validation/auc` and the localizer's own scores (`Found.scores`); and a picture with one of
+        the first images, its mask and its map side by side on each line.
     """
     scores: list[dict[str, float]] = []
     rows: list[np.ndarray] = []
     for example in examples:
-        # As in an evaluation: some rows read what decoding throws away.
+        # As in an evaluation: some methods read what decoding discards.
         encoded = example.encoded
         found = localizer.localize_encoded(example.image, encoded) if encoded else localizer(example.image)
         scores.append(_scores(found, example))
@@ -36,7 +36,7 @@ def validate(
 
 
 def _mean(values: Sequence[float]) -> float:
-    """Over the images where the score is defined, 0 where it is for none: an image spliced everywhere has no AUC."""
+    """Mean over images with a defined score, 0 if there are none: an image spliced everywhere has no AUC."""
     defined = [value for value in values if np.isfinite(value)]
     return float(np.mean(defined)) if defined else 0.0
 

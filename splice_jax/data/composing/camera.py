@@ -1,8 +1,8 @@
 """A digital camera's traces, simulated: colour filter array, demosaicing, sensor noise, tone curve, sharpening.
 
-A scene (an image in display values) is taken back to linear light, blurred by the lens, sampled by a Bayer filter whose
-pixels add shot and read noise, demosaiced, and developed. Since noise is added before demosaicing and the tone curve,
-it comes out spatially correlated and signal dependent, as in real photographs.
+A scene (an image in display values) is converted back to linear light, blurred by the lens, sampled by a Bayer filter
+with shot and read noise at each pixel, demosaiced, and developed. Since noise is added before demosaicing and the tone
+curve, it ends up spatially correlated and signal-dependent, as in real photographs.
 """
 
 from dataclasses import dataclass
@@ -28,9 +28,9 @@ class Camera:
 
     red_site: (row, column) of the red pixel in each 2 x 2 cell of the Bayer filter.
     demosaic: "bilinear", or "gradient" (Malvar, He & Cutler, ICASSP 2004).
-    lens_blur, denoise: standard deviations in pixels of Gaussians ahead of the filter and behind the demosaicing.
+    lens_blur, denoise: standard deviations, in pixels, of Gaussians before the filter and after demosaicing.
     read_noise, shot_noise: the noise variance is read_noise**2 + shot_noise * signal, for signals in [0, 1].
-    white_balance: gains of red and blue; the sensor sees the scene divided by them, hence noisier red and blue.
+    white_balance: gains of red and blue; the sensor sees the scene divided by them, so red and blue are noisier.
     contrast: 0 for the plain gamma curve, towards 1 for an S-curve. sharpen: amount of unsharp masking.
     """
 
@@ -46,7 +46,7 @@ class Camera:
 
 
 def draw_camera(rng: np.random.Generator, noise: float) -> Camera:
-    """A camera at random. `noise` in [0, 1] is its sensitivity setting, from nearly clean to ISO 1600 of a compact."""
+    """A random camera. `noise` in [0, 1] is its sensitivity, from nearly clean to ISO 1600 on a compact."""
     return Camera(
         red_site=BAYER_PHASES[rng.integers(4)],
         demosaic=DEMOSAICERS[rng.integers(2)],
@@ -61,7 +61,7 @@ def draw_camera(rng: np.random.Generator, noise: float) -> Camera:
 
 
 def photograph(scene: Image, camera: Camera, rng: np.random.Generator) -> Image:
-    """`scene` as `camera` would have recorded it, same size and, noise apart, same colours."""
+    """`scene` as `camera` would have recorded it, with the same size and, apart from noise, the same colours."""
     light = blur(_TO_LINEAR[scene], camera.lens_blur)
     gains = np.array([camera.white_balance[0], 1.0, camera.white_balance[1]], np.float32)
     raw = mosaic(light / gains, camera.red_site)
@@ -71,7 +71,7 @@ def photograph(scene: Image, camera: Camera, rng: np.random.Generator) -> Image:
 
 
 def develop(light: Linear, camera: Camera) -> Image:
-    """Linear light in [0, 1] through the camera's tone curve and sharpening, to display values."""
+    """Turns linear light in [0, 1] into display values by the camera's tone curve and sharpening."""
     levels = np.clip(light * (RAW_LEVELS - 1) + 0.5, 0, RAW_LEVELS - 1).astype(np.uint16)
     return sharpen(_tone_curve(camera.contrast)[levels], camera.sharpen)
 
@@ -97,9 +97,9 @@ def mosaic(image: Linear, red_site: tuple[int, int]) -> Raw:
 
 
 def demosaic(raw: Raw, red_site: tuple[int, int], method: str = "bilinear") -> Linear:
-    """Fill in the two missing channels of every pixel of a Bayer image; acquired values are kept.
+    """Fills in the two missing channels of every pixel of a Bayer image; recorded values are kept.
 
-    "bilinear" averages the neighbours; "gradient" adds the acquired channel's Laplacian (Malvar, He & Cutler 2004).
+    "bilinear" averages the neighbours; "gradient" adds the recorded channel's Laplacian (Malvar, He & Cutler 2004).
     """
     horizontal, vertical, diagonal, far_horizontal, far_vertical = _neighbour_sums(raw)
     green, row, column, opposite = (horizontal + vertical) / 4, horizontal / 2, vertical / 2, diagonal / 4
@@ -121,14 +121,14 @@ def demosaic(raw: Raw, red_site: tuple[int, int], method: str = "bilinear") -> L
 
 
 def _sites(red_site: tuple[int, int]) -> list[tuple[slice, slice]]:
-    """Index of the red sites, of the green ones beside and below them, and of the blue ones."""
+    """Indices of the red sites, of the green ones beside and below them, and of the blue ones."""
     row, column = red_site
     return [np.s_[(row + dy) % 2 :: 2, (column + dx) % 2 :: 2] for dy, dx in BAYER_PHASES]
 
 
 def _neighbour_sums(raw: Raw) -> tuple[Raw, Raw, Raw, Raw, Raw]:
     height, width = raw.shape
-    padded = np.pad(raw, 2, mode="reflect")  # mirrored about the last pixel, so that the Bayer phase goes on
+    padded = np.pad(raw, 2, mode="reflect")  # mirrored about the last pixel, to preserve the Bayer phase
 
     def shifted(dy: int, dx: int) -> Raw:
         return padded[2 + dy : 2 + dy + height, 2 + dx : 2 + dx + width]
@@ -139,14 +139,14 @@ def _neighbour_sums(raw: Raw) -> tuple[Raw, Raw, Raw, Raw, Raw]:
 
 
 def blur(image: Float32[np.ndarray, "height width *c"], sigma: float) -> Float32[np.ndarray, "height width *c"]:
-    """Gaussian blur of rows and columns, cut off at 2.5 `sigma` pixels; 0 for none. Borders are continued."""
+    """Gaussian blur along rows and columns, truncated at 2.5 `sigma`; 0 for none. Border pixels are repeated."""
     if sigma <= 0:
         return image
     return ndimage.gaussian_filter(image, sigma, axes=(0, 1), mode="nearest", truncate=2.5)
 
 
 def sharpen(image: Linear, amount: float, sigma: float = 1.0) -> Image:
-    """Unsharp masking of an image in display values: the detail finer than `sigma` pixels, `amount` times more."""
+    """Unsharp masking of an image in display values: adds `amount` times the detail finer than `sigma` pixels."""
     if amount > 0:
         image = image + amount * (image - blur(image, sigma))
     return to_uint8(image)

@@ -1,8 +1,8 @@
-"""Folders of composed splices from folders of photographs, in the form of a `folder` data set.
+"""Composes folders of splices from folders of photographs, in the form of a `folder` data set.
 
-The photographs are dealt to train, val and test before anything is composed: hosts and donors of one split are in no
-other, nor are they when splits are added to a folder one by one. Image i of a split is made from (seed, split, i) and
-the list of photographs alone, in any order and any process.
+The photographs are dealt to train, val and test before anything is composed, so hosts and donors of one split are in no
+other, even if splits are added to a folder one by one. Image i of a split depends only on (seed, split, i) and the list
+of photographs, whatever the order or process it is made in.
 """
 
 import contextlib
@@ -31,17 +31,17 @@ from splice_jax.workers import executor, in_order
 
 SPLITS = ("train", "val", "test")
 FEWEST = 2
-"""Photographs that a split needs: a host and a donor."""
+"""Photographs a split needs at least: a host and a donor."""
 SMALLEST_SIDE = 64
 LARGEST_SIDE = 1024
-"""Larger photographs are cut, at random and not shrunk, to this: shrinking would wipe out their traces."""
+"""Larger photographs are cropped to this at random, not shrunk: shrinking would destroy their traces."""
 _AT_A_TIME = 8
-"""Images that a process composes before it asks for more: with each request it is sent the list of photographs."""
+"""Images composed per request to a process: the list of photographs is sent with every request."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """A photograph, the digest of its file, and its segmentation, where it has one."""
+    """A photograph, the digest of its file, and its segmentation, if there is one."""
 
     photo: Path
     content: str
@@ -61,7 +61,7 @@ class Composer:
     recipe: str
 
     def __call__(self, index: int) -> tuple[Splice, Source, Source]:
-        """The splice, its host and its donor. Raises UserError where one of them cannot be used."""
+        """The splice, its host and its donor. Raises UserError if one of them cannot be used."""
         rng = np.random.default_rng((self.seed, SPLITS.index(self.split), index))
         host, donor = (self.sources[i] for i in rng.choice(len(self.sources), 2, replace=False))
         host_image, _ = _read(host, rng)
@@ -88,20 +88,20 @@ def compose_folder(
     """Writes composed splices to output/{train,val,test}/{images,masks}, each with a compositions.csv.
 
     Args:
-      photos: folder of authentic photographs, its subfolders left aside.
-      regions: folder with one segmentation per photograph, an image of region numbers with its stem and size; the
-        objects to cut out are unions of adjacent regions. None: they are drawn.
-      count: images altogether, or per split.
-      split: the split that all photographs are for; none of them may be a host or donor of another split of `output`.
-        None deals photographs and images 80 : 10 : 10 to three splits.
-      workers: processes. The result does not depend on it.
+      photos: folder of authentic photographs; subfolders are ignored.
+      regions: folder with one segmentation per photograph: an image of region numbers with the same stem and size.
+        Objects to cut out are unions of adjacent regions; if None, they are drawn.
+      count: number of images in total, or per split.
+      split: use all photographs for this split; none may be a host or donor in another split of `output`. None deals
+        photographs and images 80 : 10 : 10 to the three splits.
+      workers: number of processes. The result does not depend on it.
 
     Returns:
       the number of images written, per split.
 
     Raises:
-      UserError: an unusable photograph or segmentation, too few photographs, one that another split has, an unknown
-        recipe or split, or an output that exists already.
+      UserError: an unusable photograph or segmentation, too few photographs, a photograph that another split uses, an
+        unknown recipe or split, or an output that already exists.
     """
     _check_choice("recipe", recipe, tuple(RECIPES))
     if split is not None:
@@ -121,9 +121,9 @@ def compose_folder(
 
 
 def find_sources(photos: Path, regions: Path | None = None) -> tuple[Source, ...]:
-    """The photographs in a folder in order of name, each content once, with their segmentations.
+    """The photographs in a folder in order of name, without duplicates, with their segmentations.
 
-    Raises UserError where there are none, or one of them lacks its segmentation.
+    Raises UserError if there are none, or one of them lacks its segmentation.
     """
     unique = {content(read_bytes(path)): path for path in reversed(_images_in(photos, "photographs"))}
     kept = sorted((path, digest) for digest, path in unique.items())
@@ -137,7 +137,7 @@ def find_sources(photos: Path, regions: Path | None = None) -> tuple[Source, ...
 
 
 def content(encoded: bytes) -> str:
-    """32 hexadecimal digits that stand for the content of a file."""
+    """32 hexadecimal digits that identify the content of a file."""
     return hashlib.sha256(encoded).hexdigest()[:32]
 
 
@@ -156,7 +156,7 @@ def _images_in(folder: Path, title: str) -> list[Path]:
 def deal(
     sources: Sequence[Source], seed: int, split: str | None, counts: Mapping[str, int]
 ) -> dict[str, tuple[Source, ...]]:
-    """Photographs per split of `counts`: all of them for `split`, or 80 : 10 : 10 after a seeded shuffle."""
+    """Photographs for each split of `counts`: all of them for `split`, or 80 : 10 : 10 after a seeded shuffle."""
     if split is not None:
         dealt = {split: tuple(sources)}
     else:
@@ -192,7 +192,7 @@ def _check_choice(field: str, value: str, known: Sequence[str]) -> None:
 
 
 def _refuse_occupied(folder: Path) -> None:
-    """What a killed run left unfinished does not count: it is removed."""
+    """Unfinished leftovers of a killed process do not count; they are removed."""
     if folder.is_dir():
         sweep(folder)
         if all(is_unfinished(path.name) for path in folder.iterdir()):
@@ -202,7 +202,7 @@ def _refuse_occupied(folder: Path) -> None:
 
 
 def _refuse_shared(sources: Sequence[Source], split: str, output: Path) -> None:
-    """Keeps a photograph that was used for another split of this output out of this one."""
+    """Refuses photographs already used for another split of this output."""
     given = {Photograph(source.photo.name, source.content): source.photo for source in sources}
     for name in SPLITS:
         twice = compositions.shared(given, compositions.photographs(output / name)) if name != split else []
@@ -214,7 +214,7 @@ def _refuse_shared(sources: Sequence[Source], split: str, output: Path) -> None:
 
 
 def _read(source: Source, rng: np.random.Generator) -> tuple[Image, Regions | None]:
-    """A photograph, and its segmentation, of which at most `LARGEST_SIDE` pixels a side are kept."""
+    """A photograph and its segmentation, cropped to at most `LARGEST_SIDE` pixels per side."""
     encoded = read_bytes(source.photo)
     if content(encoded) != source.content:
         raise UserError(f"{source.photo}: has changed since composing began; compose anew when it changes no more")
@@ -234,7 +234,7 @@ def _read(source: Source, rng: np.random.Generator) -> tuple[Image, Regions | No
 
 
 def _cut(pixels: np.ndarray, most: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-    """A random part of at most `most` (height, width); all of it where it is no larger."""
+    """A random part of at most `most` (height, width); everything if it is no larger."""
     height, width = (min(side, limit) for side, limit in zip(pixels.shape, most, strict=False))
     top, left = rng.integers(pixels.shape[0] - height + 1), rng.integers(pixels.shape[1] - width + 1)
     return pixels[top : top + height, left : left + width]
@@ -258,7 +258,7 @@ def _compose_split(composer: Composer, number: int, folder: Path, workers: int, 
         (folder / kind).mkdir(parents=True)
     write = functools.partial(_write_some, composer, folder, max(5, len(str(number - 1))))
     parts = (range(start, min(start + _AT_A_TIME, number)) for start in range(0, number, _AT_A_TIME))
-    hidden = None if progress else True  # None shows the bar on a terminal only
+    hidden = None if progress else True  # None: only show the bar on a terminal
     with (
         open(folder / compositions.FILE_NAME, "w", encoding="utf-8", newline="") as file,
         tqdm(desc=f"composing {composer.split}", total=number, unit=" images", disable=hidden) as bar,
@@ -276,7 +276,7 @@ def _write_some(composer: Composer, folder: Path, digits: int, indices: range) -
 
 
 def _write(composer: Composer, folder: Path, digits: int, index: int) -> list[object]:
-    """Composes one image, writes it with its mask, and returns its row of the table."""
+    """Composes one image, writes it with its mask, and returns its line of the table."""
     splice, host, donor = composer(index)
     stem = f"{index:0{digits}d}"
     name = stem + (".png" if splice.jpeg is None else ".jpg")

@@ -1,4 +1,4 @@
-"""The table `compositions.csv` beside the images of a composed split: how each was made, and of which photographs."""
+"""The table `compositions.csv` of a composed split: how each image was made, and from which photographs."""
 
 import csv
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ ROLES = ("host", "donor")
 
 
 class Photograph(NamedTuple):
-    """A photograph that something was composed from: its file's name, and a digest of the file.
+    """A photograph used in a composition: the name and a digest of its file.
 
     Tables written before version 0.2 have no digests; `content` is then "".
     """
@@ -26,10 +26,10 @@ class Photograph(NamedTuple):
 
 
 def photographs(split: Path) -> list[Photograph]:
-    """All hosts and donors of a composed split, in order of name; none where it has no table.
+    """All hosts and donors of a composed split, in order of name; none if it has no table.
 
     Raises:
-      UserError: the table cannot be read, or is none of hosts and donors.
+      UserError: the table cannot be read, or is not a table of hosts and donors.
     """
     path = split / FILE_NAME
     if not path.exists():
@@ -46,9 +46,9 @@ def photographs(split: Path) -> list[Photograph]:
 
 
 def shared(first: Iterable[Photograph], second: Iterable[Photograph]) -> list[tuple[Photograph, Photograph]]:
-    """The photographs of `first` that are in `second` too, each with what it is there.
+    """The photographs of `first` that are also in `second`, each paired with its counterpart there.
 
-    They are compared by content, or by name where the content of one is not known.
+    They are compared by content, or by name if the content of either is unknown.
 
     >>> shared([Photograph("a.png", "1f"), Photograph("b.png", "2f")], [Photograph("copy.png", "1f")])
     [(Photograph(name='a.png', content='1f'), Photograph(name='copy.png', content='1f'))]

@@ -1,4 +1,4 @@
-"""Object-like shapes to cut donors out by: unions of adjacent regions of a segmentation, or drawn shapes."""
+"""Object-like shapes to cut from donors: unions of adjacent regions of a segmentation, or drawn shapes."""
 
 import numpy as np
 from jaxtyping import Bool, Integer
@@ -13,11 +13,11 @@ TRIES = 6
 
 
 def region_object(regions: Regions, area: float, rng: np.random.Generator, *, foreground: bool = False) -> Mask | None:
-    """The union of adjacent regions that covers about the share `area` of the image, or None where no union does.
+    """A union of adjacent regions that covers about the share `area` of the image, or None if none is found.
 
-    A random region is grown by random neighbours; of a few tries the one closest to `area` counts, if it is within a
-    factor of 2 and within 2 to 60 % of the image. With `foreground`, no region counts that touches the upper, left or
-    right border of the photograph: sky, walls and ground are what objects are cut out from.
+    A random region is grown by random neighbours; of a few tries, the one closest to `area` is used if it is within a
+    factor of 2 and covers 2 to 60 % of the image. With `foreground`, regions that touch the upper, left or right border
+    of the photograph are excluded: sky, walls and ground are what objects stand in front of.
     """
     numbered = _renumbered(regions)
     areas = np.bincount(numbered.ravel()) / regions.size
@@ -36,7 +36,7 @@ def region_object(regions: Regions, area: float, rng: np.random.Generator, *, fo
 
 
 def _renumbered(regions: Regions) -> Regions:
-    """The same regions as 0, 1, 2 ...; a table look-up, because sorting all pixels would take longer than the rest."""
+    """Renumbers regions as 0, 1, 2 ...; by table look-up, since sorting all pixels would take longer than the rest."""
     present = np.bincount(regions.ravel()) > 0
     return (np.cumsum(present) - 1)[regions]
 
@@ -67,7 +67,7 @@ def _grow(
 
 
 def drawn_object(height: int, width: int, area: float, rng: np.random.Generator) -> Mask:
-    """A smooth blob or a polygon of about the share `area` of the image, cut off where it leaves the image."""
+    """A smooth blob or polygon covering about the share `area` of the image, cut off at the image's border."""
     corners = 96 if rng.random() < 0.6 else int(rng.integers(4, 9))
     radius, angle = _outline(corners, rng)
     stretch = float(rng.uniform(0.7, 1.4))
@@ -97,6 +97,6 @@ def _polygon_area(y: np.ndarray, x: np.ndarray) -> float:
 
 
 def _position(points: np.ndarray, length: int, rng: np.random.Generator) -> float:
-    """A shift that puts `points` inside [0, length), or around its middle where they do not fit."""
+    """A shift that puts `points` inside [0, length), or centres them if they do not fit."""
     low, high = -points.min(), length - points.max()
     return float(rng.uniform(low, high)) if low < high else (low + high) / 2

@@ -1,7 +1,7 @@
-"""What happens to host, donor and splice when a splice is composed: operations, and named recipes of them.
+"""What happens to host, donor and splice when a splice is composed: operations, and named recipes made of them.
 
-Host and donor draw their histories independently from the same distribution, so that a network has to learn that two
-parts of an image differ, and not that processed means spliced.
+Host and donor draw their histories independently from the same distribution, so that a network must learn to see that
+two parts of an image differ, and not that processed means spliced.
 """
 
 import io
@@ -18,7 +18,7 @@ FILTERS = (Pillow.Resampling.BILINEAR, Pillow.Resampling.BICUBIC, Pillow.Resampl
 
 @dataclass(frozen=True)
 class Step:
-    """One operation of a history: done with `probability`, at a strength drawn uniformly from `strength`."""
+    """One operation of a history: applied with `probability`, at a strength drawn uniformly from `strength`."""
 
     operation: str
     probability: float
@@ -29,15 +29,15 @@ class Step:
 class Recipe:
     """How a splice is made.
 
-    history: steps that host and donor each go through on their own.
-    rescale, rotate, flip: probability that the cut-out donor is rescaled by a factor from `scale` (never within 5 % of
-    1), rotated by up to `angle` degrees, or mirrored.
-    feather: probability that the border is softened by a Gaussian of `feather_sigma` pixels.
-    free_shape: probability that the donor is cut out by a drawn shape although its segmentation is known.
-    foreground: probability that only regions off the upper, left and right border of the donor are cut out: people
-    paste objects, not skies.
+    history: steps that host and donor go through independently.
+    rescale, rotate, flip: probability that the part cut from the donor is rescaled by a factor from `scale` (never
+    within 5 % of 1), rotated by up to `angle` degrees, or mirrored.
+    feather: probability that its border is softened by a Gaussian of `feather_sigma` pixels.
+    free_shape: probability that a drawn shape is cut out even if the donor's segmentation is known.
+    foreground: probability that only regions not touching the donor's upper, left and right borders are cut out:
+    people paste objects, not skies.
     share: bounds of the spliced share of the image.
-    jpeg: probability that the splice is stored as JPEG, of a quality from `jpeg_quality`; PNG otherwise.
+    jpeg: probability that the splice is stored as a JPEG with a quality from `jpeg_quality`; otherwise as a PNG.
     """
 
     history: tuple[Step, ...] = ()
@@ -63,7 +63,7 @@ def resize(image: Image, factor: float, rng: np.random.Generator) -> Image:
 
 
 def jpeg(image: Image, quality: float, rng: np.random.Generator) -> Image:
-    """Compressed at `quality` and decoded, its colours subsampled or not."""
+    """Compressed at `quality` and decoded; whether colours are subsampled is random."""
     encoded = encode_jpeg(image, round(quality), subsampling=int(rng.choice([0, 2])))
     return np.asarray(Pillow.open(io.BytesIO(encoded)))
 
@@ -111,10 +111,10 @@ OPERATIONS: dict[str, Callable[[Image, float, np.random.Generator], Image]] = {
 }
 
 RECIPES: dict[str, Recipe] = {
-    # The donor is rescaled, nothing else: the easiest trace to learn, and of little use on photographs from elsewhere.
+    # The donor is only rescaled: the easiest trace to learn, but of little use on photographs from elsewhere.
     "rescale": Recipe(rescale=1.0, free_shape=0.0),
-    # Host and donor each with a past of their own: a camera, and what was done to its pictures. The first resizing
-    # breaks up the block grid of photographs that come as JPEG, which would give away whatever was moved.
+    # Host and donor each have their own past: a camera, and what was done to its pictures. The first resizing breaks up
+    # the JPEG grid of photographs that come as JPEG, which would give away whatever was moved.
     "histories": Recipe(
         history=(
             Step("resize", 0.6, (0.7, 1.5)),
@@ -138,7 +138,7 @@ RECIPES: dict[str, Recipe] = {
 
 
 def apply_history(image: Image, history: tuple[Step, ...], rng: np.random.Generator) -> tuple[Image, tuple[str, ...]]:
-    """`image` after the steps that chance picked, and their names with strengths, such as "noise 2.41"."""
+    """`image` after randomly chosen steps, and their names with strengths, such as "noise 2.41"."""
     done: list[str] = []
     for step in history:
         if rng.random() < step.probability:

@@ -1,7 +1,7 @@
 """Procedural scenes: overlapping objects under gradients of light, with fractal, woven and leafy textures.
 
 They stand in for photographs where none may be shipped. Colours are drawn anew for every object of every scene, so
-that colour says nothing about where a scene was used.
+colour says nothing about where a scene was used.
 """
 
 import numpy as np
@@ -18,11 +18,11 @@ Field = Float32[np.ndarray, "height width"]
 OBJECTS = (8, 18)
 OBJECT_AREA = (0.01, 0.12)
 DARKEST, BRIGHTEST = 24, 232
-"""Away from black and white, where clipped noise would shift the mean colour."""
+"""Kept away from black and white, where clipped noise would shift the mean colour."""
 
 
 def draw_scene(height: int, width: int, rng: np.random.Generator) -> tuple[Image, Regions]:
-    """A scene in display values and its segmentation, whose region 0 is the background."""
+    """A scene in display values and its segmentation; region 0 is the background."""
     regions = _draw_regions(height, width, rng)
     count = int(regions.max()) + 1
     colours = rng.uniform(50, 205, (count, 1)) + rng.normal(0, 22, (count, 3))
@@ -35,7 +35,7 @@ def draw_scene(height: int, width: int, rng: np.random.Generator) -> tuple[Image
 
 
 def _draw_regions(height: int, width: int, rng: np.random.Generator) -> Regions:
-    """Objects over one another, on a canvas that the scene is the middle of, so that its border cuts some off."""
+    """Objects layered on a canvas larger than the scene, which is its middle, so that the border cuts some off."""
     canvas = np.zeros((3 * height // 2, 3 * width // 2), np.uint8)
     for number in range(1, int(rng.integers(*OBJECTS)) + 1):
         canvas[drawn_object(*canvas.shape, float(rng.uniform(*OBJECT_AREA)), rng)] = number
@@ -44,7 +44,7 @@ def _draw_regions(height: int, width: int, rng: np.random.Generator) -> Regions:
 
 
 def _per_region(fields: np.ndarray, regions: Regions, rng: np.random.Generator, strongest: float) -> Field:
-    """Of several fields, one for each region, at a strength of its own."""
+    """Picks one of several fields for each region, at a strength of its own."""
     count = int(regions.max()) + 1
     chosen = rng.integers(len(fields), size=count)[regions]
     strength = rng.uniform(0.1 * strongest, strongest, count).astype(np.float32)[regions]

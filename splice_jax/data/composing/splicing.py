@@ -1,4 +1,4 @@
-"""Composing a splice: part of a donor photograph is cut out, moved, and pasted into a host photograph."""
+"""Composes a splice: part of a donor photograph is cut out, moved, and pasted into a host photograph."""
 
 import io
 from dataclasses import dataclass
@@ -13,20 +13,20 @@ from splice_jax.images import nearest
 
 ATTEMPTS = 40
 MARGIN = 8
-"""Pixels around a cut-out that come along, for filters and soft borders to reach into."""
+"""Extra pixels kept around a cut-out, for filters and soft borders to use."""
 LARGEST_CUT = 0.6
 OVERHANG = 0.2
 
 
 @dataclass(frozen=True)
 class Splice:
-    """One composed image and how it came about.
+    """One composed image and how it was made.
 
-    image: as a reader will see it, that is after the JPEG compression where there is one.
+    image: as a reader will see it, that is, after any JPEG compression.
     mask: True where the donor makes up more than half of a pixel.
-    jpeg, jpeg_quality: the encoded image and its quality, or None and 0 where it is kept without loss.
-    scale, angle, feather: the donor's factor, its rotation in degrees, and the softness of its border in pixels.
-    host_history, donor_history: the operations behind them with their strengths.
+    jpeg, jpeg_quality: the encoded image and its quality, or None and 0 if it is stored losslessly.
+    scale, angle, feather: the donor's scale factor, its rotation in degrees, and its border's softness in pixels.
+    host_history, donor_history: the operations applied to each, with their strengths.
     """
 
     image: Image
@@ -49,7 +49,7 @@ class Splice:
 
 
 def _png(pixels: np.ndarray) -> bytes:
-    """Compressed little: composing would spend more time on this than on anything else."""
+    """Light compression only: anything more would take most of the time of composing."""
     buffer = io.BytesIO()
     Pillow.fromarray(pixels).save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()
@@ -57,7 +57,7 @@ def _png(pixels: np.ndarray) -> bytes:
 
 @dataclass(frozen=True)
 class _Move:
-    """How a cut-out comes to the host: by which factor, angle, mirroring and interpolation, and to where."""
+    """How a cut-out is transferred to the host: scale, rotation, mirroring, interpolation, and position."""
 
     scale: float
     angle: float
@@ -70,15 +70,15 @@ class _Move:
 def compose_splice(
     host: Image, donor: Image, regions: Regions | None, rng: np.random.Generator, recipe: Recipe
 ) -> Splice:
-    """Paste an object of `donor` into `host` as `recipe` says.
+    """Pastes an object from `donor` into `host` according to `recipe`.
 
     Args:
       host, donor: photographs of at least 64 x 64 pixels.
-      regions: segmentation of the donor, a number per pixel; None to cut it out by drawn shapes.
-      rng: the only source of chance: the same state gives the same splice.
+      regions: segmentation of the donor, a number per pixel; None to cut out drawn shapes.
+      rng: the only source of randomness: the same state gives the same splice.
 
     Returns:
-      a splice of the host's size after its history, with a spliced share within `recipe.share`.
+      a splice of the size the host has after its history, with a spliced share within `recipe.share`.
 
     Raises:
       ValueError: the donor is too small to cover that share of the host.
@@ -105,7 +105,7 @@ def _placed_object(
     rng: np.random.Generator,
     recipe: Recipe,
 ) -> tuple[Mask, _Move]:
-    """An object's mask in the donor, and the move that lets it cover a share of the host within bounds."""
+    """An object's mask in the donor, and a move by which it covers an allowed share of the host."""
     if rng.random() < recipe.free_shape:
         regions = None
     foreground = recipe.foreground > 0 and rng.random() < recipe.foreground
@@ -137,7 +137,7 @@ def _draw_move(rng: np.random.Generator, recipe: Recipe) -> _Move:
 
 
 def _offset(part: int, whole: int, rng: np.random.Generator) -> int:
-    """Where a cut-out starts along one axis: anywhere, and up to a fifth of it beyond the border."""
+    """Where a cut-out starts along one axis: anywhere, with up to a fifth of it beyond the border."""
     low, high = sorted((-int(OVERHANG * part), whole - part + int(OVERHANG * part)))
     return int(rng.integers(low, high + 1))
 
@@ -156,7 +156,7 @@ def _paste(host: Image, donor: Image, shape: Mask, move: _Move, feather: float) 
 
 
 def _overlap(cut: np.ndarray, top: int, left: int, size: tuple[int, ...]) -> tuple[tuple[slice, slice], np.ndarray]:
-    """The part of an image of `size` that a cut-out lies on, as an index, and the part of the cut-out on it."""
+    """The part of an image of `size` that a cut-out covers, as an index, and the matching part of the cut-out."""
     height, width = cut.shape[:2]
     y0, x0 = max(top, 0), max(left, 0)
     y1, x1 = min(top + height, size[0]), min(left + width, size[1])

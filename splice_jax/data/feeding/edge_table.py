@@ -1,4 +1,4 @@
-"""The training data of the camera-response row: histograms of forged and of authentic edges, memory-mapped."""
+"""Training data of the method `camera_response`: memory-mapped histograms of forged and authentic edges."""
 
 import functools
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ FORGED_WITHIN = 2.0
 """Pixels from the mask's boundary."""
 AUTHENTIC_BEYOND = 8.0
 MOST_PER_IMAGE = 128
-"""Edges of one kind that an image gives, drawn at random where it has more."""
+"""Edges of each kind taken from an image, drawn at random if it has more."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +34,7 @@ class EdgeTable:
 
 
 def boundary_distance(mask: Bool[np.ndarray, "height width"]) -> Float[np.ndarray, "height width"]:
-    """From the middle of each pixel to the boundary of a mask, in pixels; infinite where there is none."""
+    """Distance from each pixel's centre to the mask's boundary, in pixels; infinite if there is none."""
     if mask.all() or not mask.any():
         return np.full(mask.shape, np.inf)
     return np.where(mask, ndimage.distance_transform_edt(mask), ndimage.distance_transform_edt(~mask)) - 0.5
@@ -47,14 +47,14 @@ def edge_labels(mask: Bool[np.ndarray, "height width"], positions: Int32[np.ndar
 
 
 def build_table(examples: Sequence[Example], folder: Path) -> EdgeTable:
-    """Writes the edges of all images into `folder` and maps them; an existing table is taken as it is.
+    """Writes the edges of all images into `folder` and memory-maps them; an existing table is reused.
 
     Args:
         examples: images and masks; read once, one at a time.
-        folder: where the table belongs; its name should say what it was made from.
+        folder: where the table goes; its name should identify what it is made from.
 
     Raises:
-        UserError: there is no edge of one of the two kinds.
+        UserError: one of the two kinds of edges is missing.
     """
     make_once(folder, functools.partial(_write, examples))
     return EdgeTable(**open_columns(folder, COLUMNS))
@@ -85,7 +85,7 @@ def _chosen(labels: Int32[np.ndarray, " n"], random: np.random.Generator) -> Int
 
 
 class OneEdge:
-    """The number of an edge to the edge: histograms uint8 [28, 28], labels int32, 1 = forged."""
+    """Looks up an edge by number: histograms uint8 [28, 28], labels int32, 1 = forged."""
 
     def __init__(self, table: EdgeTable) -> None:
         self._table = table

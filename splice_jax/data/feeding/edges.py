@@ -1,7 +1,8 @@
 """Edges of photographs, and the intensity–gradient histogram of each (Chen, McCloskey & Yu, CVPR 2017).
 
-A lens blurs light before the camera's response bends it, an editor blurs what is bent already. Across an edge the
-gradient plotted against the intensity is an arch in both cases: skewed in the first, symmetric in the second.
+A lens blurs light before the camera's nonlinear response is applied; an editor blurs pixels to which it already has
+been. In both cases, gradient plotted against intensity across an edge is an arch: skewed in the first, symmetric in the
+second.
 """
 
 from typing import NamedTuple
@@ -13,14 +14,14 @@ from scipy import ndimage
 PATCH = 25
 """Pixels along the side of the patch around an edge pixel."""
 BINS = 28
-"""Of intensity and of gradient."""
+"""Number of bins for intensity, and for gradient."""
 SMOOTHING = 1.0
 HIGH, LOW = 6.0, 3.0
 """Canny's thresholds for gradients, in levels per pixel."""
 LEAST_CONTRAST = 24.0
 """Levels between the darkest and the brightest pixel of a patch."""
 LEAST_COHERENCE = 0.7
-"""1 where all gradients of a patch lie in one line, 0 where they point everywhere."""
+"""1 if all gradients of a patch lie along one line, 0 if they point everywhere."""
 
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 _SCALE = 255 / np.log1p(PATCH * PATCH)
@@ -31,7 +32,7 @@ class Edges(NamedTuple):
     """n edge pixels of an image."""
 
     positions: Int32[np.ndarray, "n 2"]
-    """Rows and columns; a whole patch lies around each."""
+    """Rows and columns; each has a whole patch around it."""
     histograms: UInt8[np.ndarray, "n 28 28"]
     """Counts c of pixels by intensity and gradient, as 255 log(1 + c) / log(1 + 625)."""
 
@@ -42,11 +43,11 @@ def luma(image: UInt8[np.ndarray, "height width 3"]) -> Float32[np.ndarray, "hei
 
 
 def find_edges(image: UInt8[np.ndarray, "height width 3"], most: int | None = None) -> Edges:
-    """The edges of an image that run in one direction and have contrast, with their histograms.
+    """The edges of an image that are straight and have contrast, with their histograms.
 
     Args:
-        image: RGB; below `PATCH` pixels it has no edge.
-        most: where there are more, so many are taken, evenly in raster order; None for all.
+        image: RGB; has no edges if smaller than `PATCH` pixels.
+        most: if there are more edges, this many are taken, evenly spaced in raster order; None for all.
     """
     grey = luma(image)
     positions = np.argwhere(canny(grey) & _one_direction(grey) & _inner(grey.shape)).astype(np.int32)
@@ -60,7 +61,7 @@ def canny(grey: Float32[np.ndarray, "height width"]) -> Bool[np.ndarray, "height
     smooth = ndimage.gaussian_filter(grey, SMOOTHING, mode="nearest")
     down, right = _gradients(smooth)
     strength = np.hypot(down, right)
-    # The direction of the gradient in eighths of a turn, opposite ones alike: its neighbours across the edge.
+    # The gradient's direction in eighths of a turn, opposites merged: tells which neighbours lie across the edge.
     octant = np.rint(4 * np.arctan2(down, right) / np.pi).astype(int) % 4
     padded = np.pad(strength, 1)
     height, width = grey.shape
@@ -78,12 +79,12 @@ def histograms(
 ) -> UInt8[np.ndarray, "n 28 28"]:
     """Intensity against gradient, over the patch around each position.
 
-    Intensity is measured from a patch's darkest to its brightest pixel, the gradient from 0 to the patch's largest, so
-    that the arch has one size whatever the contrast and the width of the blur. Gradients are central differences:
-    wider filters would add a blur of their own.
+    Intensity runs from a patch's darkest to its brightest pixel, the gradient from 0 to the patch's largest, so that
+    the arch has the same size for any contrast and blur width. Gradients are central differences: wider filters would
+    add blur.
     """
     found = np.empty((len(positions), BINS, BINS), np.uint8)
-    if not len(positions):  # as in an image that is smaller than a patch
+    if not len(positions):  # for example in an image smaller than a patch
         return found
     gradient = np.hypot(*_gradients(grey))
     planes = [np.lib.stride_tricks.sliding_window_view(plane, (PATCH, PATCH)) for plane in (grey, gradient)]
@@ -106,13 +107,13 @@ def _bins(values: Float32[np.ndarray, "n pixels"], largest: Float32[np.ndarray, 
 def _gradients(
     grey: Float32[np.ndarray, "height width"],
 ) -> tuple[Float32[np.ndarray, "height width"], Float32[np.ndarray, "height width"]]:
-    """Central differences, downwards and to the right, in levels per pixel."""
+    """Central differences, downward and to the right, in levels per pixel."""
     padded = np.pad(grey, 1, mode="edge")
     return (padded[2:, 1:-1] - padded[:-2, 1:-1]) / 2, (padded[1:-1, 2:] - padded[1:-1, :-2]) / 2
 
 
 def _one_direction(grey: Float32[np.ndarray, "height width"]) -> Bool[np.ndarray, "height width"]:
-    """Where the patch around a pixel has contrast, and gradients along one line (by the structure tensor)."""
+    """Where the surrounding patch has contrast and gradients along one line (by the structure tensor)."""
     down, right = _gradients(grey)
     yy, xx, xy = (ndimage.uniform_filter(a * b, PATCH) for a, b in ((down, down), (right, right), (down, right)))
     coherent = np.sqrt((yy - xx) ** 2 + 4 * xy**2) >= LEAST_COHERENCE * np.maximum(yy + xx, 1e-6)
@@ -121,7 +122,7 @@ def _one_direction(grey: Float32[np.ndarray, "height width"]) -> Bool[np.ndarray
 
 
 def _inner(size: tuple[int, int]) -> Bool[np.ndarray, "height width"]:
-    """The pixels around which a whole patch lies."""
+    """The pixels with a whole patch around them."""
     inner, margin = np.zeros(size, bool), PATCH // 2
     inner[margin : size[0] - margin, margin : size[1] - margin] = True
     return inner

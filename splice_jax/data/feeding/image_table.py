@@ -1,7 +1,7 @@
-"""The training data of networks that see whole images: their pixels and targets on disk, one image after another.
+"""Training data of networks that see whole images: pixels and targets on disk, one image after another.
 
-A training example is a crop of fixed size, drawn anew each time. The columns are memory-mapped: of an image only the
-rows of the crop are read.
+A training example is a crop of fixed size, drawn anew each time. The columns are memory-mapped, so only the pixel rows
+of the crop are read.
 """
 
 import functools
@@ -25,7 +25,7 @@ EDGE_RADIUS = 2
 
 @dataclass(frozen=True, eq=False)
 class ImageTable:
-    """k images of p pixels together."""
+    """k images with p pixels in total."""
 
     pixels: UInt8[np.ndarray, "p 3"]
     targets: UInt8[np.ndarray, " p"]
@@ -33,10 +33,10 @@ class ImageTable:
     sizes: Int32[np.ndarray, "k 2"]
     """Heights and widths."""
     counts: Int64[np.ndarray, "k 2"]
-    """Pixels that are spliced, and pixels at an edge."""
+    """Number of spliced pixels, and of pixels near the spliced region's boundary."""
 
     def image(self, index: int) -> tuple[UInt8[np.ndarray, "height width 3"], UInt8[np.ndarray, "height width"]]:
-        """The pixels and targets of an image, mapped."""
+        """The memory-mapped pixels and targets of an image."""
         height, width = self.sizes[index].tolist()
         start = int(self.starts[index])
         rows = slice(start, start + height * width)
@@ -44,28 +44,28 @@ class ImageTable:
 
     @functools.cached_property
     def starts(self) -> Int64[np.ndarray, " k+1"]:
-        """Where each image begins, and where the last one ends."""
+        """Where each image starts, and where the last one ends."""
         return np.concatenate([[0], np.cumsum(self.sizes.astype(np.int64).prod(axis=1))])
 
     def class_counts(self, which: int) -> Int64[np.ndarray, "k 2"]:
-        """For each image how many pixels have not and how many have the target `SPLICED` or `EDGE`."""
+        """For each image, how many pixels lack and how many have the target bit `which` (`SPLICED` or `EDGE`)."""
         yes = self.counts[:, which.bit_length() - 1]
         return np.stack([np.diff(self.starts) - yes, yes], axis=1)
 
 
 def edge_target(mask: Bool[np.ndarray, "height width"]) -> Bool[np.ndarray, "height width"]:
-    """The pixels within `EDGE_RADIUS` rows and columns of the boundary of a mask, on both of its sides."""
+    """The pixels within `EDGE_RADIUS` rows and columns of a mask's boundary, on both sides."""
     size = 2 * EDGE_RADIUS + 1
     inside = mask.astype(np.uint8)
     return ndimage.maximum_filter(inside, size) != ndimage.minimum_filter(inside, size)
 
 
 def build_table(examples: Sequence[Example], folder: Path) -> ImageTable:
-    """Writes all images into `folder` and maps them; an existing table is taken as it is.
+    """Writes all images into `folder` and memory-maps them; an existing table is reused.
 
     Args:
         examples: images and masks; read once, one at a time.
-        folder: where the table belongs; its name should say what it was made from.
+        folder: where the table goes; its name should identify what it is made from.
     """
     make_once(folder, functools.partial(_write, examples))
     return ImageTable(**open_columns(folder, COLUMNS))
@@ -89,13 +89,13 @@ def _write(examples: Sequence[Example], folder: Path) -> None:
 
 
 class Crop:
-    """The number of an image to a crop at a random place: images uint8 [s, s, 3], targets uint8 [s, s]."""
+    """Crops the image of a given number at random: images uint8 [s, s, 3], targets uint8 [s, s]."""
 
     def __init__(self, table: ImageTable, size: int) -> None:
         self._table, self._size = table, size
 
     def __call__(self, element: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        """Images smaller than a crop are continued by their last row and column."""
+        """Images smaller than a crop are extended by repeating their last row and column."""
         image, targets = self._table.image(element)
         y, x = (int(rng.integers(0, max(side - self._size, 0) + 1)) for side in targets.shape)
         window = slice(y, y + self._size), slice(x, x + self._size)

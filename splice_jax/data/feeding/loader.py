@@ -1,8 +1,8 @@
 """The stream of training batches: shuffled by grain, gathered from the patch table, resumable at any batch.
 
-A batch is made of groups: `patches_per_image` patches of one image, so that the image's half of the network runs once
-per image and not once per patch. Which patches form a group is drawn once, by seed; the groups are shuffled each epoch.
-Where the table's columns lie on a device, the stream holds the numbers of rows only and `gather` is called there.
+A batch consists of groups of `patches_per_image` patches from one image, so that the global branch of the network runs
+once per image and not once per patch. The groups are drawn once, by seed, and shuffled each epoch. If the table's
+columns are on a device, the stream only carries row numbers, and `gather` is called on the device.
 """
 
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -16,13 +16,12 @@ if TYPE_CHECKING:
     import grain
 
 Batch = dict[str, np.ndarray]
-"""patches uint8 [n, 64, 64, 3]; masks uint8 [n, 64, 64] and labels int32 [n], 1 = spliced; image int32 [n], the row of
-`backbone` each patch belongs to; backbone [k, ...], what the image's half is fed with;
-residual_levels float32 [k]."""
+"""patches uint8 [n, 64, 64, 3]; masks uint8 [n, 64, 64] and labels int32 [n], 1 = spliced; image int32 [n], the index
+into `backbone` for each patch; backbone [k, ...], the global branch's input; residual_levels float32 [k]."""
 
 
 class Columns(NamedTuple):
-    """What batches are gathered from: arrays of NumPy, in memory or on disk, or of JAX, on a device."""
+    """What batches are gathered from: NumPy arrays in memory or on disk, or JAX arrays on a device."""
 
     patches: UInt8[np.ndarray, "n 64 64 3"]
     masks: UInt8[np.ndarray, "n 512"]
@@ -37,14 +36,14 @@ class Columns(NamedTuple):
 
 
 def columns_of(table: PatchTable, backbone: np.ndarray) -> Columns:
-    """A table's columns; `backbone` has one row per image: `SemiGlobalNetwork.backbone` of its thumbnail."""
+    """A table's columns; `backbone` has one entry per image, `SemiGlobalNetwork.backbone` of its thumbnail."""
     return Columns(table.patches, table.masks, table.labels, table.residual_levels, backbone)
 
 
 def gather(columns: Columns, rows: Any, images: Any) -> dict[str, Any]:
-    """The batch of the patches `rows` [n], n/k of each of the images `images` [k], in order.
+    """The batch of the patches `rows` [n], with n/k from each of the images `images` [k], in order.
 
-    From JAX arrays it can be traced, and the batch is made of JAX arrays too.
+    With JAX arrays it can be traced, and the batch consists of JAX arrays too.
     """
     namespace: Any = columns.labels.__array_namespace__()
     return {
@@ -58,9 +57,9 @@ def gather(columns: Columns, rows: Any, images: Any) -> dict[str, Any]:
 
 
 def patch_groups(image_of_patch: Int32[np.ndarray, " n"], size: int, seed: int) -> Int64[np.ndarray, "groups size"]:
-    """Cuts each image's patches, in random order, into groups of `size`.
+    """Divides each image's patches, in random order, into groups of `size`.
 
-    Every patch is in at least one group. The last group of an image is filled up with patches of the same image.
+    Every patch is in at least one group. An image's last group is filled up with patches from the same image.
     """
     order = np.random.default_rng(seed).random(len(image_of_patch))
     shuffled = np.lexsort((order, image_of_patch))
@@ -74,7 +73,7 @@ def patch_groups(image_of_patch: Int32[np.ndarray, " n"], size: int, seed: int) 
 
 
 class Rows:
-    """Groups to the rows of their patches and images."""
+    """Turns groups into the row numbers of their patches and images."""
 
     def __init__(self, groups: Int64[np.ndarray, "groups size"], image_of_patch: Int32[np.ndarray, " n"]) -> None:
         self._groups, self._image_of_patch = groups.astype(np.int32), image_of_patch
@@ -86,13 +85,13 @@ class Rows:
 
 
 class Gather:
-    """Rows to a batch."""
+    """Turns row numbers into a batch."""
 
     def __init__(self, columns: Columns) -> None:
         self._columns = columns
 
     def __call__(self, element: dict[str, np.ndarray]) -> Batch:
-        """As `gather`, of its arguments by name."""
+        """Calls `gather` with these arguments."""
         return gather(self._columns, **element)
 
 
@@ -111,20 +110,20 @@ def batches(
     """Steps per epoch, and this process's batches of all epochs: an iterator with `get_state` and `set_state`.
 
     Args:
-        columns: of n patches.
-        image_of_patch: whose patch each is.
-        batch_size: patches per step over all processes; this process gets its share of them.
-        patches_per_image: patches of one image that stand in a batch together.
-        num_epochs: how often every patch is seen; None for without end.
-        seed: of groups and order.
-        shard: number of this process, which gets that part of every batch, so that the parts in order are the batch.
+        columns: the columns of n patches.
+        image_of_patch: the image each patch belongs to.
+        batch_size: patches per step over all processes; this process gets its share.
+        patches_per_image: patches from one image that go into a batch together.
+        num_epochs: how often every patch is seen; None for endless batches.
+        seed: seed of groups and order.
+        shard: index of this process, which gets that part of every batch; in order, the parts make up the batch.
         shards: number of processes.
-        rows_only: whether batches are the arguments of `gather`, `rows` and `images`, and not its results.
+        rows_only: whether batches are the arguments of `gather`, `rows` and `images`, rather than its results.
 
     Raises:
-        ValueError: the batch size cannot be shared out, or is larger than the data.
+        ValueError: the batch size cannot be divided among the processes, or is larger than the data.
     """
-    import grain  # Only training needs it: a localizer of this network is there without.
+    import grain  # Only training needs it: localizing works without.
 
     groups_per_batch, rest = divmod(batch_size, patches_per_image * shards)
     if rest or not groups_per_batch:

@@ -1,7 +1,7 @@
-"""The training data as columns on disk: all patches of all images; one thumbnail and residual level per image.
+"""Training data as columns on disk: all patches of all images; one thumbnail and residual level per image.
 
-The columns are memory-mapped, so a table may be larger than the memory, and a batch is gathered by index, never patch
-by patch. A table is built beside its place and renamed: a table that exists is whole.
+The columns are memory-mapped, so a table may be larger than memory, and a batch is gathered by index, never patch by
+patch. A table is built under a temporary name and then renamed, so a table that exists is complete.
 """
 
 import functools
@@ -20,7 +20,7 @@ from splice_jax.images import THUMBNAIL_SIZE, residual_level, thumbnail
 
 COLUMNS = ("patches", "masks", "labels", "image_of_patch", "thumbnails", "residual_levels")
 VERSION = 2
-"""To be raised where a column is computed otherwise, so that no older table is taken for it."""
+"""Raise it when the computation of a column changes, so that old tables are not reused."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +29,7 @@ class PatchTable:
 
     patches: UInt8[np.ndarray, "n 64 64 3"]
     masks: UInt8[np.ndarray, "n 512"]
-    """The masks' bits, packed by `numpy.packbits`; 1 = spliced."""
+    """Mask bits packed by `numpy.packbits`; 1 = spliced."""
     labels: UInt8[np.ndarray, " n"]
     image_of_patch: Int32[np.ndarray, " n"]
     thumbnails: UInt8[np.ndarray, "k 224 224 3"]
@@ -37,26 +37,26 @@ class PatchTable:
 
 
 def unpack_masks(packed: UInt8[np.ndarray, "... 512"]) -> UInt8[np.ndarray, "... 64 64"]:
-    """Masks from their bits, 1 = spliced; in host memory or, of a JAX array, on its device."""
+    """Unpacks masks, 1 = spliced; in host memory or, for a JAX array, on its device."""
     unpackbits = packed.__array_namespace__().unpackbits
     return unpackbits(packed, axis=-1).reshape(*packed.shape[:-1], patches.PATCH_SIZE, patches.PATCH_SIZE)
 
 
 def open_table(directory: Path) -> PatchTable:
-    """Maps the table that `build_table` wrote into `directory`."""
+    """Memory-maps the table that `build_table` wrote into `directory`."""
     return PatchTable(**open_columns(directory, COLUMNS))
 
 
 def build_table(
     examples: Sequence[Example], directory: Path, *, stride: int = patches.PATCH_SIZE, border: str = "inward"
 ) -> PatchTable:
-    """Cuts all images into patches, writes the table into `directory` and maps it; an existing table is taken as it is.
+    """Cuts all images into patches, writes the table into `directory` and memory-maps it; an existing one is reused.
 
-    Of several processes that build the same table, the first to finish gives it to all.
+    If several processes build the same table, all use the one that is finished first.
 
     Args:
         examples: images and masks; read once, one at a time.
-        directory: where the table belongs; its name should say what it was made from.
+        directory: where the table goes; its name should identify what it is made from.
         stride: pixels between neighbouring patches.
         border: see `patches.grid`.
     """

@@ -20,16 +20,16 @@ def stream(
     """Steps per epoch, and this process's batches of all epochs: an iterator with `get_state` and `set_state`.
 
     Args:
-        count: examples.
-        transform: the number of an example, with a random generator of its own each time, to a dictionary of arrays.
-        batch_size: examples per step over all processes; this process gets its share of them.
-        num_epochs: how often every example is seen; None for without end.
-        seed: of the order and of the transform's generators.
-        shard: number of this process, which gets that part of every batch, so that the parts in order are the batch.
+        count: number of examples.
+        transform: maps an example's number and a fresh random generator to a dictionary of arrays.
+        batch_size: examples per step over all processes; this process gets its share.
+        num_epochs: how often every example is seen; None for endless batches.
+        seed: seed of the order and of the transform's generators.
+        shard: index of this process, which gets that part of every batch; in order, the parts make up the batch.
         shards: number of processes.
 
     Raises:
-        ValueError: the batch size cannot be shared out, or is larger than the data.
+        ValueError: the batch size cannot be divided among the processes, or is larger than the data.
     """
     share, rest = divmod(batch_size, shards)
     if rest or not share:
@@ -38,7 +38,7 @@ def stream(
     if not steps:
         raise ValueError(f"batch_size {batch_size} is larger than the data: {count}")
     order = grain.MapDataset.source(np.arange(count)).seed(seed).shuffle()
-    # Before the processes part ways: `random_map` draws by an element's position in the dataset it is applied to.
+    # Before the data are sharded: `random_map` draws by an element's position in the dataset it is applied to.
     examples = order.random_map(transform)[: steps * batch_size]
     batches = examples.batch(share)[shard::shards].repeat(num_epochs)
     return steps, iter(batches.to_iter_dataset(grain.ReadOptions(num_threads=2, prefetch_buffer_size=4)))

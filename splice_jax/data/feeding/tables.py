@@ -1,6 +1,6 @@
-"""Training data as columns on disk, memory-mapped: what all tables have in common.
+"""Training data as memory-mapped columns on disk: what all tables have in common.
 
-A table is a folder of .npy files that is made once, beside its place, and renamed: one that exists is whole.
+A table is a folder of .npy files, made once under a temporary name and then renamed, so one that exists is complete.
 """
 
 import hashlib
@@ -16,24 +16,24 @@ from splice_jax.runtime import user_cache
 
 
 def table_folder(kind: str, made_from: str) -> Path:
-    """Where a table belongs, in the user's cache.
+    """Where a table goes in the user's cache.
 
     Args:
-        kind: the folder of tables of one kind.
-        made_from: a text that changes with whatever the table's content depends on.
+        kind: the folder for tables of one kind.
+        made_from: a text that changes with everything the table's content depends on.
     """
     return user_cache() / kind / hashlib.sha256(made_from.encode()).hexdigest()[:16]
 
 
 def make_once(folder: Path, write: Callable[[Path], None]) -> None:
-    """Has a table written, unless it is there already.
+    """Writes a table unless it already exists.
 
-    Of several processes that make the same table, the first to finish gives it to all. Half tables that killed
-    processes left beside it are removed: each may be as large as the training data.
+    If several processes make the same table, all use the one that is finished first. Partial tables left behind by
+    killed processes are removed: each may be as large as the training data.
 
     Args:
-        folder: where the table belongs; its name should say what it was made from.
-        write: is called with a folder that is not there yet.
+        folder: where the table goes; its name should identify what it is made from.
+        write: called with a folder that does not exist yet.
     """
     sweep(folder.parent)
     if not folder.exists():
@@ -46,12 +46,12 @@ def make_once(folder: Path, write: Callable[[Path], None]) -> None:
 
 
 def open_columns(folder: Path, columns: tuple[str, ...]) -> dict[str, np.ndarray]:
-    """The columns of a table, mapped."""
+    """The memory-mapped columns of a table."""
     return {column: np.load(folder / f"{column}.npy", mmap_mode="r") for column in columns}
 
 
 def wrap(raw: Path, shape: tuple[int, ...], dtype: Any = np.uint8) -> None:
-    """Turns a file of numbers into a .npy file, in pieces: how many there are is known only at the end."""
+    """Turns a file of raw numbers, whose shape is known only at the end, into a .npy file, piece by piece."""
     target = np.lib.format.open_memmap(raw.with_suffix(".npy"), "w+", dtype, shape)
     if target.size:
         source = np.memmap(raw, dtype, "r", shape=shape)

@@ -1,4 +1,4 @@
-"""From the folder that a data set's owners hand out to a prepared set, split by several seeds and verified."""
+"""Turns the folder that a data set's owners distribute into a prepared set, split by several seeds and verified."""
 
 import sys
 from pathlib import Path
@@ -11,17 +11,17 @@ from splice_jax.errors import UserError
 
 
 def prepare_manual(dataset: str, manual_dir: Path | None, data_dir: str = "") -> list[verify.Finding]:
-    """Prepares a data set unless it is there, draws its splits and verifies it.
+    """Prepares a data set unless it already is, draws its splits and verifies it.
 
-    Without a usable `manual_dir`, what the user has to do is printed.
+    Without a usable `manual_dir`, prints what the user has to do.
 
     Args:
       dataset: a name in `splice_jax.data.sets.builders.MANUAL`.
-      manual_dir: the owners' folder; not needed where the set is there.
+      manual_dir: the owners' folder; not needed if the set is already prepared.
       data_dir: where the prepared set goes, "" for the user's cache.
 
     Raises:
-      UserError: another data set, no folder, a file that is missing or wrong, no right to write.
+      UserError: another data set, no folder, a missing or wrong file, or no permission to write.
     """
     if dataset not in MANUAL:
         raise UserError(f"{dataset}: cannot be prepared from a folder; choose one of {', '.join(MANUAL)}")

@@ -1,12 +1,12 @@
 """Splits by seed: which images of a prepared set train, validate and test, 65 : 10 : 25, written into the set.
 
-So are the paper's data sets split, and a flat folder of one's own that is trained on. The set's folder gets images.csv,
-one line per image, and splits/seedN.csv, the split of each image by name. A file of one's own in the form of the
-latter, under a seed's name, is used as it stands.
+The paper's data sets are split this way, and so is a flat folder that a run is trained on. The set's folder gets
+images.csv, one line per image, and splits/seedN.csv, the split of each image by name. Your own file in the latter form,
+under a seed's name, is used as is.
 
-Images that share content stay together: those of the same pixels, those with a textured 64 x 64 patch in common (both
-cut along the grid that training cuts along; so splices of one host, and the host itself, are found), and those that
-the data set says were made from one photograph. What was compressed or moved anew cannot be found by content.
+Images that share content stay together: those with the same pixels, those with a textured 64 x 64 patch in common (cut
+on the same grid as in training, which finds splices of one host and the host itself), and those that the data set says
+were made from one photograph. Content that was compressed or moved again cannot be found this way.
 """
 
 import csv
@@ -30,23 +30,23 @@ from splice_jax.patches import PATCH_SIZE
 
 SHARES = {"train": 0.65, "val": 0.10, "test": 0.25}
 ALL = "all"
-"""What every image of a set is asked for by."""
+"""The name that selects every image of a set."""
 SEEDS = range(5)
-"""Prepared in advance; any other is drawn when it is asked for."""
+"""Drawn in advance; any other is drawn when it is asked for."""
 
 FLAT = 16
-"""Patches whose values span less are no evidence of a common photograph: skies and shadows are alike everywhere."""
+"""Patches with a smaller range of values are no sign of a common photograph: skies and shadows look alike."""
 
 COLUMNS = ("part", "name", "width", "height", "spliced_share", "content", "group")
 
 
 @dataclass(frozen=True, eq=False)
 class Surveyed:
-    """What was seen of a stored image.
+    """What the survey found out about a stored image.
 
-    part: the stored split that it stands in. share: spliced pixels, in [0, 1]. content: digest of its pixels, "" where
+    part: the stored split that holds it. share: share of spliced pixels, in [0, 1]. content: digest of its pixels, "" if
     it cannot be decoded, and then `problem` says why. patches: digests of its textured patches.
-    photographs: names of those that it was made from, where the data set tells.
+    photographs: names of those it was made from, if the data set says so.
     """
 
     part: str
@@ -60,7 +60,7 @@ class Surveyed:
 
     @property
     def authentic(self) -> bool:
-        """Whether it stands in a split of authentic images."""
+        """Whether it is in a split of authentic images."""
         return _is_authentic(self.part)
 
 
@@ -70,7 +70,7 @@ def _is_authentic(part: str) -> bool:
 
 @dataclass(frozen=True)
 class Listed:
-    """A line of images.csv: an image's place in the set, and the number of the group that it stays together with."""
+    """A line of images.csv: an image's place in the set, and the number of the group it stays together with."""
 
     part: str
     index: int
@@ -93,7 +93,7 @@ class Selection(Sequence[Any]):
 
 
 def survey(builder: SpliceBuilder) -> list[Surveyed]:
-    """Decodes every image and mask of a prepared set, in order; what cannot be decoded is told, not raised."""
+    """Decodes every image and mask of a prepared set, in order; decoding errors are recorded, not raised."""
     found = []
     for part in builder.counts:
         source = read_split(builder, part)
@@ -136,12 +136,12 @@ def patch_digests(image: UInt8[np.ndarray, "height width 3"]) -> UInt64[np.ndarr
 
 
 def digest(content: bytes) -> int:
-    """64 bits that stand for the content."""
+    """64 bits that identify the content."""
     return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "little")
 
 
 def groups(images: Sequence[Surveyed]) -> Int64[np.ndarray, " n"]:
-    """A number per image: the same for images that share content or a photograph, directly or through others."""
+    """A group number per image, equal for images that share content or a photograph, directly or through others."""
     keys = [np.fromiter(_keys(image), np.uint64) for image in images]
     owner = np.repeat(np.arange(len(images)), [len(of_image) for of_image in keys])
     _, key = np.unique(np.concatenate(keys), return_inverse=True)
@@ -158,10 +158,10 @@ def _keys(image: Surveyed) -> Iterator[int]:
 
 
 def draw(images: Sequence[Listed], seed: int) -> dict[str, str]:
-    """The split of each image, by name, a function of the images' groups and names and the seed.
+    """The split of each image, by name; depends only on the images' groups and names and on the seed.
 
-    Groups come in random order, first those with spliced images; each goes where, relative to its share, there would
-    then be the fewest spliced images (or authentic ones, of a group that has no others).
+    Groups are taken in random order, those with spliced images first. Each goes to the split that would then have the
+    fewest spliced images relative to its share (or authentic ones, for a group with no spliced images).
     """
     members: dict[int, list[Listed]] = {}
     for image in images:
@@ -180,13 +180,13 @@ def draw(images: Sequence[Listed], seed: int) -> dict[str, str]:
 
 
 def image_list(builder: SpliceBuilder, found: Callable[[], Sequence[Surveyed]] | None = None) -> list[Listed]:
-    """images.csv of a prepared set, written now where it is not there.
+    """The images.csv of a prepared set, written now if it does not exist.
 
     Args:
-      found: gives the survey where one is needed.
+      found: returns the survey if one is needed.
 
     Raises:
-      UserError: a file that cannot be read, or no right to write it.
+      UserError: the file cannot be read, or there is no permission to write it.
     """
     path = Path(builder.data_dir) / "images.csv"
     if not path.exists():
@@ -214,16 +214,16 @@ def _write_images(path: Path, found: Sequence[Surveyed]) -> None:
 
 
 def split_file(builder: SpliceBuilder, seed: int) -> Path:
-    """Where the split of a seed is written."""
+    """Where a seed's split is written."""
     return Path(builder.data_dir) / "splits" / f"seed{seed}.csv"
 
 
 def split_of(builder: SpliceBuilder, images: Sequence[Listed], seed: int) -> dict[str, str]:
-    """The split of each image by name, as its file says; drawn and written now where there is none.
+    """The split of each image by name, as its file says; drawn and written now if there is no file.
 
     Raises:
-      UserError: a negative seed, two images of one name, a file that does not say of every image where it belongs, no
-        right to write it.
+      UserError: a negative seed, two images with the same name, a file that does not assign every image, or no
+        permission to write it.
     """
     if seed < 0:
         raise UserError(f"split_seed: {seed} is negative; give a number from 0 on")
@@ -264,10 +264,10 @@ def _write(path: Path, columns: Sequence[str], lines: Iterable[Sequence[Any]]) -
 
 
 def select(builder: SpliceBuilder, split: str, seed: int, include_authentic: bool) -> list[Selection]:
-    """The examples of a split, by seed, of a prepared set that has a `whole`, spliced ones first; "all" is every one.
+    """The examples of a seed's split of a prepared set that has a `whole`, spliced ones first; "all" selects all.
 
     Raises:
-      UserError: no such split, or what `image_list` and `split_of` raise.
+      UserError: there is no such split, or as `image_list` and `split_of`.
     """
     if split not in (*SHARES, ALL):
         raise UserError(f"split: {builder.name} has no {split!r}; it has {', '.join((*SHARES, ALL))}")
@@ -284,11 +284,11 @@ def select(builder: SpliceBuilder, split: str, seed: int, include_authentic: boo
 
 
 def division(builder: SpliceBuilder, seed: int) -> str:
-    """Hexadecimal digits that change with the split of any image, by name."""
+    """Hexadecimal digits that change whenever an image, by name, changes its split."""
     return hashlib.sha256(split_file(builder, seed).read_bytes()).hexdigest()[:16]
 
 
 def fingerprint(builder: SpliceBuilder, seed: int) -> str:
-    """Hexadecimal digits that change with any image of a prepared set and with its split."""
+    """Hexadecimal digits that change whenever an image of a prepared set or its split changes."""
     paths = (Path(builder.data_dir) / "images.csv", split_file(builder, seed))
     return hashlib.sha256(b"\0".join(path.read_bytes() for path in paths)).hexdigest()[:16]

@@ -1,6 +1,6 @@
-"""Is a data set what it should be? Counts, sizes, polarity, damage, and whether its splits share images or patches.
+"""Checks that a data set is what it should be: counts, sizes, polarity, damage, and overlap between its splits.
 
-Everything is read from the prepared set itself, image by image; nothing is taken on trust from its lists.
+Everything is read from the prepared set itself, image by image; its lists are not trusted.
 """
 
 import itertools
@@ -22,11 +22,11 @@ from splice_jax.errors import UserError, listed, one_line
 OK, NOTE, WRONG = "ok", "note", "WRONG"
 
 MOST_SPLICED = 0.5
-"""Who splices keeps most of the host: where the mean spliced share is above this, black and white are interchanged."""
+"""Splices leave most of the host: if the mean spliced share is above this, black and white are swapped."""
 
 
 class Finding(NamedTuple):
-    """A line of the table: what was looked at, what it is and should be, and the verdict: OK, NOTE or WRONG."""
+    """A line of the table: what was checked, what was found and expected, and the verdict: OK, NOTE or WRONG."""
 
     check: str
     found: str
@@ -39,10 +39,10 @@ def verify(dataset: str, data_dir: str = "", images: Sequence[Surveyed] | None =
 
     Args:
       dataset, data_dir: as in a configuration.
-      images: its survey, where it was made already.
+      images: its survey, if already made.
 
     Raises:
-      UserError: no such data set, or none prepared.
+      UserError: there is no such data set, or it is not prepared.
     """
     builder = prepared(dataset, data_dir)
     images = splits.survey(builder) if images is None else images
@@ -71,7 +71,7 @@ def table(findings: Sequence[Finding]) -> str:
 
 
 def require_nothing_wrong(findings: Sequence[Finding], title: str) -> None:
-    """Raises UserError that names the checks which found something wrong, where any did."""
+    """Raises a UserError that names the checks that found something wrong, if any did."""
     wrong = list(dict.fromkeys(finding.check for finding in findings if finding.verdict == WRONG))
     if wrong:
         raise UserError(f"{title}: wrong are {listed(wrong)}; the table says what was found")
@@ -155,7 +155,7 @@ def _seeds(builder: ManualBuilder, images: Sequence[Surveyed]) -> list[Finding]:
     findings = []
     for seed in seeds:
         where = splits.split_of(builder, known, seed)
-        there = [image for image in images if image.name in where]  # A broken record has lost its name.
+        there = [image for image in images if image.name in where]  # A broken record has no name.
         findings.append(_shares(f"seed {seed}", [where[image.name] for image in known if image.part == WHOLE]))
         findings += _apart(f"seed {seed}", there, [where[image.name] for image in there])
     return findings or [Finding("splits", "none", "splits/seedN.csv", WRONG)]
@@ -169,7 +169,7 @@ def _shares(title: str, split: Sequence[str]) -> Finding:
 
 
 def _apart(title: str, images: Sequence[Surveyed], split: Sequence[str]) -> list[Finding]:
-    """Images, patches and photographs in more than one split; `split` says for each image in which it is."""
+    """Images, patches and photographs in more than one split; `split` gives each image's split."""
     contents = [[image.content] if image.content else [] for image in images]
     across = {
         "images": _shared([_digests(of_image) for of_image in contents], split),
@@ -182,7 +182,7 @@ def _apart(title: str, images: Sequence[Surveyed], split: Sequence[str]) -> list
 
 
 def _composed(folder: Path) -> list[Finding]:
-    """Hosts and donors of composed splits in more than one of them, by their tables."""
+    """Hosts and donors in more than one composed split, according to the tables."""
     try:
         photographs = {split: compositions.photographs(folder / split) for split in compose.SPLITS}
     except UserError as error:
@@ -202,7 +202,7 @@ def _digests(texts: Sequence[str]) -> list[int]:
 
 
 def _shared(keys: Sequence[Sequence[int] | np.ndarray], split: Sequence[str]) -> int:
-    """How many different keys stand in more than one split."""
+    """How many distinct keys occur in more than one split."""
     of_split: dict[str, list[np.ndarray]] = {}
     for of_image, name in zip(keys, split, strict=True):
         of_split.setdefault(name, []).append(np.asarray(of_image, np.uint64))

@@ -1,9 +1,9 @@
-"""Rows by the colour filter array: where a camera interpolated green, its neighbours predict it; elsewhere they do not.
+"""Methods based on the colour filter array: neighbours predict green where a camera interpolated it, not elsewhere.
 
-A camera records green at every other pixel, as the black squares of a chessboard, and interpolates it at the others.
-Which squares is not known: it is taken to be the choice that leaves the smaller error over the whole image, so that the
-larger part of it, the host, has the trace. A region without the trace (resampled, blurred, compressed, computed) or
-with the chessboard the other way round (pasted at an odd offset) counts as spliced.
+A camera records green at every other pixel, like the black squares of a chessboard, and interpolates it at the others.
+Which squares is unknown; the choice with the smaller error over the whole image is assumed, so that the larger part,
+the host, has the trace. A region without the trace (resampled, blurred, compressed, computed) or with the opposite
+chessboard (pasted at an odd offset) counts as spliced.
 """
 
 from typing import NamedTuple
@@ -20,10 +20,10 @@ NEIGHBOURS = np.array([[0, 1, 0], [1, 0, 1], [0, 1, 0]], np.float32) / 4
 """Bilinear interpolation of green from the four nearest pixels that have it."""
 
 ROUNDING = 1 / 12
-"""The variance of rounding to whole levels: an error no larger than that tells nothing."""
+"""The variance of rounding to whole levels: an error no larger than this says nothing."""
 
 LEAST_STD, LEAST_SHARE = 0.05, 0.01
-"""Where a mixture has one part only, the other may not shrink to nothing."""
+"""Lower bounds that keep a component of the mixture from vanishing when the data have only one."""
 
 
 class ChessboardLocalizer(TraceLocalizer):
@@ -32,7 +32,7 @@ class ChessboardLocalizer(TraceLocalizer):
     smallest = 16
 
     def green_error(self, image: UInt8[np.ndarray, "height width 3"]) -> Float32[np.ndarray, "height width"]:
-        """As `prediction_error`, of the green channel.
+        """`prediction_error` of the green channel.
 
         Raises:
           Undefined: the image is grey.
@@ -43,12 +43,12 @@ class ChessboardLocalizer(TraceLocalizer):
 
 
 def prediction_error(plane: Float32[np.ndarray, "height width"]) -> Float32[np.ndarray, "height width"]:
-    """What the mean of its four neighbours does not tell of a pixel; at the border the inner neighbours count twice."""
+    """Each pixel minus the mean of its four neighbours; at the border, inner neighbours count twice."""
     return plane - ndimage.correlate(plane, NEIGHBOURS, mode="mirror")
 
 
 def chessboard(height: int, width: int) -> Bool[np.ndarray, "height width"]:
-    """True at every other pixel, the first one among them."""
+    """True at every other pixel, starting with the first."""
     return np.add.outer(np.arange(height), np.arange(width)) % 2 == 0
 
 
@@ -57,16 +57,16 @@ class LocalVarianceRatio(ChessboardLocalizer):
     """How much more the prediction error varies at recorded pixels than at interpolated ones, block by block.
 
     P. Ferrara, T. Bianchi, A. De Rosa and A. Piva, "Image Forgery Localization via Fine-Grained Analysis of CFA
-    Artifacts", IEEE Transactions on Information Forensics and Security 7(5), 2012. The logarithms of the ratios are a
-    mixture of two normal distributions: around 0 without the trace, around a positive value with it. The response says
-    how much likelier a block is without, smoothed by a median over 5x5 blocks.
+    Artifacts", IEEE Transactions on Information Forensics and Security 7(5), 2012. The logarithms of the ratios follow
+    a mixture of two normal distributions: around 0 without the trace, around a positive value with it. The response is
+    how much likelier a block is to lack the trace, smoothed by a median over 5x5 blocks.
     """
 
     name = "cfa1"
     cell = 8
 
     def response(self, image: UInt8[np.ndarray, "height width 3"]) -> Float64[np.ndarray, "rows columns"]:
-        """Logarithm of the likelihood ratio, positive where the trace is missing."""
+        """Log likelihood ratio, positive where the trace is missing."""
         evidence = log_variance_ratio(self.green_error(image), self.cell)
         told = evidence[np.isfinite(evidence)]
         if not told.size:
@@ -78,9 +78,9 @@ class LocalVarianceRatio(ChessboardLocalizer):
 
 
 def log_variance_ratio(error: Float32[np.ndarray, "height width"], cell: int) -> Float64[np.ndarray, "rows columns"]:
-    """Per block, the mean logarithm of the error's local variance on `chessboard`, less that on the other squares.
+    """Per block, the mean log of the error's local variance on `chessboard` minus that on the other squares.
 
-    NaN where the block is so flat that rounding to whole levels hides everything.
+    NaN where a block is so flat that rounding to whole levels hides everything.
     """
     first = chessboard(*error.shape)
     variance = np.where(first, local_variance(error, first), local_variance(error, ~first))
@@ -92,7 +92,7 @@ def log_variance_ratio(error: Float32[np.ndarray, "height width"], cell: int) ->
 def local_variance(
     values: Float32[np.ndarray, "height width"], among: Bool[np.ndarray, "height width"]
 ) -> Float32[np.ndarray, "height width"]:
-    """The variance of those `among` the 7x7 values around each pixel, weighted by a Gaussian of one pixel."""
+    """The variance of the values selected by `among` in each 7x7 window, weighted by a Gaussian of one pixel."""
     weight, mean, square = (
         ndimage.gaussian_filter(np.where(among, moment, np.float32(0)), 1, radius=3, mode="mirror")
         for moment in (np.float32(1), values, values * values)
@@ -108,16 +108,16 @@ class Mixture(NamedTuple):
     without_std: float
     with_std: float
     share: float
-    """Of values with the trace."""
+    """Share of values with the trace."""
 
     def log_likelihood_ratio(self, values: Float64[np.ndarray, "*shape"]) -> Float64[np.ndarray, "*shape"]:
-        """Of being without the trace to being with it; a value below 0 counts as 0, one above the mean as the mean."""
+        """Log of P(value | without) / P(value | with the trace), for values clipped to the range from 0 to the mean."""
         values = np.clip(values, 0, max(self.mean, 0))
         return _log_normal(values, 0, self.without_std) - _log_normal(values, self.mean, self.with_std)
 
 
 def fit_mixture(values: Float64[np.ndarray, " n"], iterations: int = 50) -> Mixture:
-    """The mixture by expectation maximization, from the values' upper quartile, deviation and equal shares."""
+    """Fits the mixture by expectation maximization, starting from the upper quartile, deviation and equal shares."""
     std = max(float(values.std()), LEAST_STD)
     mixture = Mixture(float(np.quantile(values, 0.75)), std, std, 0.5)
     for _ in range(iterations):
@@ -136,24 +136,24 @@ def _mean(values: np.ndarray, weights: np.ndarray) -> float:
 
 
 def _log_normal(values: np.ndarray, mean: float, std: float) -> np.ndarray:
-    """Without the constant that all share."""
+    """Log density, up to a constant shared by all."""
     return -(((values - mean) / std) ** 2) / 2 - np.log(std)
 
 
 @register("cfa2")
 class GreenErrorShare(ChessboardLocalizer):
-    """How much of a block's prediction error is at the pixels that were interpolated: half of it without the trace.
+    """The share of a block's prediction error at interpolated pixels: one half where the trace is missing.
 
     A. E. Dirik and N. Memon, "Image Tamper Detection Based on Demosaicing Artifacts", ICIP 2009: green is interpolated
-    anew under each of the possible filter arrays, whose errors are compared. The four Bayer arrays have two chessboards
-    of green between them. A block is 16x16 pixels.
+    again under each possible filter array, and the errors are compared. The four Bayer arrays share two chessboards of
+    green. A block is 16x16 pixels.
     """
 
     name = "cfa2"
     cell = 16
 
     def response(self, image: UInt8[np.ndarray, "height width 3"]) -> Float64[np.ndarray, "rows columns"]:
-        """Share of the squared error, in [0, 1]; NaN where all of it is no more than rounding."""
+        """Share of the squared error, in [0, 1]; NaN where the error is no larger than rounding."""
         square = self.green_error(image).astype(np.float64) ** 2
         first = chessboard(*square.shape)
         errors = np.stack(

@@ -1,4 +1,4 @@
-"""What the rows have in common that read a JPEG's own coefficients."""
+"""What the methods that read a JPEG's own coefficients have in common."""
 
 from abc import abstractmethod
 
@@ -13,17 +13,17 @@ from splice_jax.methods.traces.trace import TraceLocalizer, normalize, spread
 
 
 class CoefficientLocalizer(TraceLocalizer):
-    """A row that needs the file; a row of its own has a `name` and a `stored_response`."""
+    """A method that needs the file; subclasses define `name` and `stored_response`."""
 
     cell = BLOCK
     smallest = BLOCK
 
     @abstractmethod
     def stored_response(self, luma: Luma) -> Float[np.ndarray, "rows columns"]:
-        """As `response`, of the luma as it is stored: before the EXIF orientation."""
+        """Like `response`, for the luma as stored: before the EXIF orientation is applied."""
 
     def response(self, image: UInt8[np.ndarray, "height width 3"]) -> Float[np.ndarray, "rows columns"]:
-        """There is none of pixels alone.
+        """Pixels alone have no response.
 
         Raises:
           Undefined: always.
@@ -31,7 +31,7 @@ class CoefficientLocalizer(TraceLocalizer):
         raise self._undefined("there are only pixels; give the JPEG file itself")
 
     def localize_encoded(self, image: UInt8[np.ndarray, "height width 3"], encoded: bytes) -> Found:
-        """The response of the file's coefficients as a map, upright, and what is above its threshold as its mask.
+        """The upright map from the file's coefficients, and as its mask what is above the map's own threshold.
 
         Raises:
           Undefined: the image is smaller than `smallest`, or the file holds no luma coefficients.
@@ -47,10 +47,10 @@ class CoefficientLocalizer(TraceLocalizer):
         return Found(probability, probability >= otsu(probability))
 
     def without_coefficients(self, image: UInt8[np.ndarray, "height width 3"], reason: str) -> Found:
-        """What is said of a file that holds no luma coefficients; a row that can use pixels overrides this.
+        """Handles a file without luma coefficients; a method that can use pixels overrides this.
 
         Raises:
-          Undefined: with the reason.
+          Undefined: with the reason, unless overridden.
         """
         raise self._undefined(reason)
 

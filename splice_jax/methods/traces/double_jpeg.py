@@ -1,8 +1,8 @@
-"""Rows that see a JPEG compressed twice on one grid: `adq1` and `adq2`.
+"""Methods that detect a JPEG compressed twice on the same JPEG grid: `adq1` and `adq2`.
 
-A coefficient quantised by step q1 and then by q2 lands on some of the values of the second grid often and on others
-never, with the period q1 / q2. What was pasted in before the second compression, from no JPEG or from one with another
-grid, has been quantised once in effect: its coefficients do not follow the period.
+A coefficient quantised with step q1 and then with q2 often lands on some multiples of q2 and never on others, with
+period q1 / q2. What was pasted in before the second compression, from a source that was no JPEG or had another JPEG
+grid, has in effect been quantised once: its coefficients do not follow the period.
 """
 
 import numpy as np
@@ -16,39 +16,39 @@ from splice_jax.methods.traces.coefficients import CoefficientLocalizer
 from splice_jax.methods.traces.trace import luma as luma_of
 
 FREQUENCIES = ZIGZAG[:15]
-"""The coarsest coefficients: finer ones are zero nearly everywhere."""
+"""The lowest frequencies: coefficients of higher ones are zero nearly everywhere."""
 
 LARGEST_STEPS = 2 * STANDARD_TABLE
-"""Of a first compression, those of quality 25: whoever pastes into an image can still see what is in it."""
+"""Steps of a first compression at quality 25; at lower ones, people would hardly see what they paste into."""
 
 LEAST_PEAK = 5.0
-"""A period counts where its peak in the amplitude spectrum stands this many times above the spectrum's median …"""
+"""A period counts if its peak in the amplitude spectrum is this many times the spectrum's median …"""
 
 LEAST_RISE = 2.0
-"""… and this many times above the mean of what lies an octave to a third of one below it, which the hump of the
-histogram's own shape does not."""
+"""… and this many times the mean of the band from an octave to a third of an octave below it; the hump of the
+histogram's own shape is not."""
 
 ROUNDING = 0.4
-"""Standard deviation, in levels, that rounding to whole pixels gives a DCT coefficient between two compressions."""
+"""Standard deviation, in levels, of a DCT coefficient's error from rounding pixels between two compressions."""
 
 LEAST_SHARE = 0.25
-"""Of the image that must be compressed twice for a first step to be believed …"""
+"""Share of the image that must be compressed twice for a first step to be accepted …"""
 
 LEAST_GAIN = 20.0
-"""… and by how much it must lower chi squared. Singly compressed photographs' best steps lower it by up to 9."""
+"""… and by how much it must lower chi squared. In singly compressed photographs, the best steps gain up to 9."""
 
 LEAST_RATIO = 1e-3
-"""A value that the first compression cannot leave may still come of clipping and of what was not foreseen."""
+"""Values that a first compression should rule out may still arise from clipping and unforeseen causes."""
 
 
 @register("adq1")
 class PeriodicHistogram(CoefficientLocalizer):
-    """The posterior, block by block, that the coefficients do not follow the period of the image's histograms.
+    """The posterior probability, block by block, that coefficients do not follow the image histograms' period.
 
     Z. Lin, J. He, X. Tang and C.-K. Tang, "Fast, automatic and fine-grained tampered JPEG image detection via DCT
-    coefficient analysis", Pattern Recognition 42, 2009. The response is the log odds of the posterior. Pixels that came
-    from no JPEG file are analysed as if compressed with steps of 1, where the one compression of a host since saved
-    without loss is the first.
+    coefficient analysis", Pattern Recognition 42, 2009. The response is the log odds of the posterior. Pixels without a
+    JPEG file are analysed as if compressed with steps of 1, so that the single compression of a host that was later
+    saved losslessly counts as the first.
     """
 
     name = "adq1"
@@ -64,24 +64,24 @@ class PeriodicHistogram(CoefficientLocalizer):
         )
 
     def without_coefficients(self, image: UInt8[np.ndarray, "height width 3"], reason: str) -> Found:
-        """As a call."""
+        """The same as a call."""
         return self(image)
 
 
 @register("adq2")
 class RequantizedHistogram(CoefficientLocalizer):
-    """The likelihood ratio, block by block, of one compression and two, with the first one's steps estimated.
+    """The likelihood ratio, block by block, of one compression to two, with the first one's steps estimated.
 
     T. Bianchi, A. De Rosa and A. Piva, "Improved DCT coefficient analysis for forgery localization in JPEG images",
-    ICASSP 2011. What the histograms would be without a first compression is read off the image decoded and shifted by
-    half a block. Zeros tell nothing; 5x5 medians of the log ratios are taken.
+    ICASSP 2011. The histograms without a first compression are estimated from the decoded image shifted by half a
+    block. Zeros are ignored; the log ratios are smoothed by 5x5 medians.
     """
 
     name = "adq2"
     smallest = 2 * BLOCK
 
     def stored_response(self, luma: Luma) -> Float[np.ndarray, "rows columns"]:
-        """Log likelihood ratio of one compression to two; 0 everywhere in an image without a first one."""
+        """Log likelihood ratio of one compression to two; 0 everywhere if no first compression is found."""
         shifted = block_dct(luma.plane, origin=(BLOCK // 2, BLOCK // 2))
         ratio = np.zeros(luma.coefficients.shape[:2])
         for place in FREQUENCIES:
@@ -96,7 +96,7 @@ class RequantizedHistogram(CoefficientLocalizer):
 def periodic_log_odds(
     coefficients: Int[np.ndarray, "rows columns 8 8"], table: UInt16[np.ndarray, "8 8"]
 ) -> Float[np.ndarray, "rows columns"]:
-    """Log odds that each block does not follow the histograms' periods, from integers in units of a table's steps."""
+    """Log odds that each block does not follow the histograms' periods, from quantised coefficients (integers)."""
     odds = np.zeros(coefficients.shape[:2])
     for place in FREQUENCIES:
         odds += aperiodic_log_odds(coefficients[:, :, *place].astype(int), LARGEST_STEPS[place] / table[place])
@@ -104,10 +104,10 @@ def periodic_log_odds(
 
 
 def aperiodic_log_odds(values: Int[np.ndarray, "rows columns"], largest: float) -> Float[np.ndarray, "rows columns"]:
-    """log P(value | no period) / P(value | the histogram's period), of one coefficient of each block.
+    """log P(value | no period) / P(value | the histogram's period), for one coefficient of each block.
 
-    Within a period a block of the periodic kind has a value as often as the histogram says, one of the other kind has
-    all values equally often. The period is the one around the value; `largest` is the longest that is looked for.
+    Within one period, a block that follows the period has each value as often as the histogram says; in one that does
+    not, all values are equally likely. The period considered is centred on the value; `largest` is the longest tried.
     """
     period = find_period(values, largest)
     if period == 1.0:
@@ -119,15 +119,16 @@ def aperiodic_log_odds(values: Int[np.ndarray, "rows columns"], largest: float) 
 
 
 def find_period(values: Int[np.ndarray, "*shape"], largest: float, *, tested: bool = True) -> float:
-    """The period of a histogram of integers, from the highest peak of its Fourier spectrum; 1 where there is none.
+    """The period of a histogram of integers, from the highest peak of its Fourier spectrum; 1 if there is none.
 
-    Counts scatter by their roots, so the spectrum is that of the roots, zero left out: most coefficients are zero, and
-    the spectrum of one high bin is flat. The hump of the histogram's own shape ends at the first valley.
+    The spectrum is that of the counts' square roots, whose scatter is uniform. The bin at zero is interpolated: most
+    coefficients are zero, and the spectrum of one high bin is flat. The hump of the histogram's own shape ends at the
+    first valley.
 
     Args:
       values: at least one.
-      largest: period that is looked for.
-      tested: whether the peak must stand out, by `LEAST_PEAK` and `LEAST_RISE`.
+      largest: the longest period to look for.
+      tested: whether the peak must stand out as `LEAST_PEAK` and `LEAST_RISE` demand.
     """
     counts = np.bincount((values - values.min()).ravel()).astype(np.float64)
     zero = -int(values.min())
@@ -149,13 +150,13 @@ def find_period(values: Int[np.ndarray, "*shape"], largest: float, *, tested: bo
 def once_log_ratio(
     values: Int[np.ndarray, "rows columns"], singly: Int[np.ndarray, "some_rows some_columns"], step: int, largest: int
 ) -> Float[np.ndarray, "rows columns"]:
-    """log P(value | compressed once) / P(value | compressed twice), of one coefficient of each block.
+    """log P(value | compressed once) / P(value | compressed twice), for one coefficient of each block.
 
     Args:
       values: quantised coefficients.
-      singly: what coefficients would be had they been quantised once, from anywhere.
-      step: of the quantisation.
-      largest: step of a first quantisation that is looked for.
+      singly: coefficients as they would be after a single quantisation, from any blocks.
+      step: the quantisation step.
+      largest: the largest first step to look for.
     """
     reach = int(np.abs(values).max()) + 1
     counts = np.bincount((values + reach).ravel(), minlength=2 * reach + 1)
@@ -168,7 +169,7 @@ def once_log_ratio(
 
 
 def requantized(first: Int[np.ndarray, " steps"], second: int, reach: int) -> Float[np.ndarray, "steps values"]:
-    """How much more often than without the first quantisation each value −`reach` … `reach` of the second one comes.
+    """How much more often each value −`reach` … `reach` occurs after two quantisations than after the second alone.
 
     With steps q1 and q2: q1 / q2 times the number of multiples of q1 that round to the value's multiple of q2, each
     blurred by `ROUNDING`; 1 on average. Bianchi et al. 2011 call it n(x).
@@ -183,10 +184,10 @@ def requantized(first: Int[np.ndarray, " steps"], second: int, reach: int) -> Fl
 def fit_first_step(
     counts: Int[np.ndarray, " values"], prior: Float[np.ndarray, " values"], ratios: Float[np.ndarray, "steps values"]
 ) -> tuple[int, float]:
-    """The index of the first step, and the share compressed twice, that explain a histogram best; share 0 for none.
+    """The index of the first step and the share compressed twice that best explain a histogram; share 0 for none.
 
-    The model is prior · (share · ratio + 1 − share), fitted by least squares with the counts' variances, without zero:
-    how many coefficients are zero depends on much else.
+    The model is prior · (share · ratio + 1 − share), fitted by least squares weighted by the counts' variances. Zero is
+    left out: how many coefficients are zero depends on too much else.
     """
     weight = 1 / (prior + 1)
     weight[len(prior) // 2] = 0
@@ -201,7 +202,7 @@ def fit_first_step(
 
 
 def _window(length: float) -> Float[np.ndarray, " taps"]:
-    """A centred mean over `length` bins, of which the outermost count in part."""
+    """A centred mean over `length` bins, with fractional weight for the outermost ones."""
     reach = int(np.ceil((length - 1) / 2))
     taps = np.clip(length / 2 - np.abs(np.arange(-reach, reach + 1)) + 0.5, 0, 1)
     return taps / taps.sum()

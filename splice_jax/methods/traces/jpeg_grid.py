@@ -1,4 +1,4 @@
-"""Rows that see breaks in the 8x8 grid, or in the quantisation, that one JPEG compression leaves in pixels."""
+"""Methods that detect breaks in the 8x8 JPEG grid or the quantisation that a single compression leaves in pixels."""
 
 import numpy as np
 from jaxtyping import Float, Float32, UInt8
@@ -10,26 +10,26 @@ from splice_jax.methods.traces.double_jpeg import LARGEST_STEPS, find_period
 from splice_jax.methods.traces.trace import TraceLocalizer, luma, spread
 
 STRONGEST = 50.0
-"""Second differences, in levels, above this are edges of what was photographed, not of blocks."""
+"""Second differences above this, in levels, are edges in the scene, not between blocks."""
 
 ALONG = 5
-"""Blocks, of which the middle one is the line's own, over which a line is summed."""
+"""Blocks over which a line is averaged, centred on its own block."""
 
 ACROSS = 33
-"""Pixels across a line within which it is compared with others: five lines of the grid."""
+"""Pixels across a line within which it is compared with others: five lines of the JPEG grid."""
 
 FREQUENCIES = ZIGZAG[1:32]
 
 
 @register("blk")
 class BlockGrid(TraceLocalizer):
-    """Lines of the block grid where there should be none, and none where they should be, block by block.
+    """Lines of the JPEG grid that are where none should be, or missing where one should be, block by block.
 
     W. Li, Y. Yuan and N. Yu, "Passive detection of doctored JPEG image via block artifact grid extraction", Signal
-    Processing 89, 2009: second differences across a line are summed along it, the median across it is taken off, and
-    then the median of five lines 8 pixels apart. A block's response is by how much the strongest line inside it exceeds
-    the weaker one at its border, rows and columns added. The grid begins where the image's lines are strongest, so that
-    a cropped host is no splice.
+    Processing 89, 2009: second differences across a line are summed along it, their median across the line is
+    subtracted, and the median of five lines 8 pixels apart is taken. A block's response is how much the strongest line
+    inside it exceeds the weaker one at its border, rows plus columns. The JPEG grid is taken to start where the image's
+    lines are strongest, so that a cropped host does not count as a splice.
     """
 
     name = "blk"
@@ -37,19 +37,19 @@ class BlockGrid(TraceLocalizer):
     smallest = 3 * BLOCK
 
     def response(self, image: UInt8[np.ndarray, "height width 3"]) -> Float32[np.ndarray, "height width"]:
-        """In levels: the mean second difference over a line's pixels."""
+        """The mean second difference over a line's pixels, in levels."""
         plane = luma(image)
         return stray_columns(plane) + stray_columns(np.ascontiguousarray(plane.T)).T
 
 
 @register("dct")
 class QuantizationError(TraceLocalizer):
-    """How far a block's DCT coefficients are from the multiples of the steps that the image was quantised by.
+    """How far a block's DCT coefficients are from multiples of the image's quantisation steps.
 
     S. Ye, Q. Sun and E.-C. Chang, "Detecting digital image forgeries by measuring inconsistencies of blocking
-    artifact", ICME 2007. Steps are read off the periods of the histograms, which show a first compression through a
-    finer second one. As in the paper the highest peak counts, however low: of an image that was never compressed the
-    response is its texture and noise, measured by steps that never were.
+    artifact", ICME 2007. The steps are estimated from the periods of the histograms, which show a first compression
+    through a finer second one. As in the paper, the highest peak counts however low it is: for an image that was never
+    compressed, the response only measures texture and noise, against meaningless steps.
     """
 
     name = "dct"
@@ -69,7 +69,7 @@ class QuantizationError(TraceLocalizer):
 
 
 def stray_columns(plane: Float32[np.ndarray, "height width"]) -> Float32[np.ndarray, "height width"]:
-    """Of each block, by how much the strongest vertical line inside it exceeds the weaker one at its border."""
+    """For each block, how much the strongest vertical line inside it exceeds the weaker one at its border."""
     lines = column_lines(plane)
     origin = grid_origin(lines)
     columns = (plane.shape[1] - origin) // BLOCK
@@ -79,9 +79,9 @@ def stray_columns(plane: Float32[np.ndarray, "height width"]) -> Float32[np.ndar
 
 
 def column_lines(plane: Float32[np.ndarray, "height width"]) -> Float32[np.ndarray, "rows width"]:
-    """How much more than beside it the brightness bends at each column, and at those 8 and 16 pixels away from it.
+    """How much more the brightness bends at each column, and those 8 and 16 pixels from it, than at those around it.
 
-    A border of blocks bends it on both of its sides: at the last column of one block and the first of the next.
+    A block border bends it on both sides: at the last column of one block and the first of the next.
     """
     bend = np.zeros_like(plane)
     bend[:, 1:-1] = np.abs(2 * plane[:, 1:-1] - plane[:, :-2] - plane[:, 2:])
@@ -95,6 +95,6 @@ def column_lines(plane: Float32[np.ndarray, "height width"]) -> Float32[np.ndarr
 
 
 def grid_origin(lines: Float32[np.ndarray, "rows width"]) -> int:
-    """The column, 0 … 7, at which blocks begin."""
+    """The column, 0 … 7, where blocks start."""
     phases = np.array([lines[:, first::BLOCK].mean() for first in range(BLOCK)])
     return int(np.argmax(phases + np.roll(phases, 1)))

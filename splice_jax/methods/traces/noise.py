@@ -1,7 +1,7 @@
-"""Rows by the strength of noise: what comes from another camera, or was processed otherwise, is noisier or smoother.
+"""Methods based on noise strength: what another camera took, or other processing changed, is noisier or smoother.
 
-A region counts as spliced where it is noisier than the rest; a splice that is smoother than its host gets a map that
-points at the host.
+A region counts as spliced if it is noisier than the rest; if a splice is smoother than its host, the map points at the
+host.
 """
 
 from collections.abc import Iterator
@@ -15,16 +15,16 @@ from splice_jax.methods.registry import register
 from splice_jax.methods.traces.trace import TraceLocalizer, blocks, luma
 
 NORMAL_MEDIAN = 0.6745
-"""The median of the absolute value of a normal variable of standard deviation 1."""
+"""Median absolute value of a standard normal variable."""
 
 AHEAD = 1
-"""Coefficients ahead of the one whose energy comes from the first two pixels; the filter is not symmetric."""
+"""Number of coefficients before the one centred on the first two pixels; the filter is not symmetric."""
 
 FILTER, WINDOW = 4, 17
-"""Pixels along the side of the filters of `noi2`, and of the windows in which moments are taken."""
+"""Side, in pixels, of `noi2`'s filters and of the windows for its moments."""
 
 LEAST_VARIANCE = 1e-6
-"""In squared levels, far below what rounding to whole levels leaves (1/12)."""
+"""In squared levels; far below the variance of rounding to whole levels (1/12)."""
 
 
 @register("noi1")
@@ -32,7 +32,7 @@ class WaveletNoise(TraceLocalizer):
     """The standard deviation of the noise in the finest diagonal wavelet coefficients, block by block.
 
     B. Mahdian and S. Saic, "Using noise inconsistencies for blind image forensics", Image and Vision Computing 27,
-    2009, without their merging of like blocks. A block is 8x8 coefficients, 16x16 pixels.
+    2009, without their merging of similar blocks. A block is 8x8 coefficients, that is 16x16 pixels.
     """
 
     name = "noi1"
@@ -46,7 +46,7 @@ class WaveletNoise(TraceLocalizer):
 
 
 def finest_diagonal(plane: Float32[np.ndarray, "height width"]) -> Float32[np.ndarray, "half_height half_width"]:
-    """Coefficients of the db8 wavelet, high-pass along both axes; (r, c) is centred on the pixels around (2r, 2c)."""
+    """db8 wavelet coefficients, high-pass along both axes; coefficient (r, c) is centred on the pixels at (2r, 2c)."""
     _, (_, _, diagonal) = pywt.dwt2(plane, "db8", mode="symmetric")
     height, width = plane.shape
     return diagonal[AHEAD : AHEAD + height // 2, AHEAD : AHEAD + width // 2]
@@ -54,12 +54,12 @@ def finest_diagonal(plane: Float32[np.ndarray, "height width"]) -> Float32[np.nd
 
 @register("noi2")
 class KurtosisNoise(TraceLocalizer):
-    """The variance of the noise that explains how the kurtosis differs between band-pass filters, in sliding windows.
+    """The noise variance that explains the differences in kurtosis between band-pass filters, in sliding windows.
 
     S. Lyu, X. Pan and X. Zhang, "Exposing Region Splicing Forgeries with Blind Local Noise Estimation", International
     Journal of Computer Vision 110, 2014. In a photograph without noise the kurtosis is about the same in all bands;
-    noise lowers it most where the signal is weakest. Since one window often gives no noise at all, the variance is
-    averaged over the windows around it.
+    noise lowers it most where the signal is weakest. Since a single window often yields no noise at all, the variance
+    is averaged over neighbouring windows.
     """
 
     name = "noi2"
@@ -74,7 +74,7 @@ class KurtosisNoise(TraceLocalizer):
 
 
 def band_passes(plane: Float32[np.ndarray, "height width"]) -> Iterator[Float64[np.ndarray, "height width"]]:
-    """The plane through each filter of the orthonormal 4x4 DCT but the mean: noise of variance v keeps variance v."""
+    """The plane through each filter of the orthonormal 4x4 DCT except the mean; noise keeps its variance."""
     basis = fft.dct(np.eye(FILTER), norm="ortho", axis=0)
     for row, along_columns in enumerate(basis):
         filtered = ndimage.correlate1d(plane, along_columns, axis=0, output=np.float64)
@@ -85,8 +85,8 @@ def band_passes(plane: Float32[np.ndarray, "height width"]) -> Iterator[Float64[
 def local_moments(
     plane: Float64[np.ndarray, "height width"], window: int, step: int
 ) -> tuple[Float64[np.ndarray, "rows columns"], Float64[np.ndarray, "rows columns"]]:
-    """Variance and excess kurtosis (0 where there is no variance) around the middle pixel of every cell of `step`."""
-    squared = plane * plane  # NumPy takes far longer over the third and fourth power than over products.
+    """Variance and excess kurtosis (0 without variance) around the middle pixel of every cell of side `step`."""
+    squared = plane * plane  # Products are far faster than NumPy's third and fourth powers.
     powers = plane, squared, squared * plane, squared * squared
     first, second, third, fourth = (_local_mean(power, window, step) for power in powers)
     square = first**2
@@ -103,23 +103,23 @@ def _local_mean(plane: np.ndarray, window: int, step: int) -> np.ndarray:
 def noise_variance(
     variance: Float64[np.ndarray, "bands rows columns"], kurtosis: Float64[np.ndarray, "bands rows columns"]
 ) -> Float64[np.ndarray, "rows columns"]:
-    """The variance v of additive normal noise under which the kurtosis without it is most nearly one k in all bands.
+    """The variance v of additive normal noise for which the noise-free kurtosis k comes closest to equal in all bands.
 
-    In a band of variance s the noise lowers √k to √k · (1 − v / s), a line in 1 / s, which is fitted by least squares.
-    The result is between 0 and the least variance of the bands.
+    In a band of variance s, the noise lowers √k to √k · (1 − v / s): a line in 1 / s, fitted by least squares. The
+    result is clipped to the range from 0 to the smallest variance of the bands.
     """
     inverse, root = 1 / variance, np.sqrt(np.maximum(kurtosis, 0))
     x, y = inverse.mean(axis=0), root.mean(axis=0)
     slope = (inverse * root).mean(axis=0) - x * y
     spread = (inverse**2).mean(axis=0) - x**2
-    intercept = y * spread - x * slope  # Both times the spread of 1 / s, which may be 0.
+    intercept = y * spread - x * slope  # Like `slope`, scaled by the spread of 1 / s, which may be 0.
     found = np.divide(-slope, intercept, out=np.zeros_like(x), where=intercept > 0)
     return np.clip(found, 0, variance.min(axis=0))
 
 
 @register("noi4")
 class MedianResidue(TraceLocalizer):
-    """What a 3x3 median filter takes away: its mean magnitude over channels and blocks of 16x16 pixels."""
+    """What a 3x3 median filter removes: its mean magnitude over channels and blocks of 16x16 pixels."""
 
     name = "noi4"
     cell = 16

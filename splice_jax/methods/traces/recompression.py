@@ -1,4 +1,4 @@
-"""Rows that compress an image again and look at what that changes: `ela` and `ghost`."""
+"""Methods that compress an image again and look at what that changes: `ela` and `ghost`."""
 
 import io
 from typing import NamedTuple
@@ -18,49 +18,49 @@ SUBSAMPLED = 2
 """Pillow's name for 4:2:0."""
 
 LONGEST = 65_500
-"""Pixels along the longer side of the largest JPEG that libjpeg writes."""
+"""Longest side, in pixels, of a JPEG that libjpeg can write."""
 
 PART, CONTEXT = 2**15, 16
-"""Pixels along a side of a part of a longer image, and of what surrounds the part and is compressed with it.
+"""Side, in pixels, of the parts that a longer image is cut into, and width of the context compressed with each.
 
-Multiples of 16, the side of the squares that share a block of colours.
+Multiples of 16, the side of the squares that share one block of subsampled colours.
 """
 
 WINDOW = 3
-"""Blocks along the side of the squares over which a difference is averaged; 24 pixels, the paper has 16."""
+"""Side, in blocks, of the squares over which a difference is averaged: 24 pixels; the paper has 16."""
 
 GHOST_SHARES = (0.01, 0.5)
-"""Of the image, that a ghost may cover: what covers more of it is the host."""
+"""Share of the image that a ghost may cover: anything larger is the host."""
 
 DARKEST = 0.4
-"""A ghost's mean is at most this part of the mean around it. Where there is none, it is at least half of it."""
+"""A ghost's mean is at most this fraction of the mean around it; without a ghost, it is at least half of it."""
 
 
 @register("ela")
 class ErrorLevel(TraceLocalizer):
-    """How much compression at quality 90, its colours subsampled, changes each pixel.
+    """How much compression at quality 90, with subsampled colours, changes each pixel.
 
-    N. Krawetz, "A Picture's Worth: Digital Image Analysis and Forensics", Black Hat USA 2007. A pixel that has been
-    through a compression of that quality or lower, on this grid, changes less.
+    N. Krawetz, "A Picture's Worth: Digital Image Analysis and Forensics", Black Hat USA 2007. A pixel that was already
+    compressed at that quality or lower, on the same JPEG grid, changes less.
     """
 
     name = "ela"
 
     def response(self, image: UInt8[np.ndarray, "height width 3"]) -> Float32[np.ndarray, "height width"]:
-        """In levels, the mean over the channels."""
+        """The mean change over the channels, in levels."""
         change = np.abs(image.astype(np.int16) - recompressed(image, ELA_QUALITY))
         return change.mean(axis=2, dtype=np.float32)
 
 
 @register("ghost")
 class Ghost(TraceLocalizer):
-    """Where an image changes least at the one quality at which it falls into two parts most clearly.
+    """Where an image changes least, at the quality that splits it most clearly into two parts.
 
     H. Farid, "Exposing Digital Forgeries From JPEG Ghosts", IEEE Transactions on Information Forensics and Security
-    4(1), 2009. What has been compressed before, at a quality below that of the rest, shows as a dark ghost when the
-    image is compressed at that quality again. The paper chooses the quality by looking, others by the ground truth, an
-    oracle; here it is the one at which Otsu's two classes account for most of the variance, of those at which the
-    darker class is dark (`DARKEST`) and smaller than the other (`GHOST_SHARES`).
+    4(1), 2009. A part compressed earlier at a lower quality than the rest shows as a dark ghost when the image is
+    compressed at that quality again. The paper picks the quality by eye, others by the ground truth, an oracle; here
+    it is the one at which Otsu's two classes account for most of the variance, among those at which the darker class
+    is dark enough (`DARKEST`) and not too large or small (`GHOST_SHARES`).
     """
 
     name = "ghost"
@@ -68,7 +68,7 @@ class Ghost(TraceLocalizer):
     smallest = WINDOW * BLOCK
 
     def response(self, image: UInt8[np.ndarray, "height width 3"]) -> Float32[np.ndarray, "rows columns"]:
-        """1 − the difference, on the scale of all qualities; 0 everywhere where no quality shows a ghost."""
+        """1 − the difference, scaled over all qualities; 0 everywhere if no quality shows a ghost."""
         differences = ghosts(image)
         clarities = [clarity(difference) for difference in differences]
         best = int(np.argmax(clarities))
@@ -78,7 +78,7 @@ class Ghost(TraceLocalizer):
 def ghosts(image: UInt8[np.ndarray, "height width 3"]) -> Float32[np.ndarray, "qualities rows columns"]:
     """The mean squared difference around each block at each of `GHOST_QUALITIES`.
 
-    Each block's is scaled to 0 … 1 over the qualities, so that texture does not count.
+    Each block's differences are scaled to 0 … 1 over the qualities, so that texture does not matter.
     """
     differences = np.array([_squared_change(image, quality) for quality in GHOST_QUALITIES])
     low, high = differences.min(axis=0), differences.max(axis=0)
@@ -86,7 +86,7 @@ def ghosts(image: UInt8[np.ndarray, "height width 3"]) -> Float32[np.ndarray, "q
 
 
 def clarity(difference: Float32[np.ndarray, "rows columns"]) -> float:
-    """The share of the variance between the two classes that differ most, 0 … 1; 0 where the darker is no ghost."""
+    """The share of variance between Otsu's two classes, 0 … 1; 0 if the darker class is not a ghost."""
     values = np.sort(difference, axis=None).astype(np.float64)
     dark = np.arange(1, values.size)
     sums = np.cumsum(values)
@@ -107,10 +107,10 @@ def _squared_change(image: UInt8[np.ndarray, "height width 3"], quality: int) ->
 
 
 def recompressed(image: UInt8[np.ndarray, "height width 3"], quality: int) -> UInt8[np.ndarray, "height width 3"]:
-    """Compressed as a JPEG with colours subsampled (4:2:0), and decoded; of any size.
+    """Compresses an image of any size as a JPEG with subsampled colours (4:2:0) and decodes it.
 
-    An image too long for a JPEG is compressed in parts on the same grid. Blocks do not know of one another but where
-    decoding interpolates the colours between neighbouring pixels, which `CONTEXT` covers: the result is the same.
+    An image too long for a JPEG is compressed in parts on the same JPEG grid. Blocks only interact where decoding
+    interpolates colours between neighbouring pixels, which `CONTEXT` covers, so the result is the same.
     """
     if max(image.shape) <= LONGEST:
         return _through_jpeg(image, quality)
@@ -123,7 +123,7 @@ def recompressed(image: UInt8[np.ndarray, "height width 3"], quality: int) -> UI
 
 
 class _Part(NamedTuple):
-    """A stretch of one side."""
+    """A section of one side."""
 
     seen: slice
     kept: slice
@@ -131,7 +131,7 @@ class _Part(NamedTuple):
 
 
 def _parts(side: int) -> list[_Part]:
-    """What covers a side: itself where it is short enough, else stretches of `PART` pixels."""
+    """Covers a side: with one part if it is short enough, otherwise with parts of `PART` pixels."""
     length = side if side <= LONGEST else PART
     starts = range(0, side, length)
     return [_part(start, min(start + length, side), side) for start in starts]

@@ -1,7 +1,7 @@
-"""The row that sees a JPEG compressed twice on two grids: `nadq`.
+"""The method that detects a JPEG compressed twice on two different JPEG grids: `nadq`.
 
-What is cut out of a JPEG and pasted where its grid does not meet the host's keeps the mark of its first quantisation:
-on its own grid its coefficients gather around the multiples of the first steps.
+Something cut from a JPEG and pasted off the host's JPEG grid keeps the trace of its first quantisation: on its own
+JPEG grid, its coefficients cluster around multiples of the first steps.
 """
 
 from typing import NamedTuple
@@ -21,27 +21,27 @@ REACH = 1100
 """Coefficients are counted from −`REACH` to `REACH`; the largest is 1024."""
 
 ROUNDING = 0.4
-"""Standard deviation, in levels, that rounding to whole pixels gives a DCT coefficient."""
+"""Standard deviation, in levels, of a DCT coefficient's error from rounding pixels."""
 
 PRIOR_BLUR = 2.0
-"""Standard deviation of the Gaussian that takes the scatter of counts out of a histogram."""
+"""Standard deviation of the Gaussian that smooths the scatter of a histogram's counts."""
 
 SHARES = np.array([0.02, 0.05, 0.1, 0.2, 0.35, 0.55, 0.8])
-"""Of blocks on another grid, among which the likeliest is looked for."""
+"""Candidate shares of blocks on another JPEG grid; the likeliest is used."""
 
 LEAST_GAIN, LEAST_LEAD = 35.0, 1.4
-"""How much a grid must raise the log likelihood for its trace to be believed, and by what factor more than any other.
-Of 80 photographs without the trace, those led by more than 1.4 gained up to 30."""
+"""How much a JPEG grid must raise the log likelihood to be accepted, and by what factor it must beat all others.
+Of 80 photographs without the trace, those with a lead above 1.4 gained up to 30."""
 
 LEAST_EXCESS = 2.5
-"""Standard deviations by which a coefficient's gain on that grid must exceed its mean over the others to be used."""
+"""A coefficient is used if its gain on that grid exceeds the mean over the others by this many deviations."""
 
 
 class Mixture(NamedTuple):
-    """How well a first quantisation of part of the blocks explains one coefficient, for each of the 64 grids."""
+    """How well a first quantisation of some blocks explains one coefficient, for each of the 64 JPEG grids."""
 
     gain: Float[np.ndarray, " grids"]
-    """Of the log likelihood, over no first quantisation, by the likeliest step and share."""
+    """Gain in log likelihood over no first quantisation, for the likeliest step and share."""
 
     step: Int[np.ndarray, " grids"]
     """Index of that step."""
@@ -52,12 +52,12 @@ class Mixture(NamedTuple):
 
 @register("nadq")
 class ShiftedGrid(CoefficientLocalizer):
-    """The likelihood ratio, block by block, of a first compression on a grid that is not the file's, to none.
+    """The likelihood ratio, block by block, of a first compression on another JPEG grid than the file's to none.
 
     T. Bianchi and A. Piva, "Image Forgery Localization via Block-Grained Analysis of JPEG Artifacts", IEEE Transactions
-    on Information Forensics and Security 7(3), 2012. Of the 63 other grids it is the one on which quantising part of
-    the blocks raises the likelihood most, all `FREQUENCIES` together where the paper looks at the DC alone. What the
-    histograms would be without is read off all grids together.
+    on Information Forensics and Security 7(3), 2012. Of the 63 other JPEG grids, the one is chosen on which quantising
+    some of the blocks raises the likelihood most, over all `FREQUENCIES`; the paper uses DC alone. The histograms
+    without a first compression are estimated from all JPEG grids together.
     """
 
     name = "nadq"
@@ -65,7 +65,7 @@ class ShiftedGrid(CoefficientLocalizer):
     smallest = 3 * BLOCK
 
     def stored_response(self, luma: Luma) -> Float32[np.ndarray, "height width"]:
-        """Log likelihood ratio, summed over 3x3 blocks; 0 everywhere in an image without such a grid."""
+        """Log likelihood ratio, averaged over 3x3 blocks; 0 everywhere if no such JPEG grid is found."""
         everywhere = [sliding_coefficient(luma.plane, place) for place in FREQUENCIES]
         mixtures = [
             mixture(values, int(luma.table[place]), int(STANDARD_TABLE[place]))
@@ -85,7 +85,7 @@ class ShiftedGrid(CoefficientLocalizer):
 
 
 def stray_grid(gains: Float[np.ndarray, "64"]) -> int | None:
-    """The grid, 8 · row + column of its origin, whose gain stands out of the other 62; the file's own, 0, is none."""
+    """The JPEG grid, 8 · row + column of its start, whose gain stands out from the other 62; never 0, the file's."""
     best, second = 1 + np.argsort(gains[1:])[[-1, -2]]
     return int(best) if gains[best] > max(LEAST_GAIN, LEAST_LEAD * gains[second]) else None
 
@@ -93,7 +93,7 @@ def stray_grid(gains: Float[np.ndarray, "64"]) -> int | None:
 def sliding_coefficient(
     plane: UInt8[np.ndarray, "height width"], place: tuple[int, int]
 ) -> Int[np.ndarray, "rows columns"]:
-    """One DCT coefficient, rounded, of the 8x8 block that begins at each pixel and lies in the plane."""
+    """One DCT coefficient, rounded, of every 8x8 block in the plane, by the pixel where the block starts."""
     waves = fft.idct(np.eye(BLOCK, dtype=np.float32), norm="ortho", axis=0).T
     values = plane.astype(np.float32) - 128
     for axis in range(2):
@@ -102,12 +102,12 @@ def sliding_coefficient(
 
 
 def mixture(everywhere: Int[np.ndarray, "rows columns"], step: int, largest: int) -> Mixture:
-    """Explains one coefficient on each grid as a mixture of what it is anywhere and of that after a first quantisation.
+    """Models one coefficient on each JPEG grid as a mixture: its general distribution, and that quantised once before.
 
     Args:
-      everywhere: the coefficient of the block at each pixel.
-      step: of the last quantisation, which blurs the traces of the first.
-      largest: step of a first quantisation that is looked for; at least the last one's is.
+      everywhere: the coefficient of the block starting at each pixel.
+      step: the last quantisation step, which blurs the traces of the first.
+      largest: the largest first step to look for, unless the last one is larger.
     """
     shifted = everywhere.astype(np.int64) + REACH
     grids = [shifted[row::BLOCK, column::BLOCK] for row in range(BLOCK) for column in range(BLOCK)]
@@ -125,7 +125,7 @@ def mixture(everywhere: Int[np.ndarray, "rows columns"], step: int, largest: int
 def quantized(
     density: Float[np.ndarray, " values"], steps: Int[np.ndarray, " steps"], scatter: float
 ) -> Float[np.ndarray, "steps values"]:
-    """Densities of −`REACH` … `REACH` after quantisation by each step and a Gaussian error of deviation `scatter`."""
+    """Densities of −`REACH` … `REACH` after quantisation with each step plus Gaussian error of deviation `scatter`."""
     values = np.arange(-REACH, REACH + 1)
     after = np.zeros((len(steps), len(values)))
     for row, step in zip(after, steps, strict=True):

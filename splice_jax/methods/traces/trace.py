@@ -1,4 +1,4 @@
-"""What the hand-crafted rows have in common: from the response of a trace to a probability map and a mask."""
+"""What the hand-crafted methods have in common: turning a trace's response into a probability map and a mask."""
 
 from abc import abstractmethod
 from typing import ClassVar
@@ -10,62 +10,62 @@ from splice_jax.crf import otsu
 from splice_jax.methods.localizer import Found, Localizer, Undefined
 
 TAIL = 0.01
-"""The share of the lowest responses, and of the highest, that is squeezed into the ends of the scale."""
+"""The share of responses, at each extreme, that is squeezed into the ends of the scale."""
 
 SQUEEZED = 0.05
-"""How much of the scale each of these ends is."""
+"""The fraction of the scale that each end takes up."""
 
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 class TraceLocalizer(Localizer):
-    """A row that measures a trace, with no training; a row of its own has a `name` and a `response`."""
+    """A method that measures a trace, without training; subclasses define `name` and `response`."""
 
     cell: ClassVar[int] = 1
-    """Pixels along the side of what one value of the response speaks of: 1, or that of its blocks."""
+    """Side, in pixels, of the square that one response value covers: 1, or the block size."""
 
     smallest: ClassVar[int] = 1
-    """Pixels along the shorter side of the smallest image in which the trace can be measured."""
+    """Shorter side, in pixels, of the smallest image in which the trace can be measured."""
 
     @abstractmethod
     def response(self, image: UInt8[np.ndarray, "height width 3"]) -> Float[np.ndarray, "rows columns"]:
-        """How strongly the trace speaks for a splice: higher = more likely spliced, on any scale.
+        """How strongly the trace indicates a splice: higher = more likely spliced, on any scale.
 
-        Value (r, c) speaks of the pixels from (r, c) · `cell` to (r + 1, c + 1) · `cell`, exclusive. A remainder of the
-        image that fills no cell may be left out. NaN says that nothing can be told there.
+        Value (r, c) covers the pixels from (r, c) · `cell` to (r + 1, c + 1) · `cell`, exclusive. A remainder of the
+        image that does not fill a cell may be left out. NaN means that nothing can be said there.
 
         Raises:
-          Undefined: the trace cannot be in such an image.
+          Undefined: such an image cannot carry the trace.
         """
 
     def __call__(self, image: UInt8[np.ndarray, "height width 3"]) -> Found:
-        """The response as a map, and what is above the map's own threshold (`otsu`) as its mask.
+        """The response as a map, and as its mask what is above the map's own threshold (`otsu`).
 
         Raises:
-          Undefined: the image is smaller than `smallest`, or the trace cannot be in it.
+          Undefined: the image is smaller than `smallest`, or cannot carry the trace.
         """
         self.require_size(image)
         return self.found(self.response(image), (image.shape[0], image.shape[1]))
 
     def require_size(self, image: UInt8[np.ndarray, "height width 3"]) -> None:
-        """Raises `Undefined` where the image is smaller than `smallest`."""
+        """Raises `Undefined` if the image is smaller than `smallest`."""
         height, width = image.shape[:2]
         if min(height, width) < self.smallest:
             least = f"{self.smallest}x{self.smallest}"
             raise Undefined(f"row {self.name} needs an image of at least {least} pixels; this one has {width}x{height}")
 
     def found(self, response: Num[np.ndarray, "rows columns"], size: tuple[int, int]) -> Found:
-        """Brings a response to an image of `size` (height, width), on the scale of `normalize`."""
+        """Turns a response into a map of `size` (height, width), scaled by `normalize`, and its mask."""
         probability = spread(normalize(response), size, self.cell)
         return Found(probability, probability >= otsu(probability))
 
 
 def normalize(response: Num[np.ndarray, "rows columns"]) -> Float32[np.ndarray, "rows columns"]:
-    """The response on the scale 0 … 1, in its own order; 0 everywhere where it is the same everywhere.
+    """Scales the response to 0 … 1, preserving its order; 0 everywhere if it is constant.
 
-    Linear from the `TAIL` quantile, at 0.05, to that of 1 − `TAIL`, at 0.95, and linear beyond, to the lowest value at
-    0 and the highest at 1: a few extreme cells neither flatten the map nor lose their rank. Cells of which nothing can
-    be told (NaN) have the median of the others, infinite ones the nearest finite value.
+    Piecewise linear: the lowest value maps to 0, the `TAIL` quantile to 0.05, the 1 − `TAIL` quantile to 0.95 and the
+    highest value to 1, so a few extreme cells neither flatten the map nor lose their rank. Cells about which nothing
+    can be said (NaN) get the median of the others, infinite ones the nearest finite value.
 
     >>> normalize(np.array([[4.0, 2.0], [3.0, np.inf]])).round(2).tolist()
     [[1.0, 0.0], [0.5, 1.0]]
@@ -88,13 +88,13 @@ def normalize(response: Num[np.ndarray, "rows columns"]) -> Float32[np.ndarray, 
 def spread(
     values: Num[np.ndarray, "rows columns"], size: tuple[int, int], cell: int, *, origin: tuple[int, int] = (0, 0)
 ) -> Float32[np.ndarray, "height width"]:
-    """Values of cells as values of an image's pixels: linear between the cells' centres, the nearest one's beyond.
+    """Interpolates cell values to pixels: linearly between cell centres, constant beyond the outermost.
 
     Args:
       values: one per cell.
-      size: height and width of the image, of any relation to the cells: every pixel gets a value.
-      cell: pixels along a cell's side.
-      origin: row and column of the first cell's first pixel, where a grid does not begin with the image.
+      size: height and width of the image, not necessarily a multiple of the cell: every pixel gets a value.
+      cell: side of a cell in pixels.
+      origin: row and column of the first cell's first pixel, if the cells do not start at the image's corner.
 
     >>> spread(np.array([[0.0, 4.0]]), (1, 10), 4).tolist()
     [[0.0, 0.0, 0.5, 1.5, 2.5, 3.5, 4.0, 4.0, 4.0, 4.0]]
@@ -112,7 +112,7 @@ def spread(
 
 
 def blocks(plane: Num[np.ndarray, "height width"], size: int) -> Num[np.ndarray, "rows columns size size"]:
-    """A view of the whole blocks of a plane, a remainder left out.
+    """A view of the whole blocks of a plane, without any remainder.
 
     >>> blocks(np.arange(12).reshape(2, 6), 2)[0, 1].tolist()
     [[2, 3], [8, 9]]
@@ -123,5 +123,5 @@ def blocks(plane: Num[np.ndarray, "height width"], size: int) -> Num[np.ndarray,
 
 
 def luma(image: UInt8[np.ndarray, "height width 3"]) -> Float32[np.ndarray, "height width"]:
-    """Brightness as JPEG and television have it (ITU-R BT.601), 0 … 255, not rounded."""
+    """Brightness as JPEG and television define it (ITU-R BT.601), 0 … 255, not rounded."""
     return image @ _LUMA

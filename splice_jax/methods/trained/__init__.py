@@ -1,1 +1,1 @@
-"""Methods that are trained: a network, what it learns from, and how it localizes."""
+"""Trained methods: for each, its network, what it learns from, and how it localizes."""

@@ -1,4 +1,4 @@
-"""Batches of independent examples, by the fields of a configuration."""
+"""Batches of independent examples, as configured."""
 
 from typing import Any
 
@@ -11,10 +11,10 @@ from splice_jax.methods.family import Batches
 
 
 def batches_of_run(config: ConfigDict, count: int, transform: Any) -> tuple[int, Batches]:
-    """As `data.feeding.streams.stream`, by the fields of a configuration, for all devices of all processes.
+    """`data.feeding.streams.stream` as configured, for all devices of all processes.
 
     Raises:
-        UserError: a batch size that cannot be shared out, or is larger than the data.
+        UserError: the batch size cannot be divided among the devices, or is larger than the data.
     """
     devices = jax.device_count()
     if config.batch_size % devices:

@@ -1,4 +1,4 @@
-"""What rows with a network have in common: their variables stay on the devices that they compute on."""
+"""What methods with a network have in common: their variables stay on the devices that compute with them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +11,7 @@ from splice_jax.methods.localizer import Localizer
 
 
 class NetworkLocalizer(Localizer):
-    """A row whose variables are moved to its devices once, whenever they are set."""
+    """A localizer whose variables are moved to its devices once, whenever they are set."""
 
     def __init__(
         self, name: str, variables: Mapping[str, Any], *, refine: Refine | None = None, sharding: Sharding | None = None
@@ -19,10 +19,10 @@ class NetworkLocalizer(Localizer):
         """Moves the variables.
 
         Args:
-            name: of the row.
+            name: the method's name.
             variables: the network's Flax variables.
             refine: the CRF; None for none.
-            sharding: where the variables belong; by default on the first device of this process.
+            sharding: where the variables go; by default, this process's first device.
         """
         self.name, self.refine = name, refine
         self._sharding = sharding or SingleDeviceSharding(jax.local_devices()[0])
@@ -30,7 +30,7 @@ class NetworkLocalizer(Localizer):
 
     @property
     def variables(self) -> Mapping[str, Any]:
-        """The Flax variables, on the row's devices."""
+        """The Flax variables, on the localizer's devices."""
         return self._variables
 
     @variables.setter

@@ -1,1 +1,1 @@
-"""How XLA is made fast: what the networks compute with, by processor."""
+"""Operations the networks are built from, written to be fast in XLA on each kind of processor."""

@@ -1,4 +1,4 @@
-"""Options of the compiler where its defaults are slow."""
+"""Compiler options for cases where the defaults are slow."""
 
 import functools
 
@@ -11,10 +11,10 @@ _EIGEN = {"xla_cpu_experimental_ynn_fusion_type": ""}
 
 @functools.cache
 def convolution_options() -> dict[str, str]:
-    """`compiler_options` of `jax.jit` for a function of large convolutions: on a CPU, by Eigen and not by YNNPACK.
+    """`compiler_options` of `jax.jit` for functions with large convolutions: on a CPU, use Eigen, not YNNPACK.
 
-    XLA of jaxlib 0.10 gives some convolutions to one and some to the other, and ResNet-18 takes twice as long as with
-    Eigen alone. The option is experimental: a compiler that does not know it is left as it is.
+    XLA in jaxlib 0.10 uses one for some convolutions and the other for the rest, and ResNet-18 takes twice as long as
+    with Eigen alone. The option is experimental; a compiler that does not know it keeps its defaults.
     """
     if not on_cpu():
         return {}

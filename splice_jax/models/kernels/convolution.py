@@ -1,8 +1,8 @@
 """The 5x5 convolutions of the patch networks, for one image at a time, channels first.
 
 The convolutions have 1, 2, 3 or 32 channels, and a batch of their activations is far larger than a processor's caches.
-XLA's CPU convolution and `reduce_window` gradients are slow at that; one patch at a time as matrix products stays in
-the cache. On accelerators the same functions are plain convolutions, batched by `vmap`.
+XLA's CPU convolutions and `reduce_window` gradients are slow there; matrix products on one patch at a time stay in the
+cache. On accelerators, the same functions are plain convolutions, batched by `vmap`.
 """
 
 import functools
@@ -35,12 +35,12 @@ def convolve(
     *,
     matmul: bool | None = None,
 ) -> Float[Array, "outputs height width"]:
-    """Same-size convolution without bias (cross-correlation, as everywhere in this field).
+    """Same-size convolution without bias (cross-correlation, as usual in this field).
 
     Args:
         image: one image.
         kernel: the weights in Flax's order.
-        matmul: compute it by matrix products; by default on a CPU only.
+        matmul: whether to use matrix products; by default, only on a CPU.
     """
     if not (on_cpu() if matmul is None else matmul):
         return _plain(image, kernel)
@@ -52,7 +52,7 @@ def convolve(
 def convolve_relu_pool(
     image: Float[Array, "2*height 2*width"], kernel: Float[Array, "5 5 1 outputs"], *, matmul: bool | None = None
 ) -> Float[Array, "outputs height width"]:
-    """Convolution of a single channel, ReLU, 2x2 max-pooling. Arguments as for `convolve`."""
+    """Convolution of a single channel, ReLU and 2x2 max-pooling. Arguments as for `convolve`."""
     if on_cpu() if matmul is None else matmul:
         return _phases_relu_pool(image, kernel)
     filtered = jax.nn.relu(_plain(image[None], kernel))
@@ -64,12 +64,12 @@ def _plain(image: Array, kernel: Array) -> Array:
 
 
 def _product(weights: Array, columns: Array) -> Array:
-    """weights @ columns. XLA's CPU backend would merge a transposition into the product, which then takes longer."""
+    """weights @ columns. Without the barrier, XLA on CPUs merges a transposition into the product and slows it down."""
     return lax.optimization_barrier(weights) @ columns
 
 
 def _windows(image: Array, size: int, stride: int = 1) -> Array:
-    """Every pixel's surroundings as a column: [channels * size * size, pixels]."""
+    """Every pixel's neighbourhood as a column: [channels * size * size, pixels]."""
     channels, height, width = image.shape
     padded = jnp.pad(image, ((0, 0), (REACH, REACH), (REACH, REACH)))
     end = 1 - stride
@@ -80,13 +80,13 @@ def _windows(image: Array, size: int, stride: int = 1) -> Array:
 
 
 def _gather(image: Array, kernel: Array) -> Array:
-    """Windows first, then one product: cheap where inputs are fewer than outputs."""
+    """Windows first, then one product: cheap if there are fewer inputs than outputs."""
     weights = kernel.transpose(3, 2, 0, 1).reshape(kernel.shape[3], -1)
     return _product(weights, _windows(image, KERNEL)).reshape(-1, *image.shape[1:])
 
 
 def _gather_and_scatter(image: Array, kernel: Array) -> Array:
-    """Five rows as columns, one product, then shift along the rows and add: cheap where all channels are few."""
+    """Five rows as columns, one product, then shift along the rows and add: cheap if all channels are few."""
     inputs, height, width = image.shape
     outputs = kernel.shape[3]
     padded = jnp.pad(image, ((0, 0), (REACH, REACH), (REACH, REACH)))
@@ -98,7 +98,7 @@ def _gather_and_scatter(image: Array, kernel: Array) -> Array:
 
 @jax.custom_vjp
 def _scatter(image: Array, kernel: Array) -> Array:
-    """One product first, then shift and add, by rows and then along them: cheap where outputs are fewer than inputs."""
+    """One product, then shift and add, across rows and then along them: cheap if outputs are fewer than inputs."""
     inputs, height, width = image.shape
     padded = jnp.pad(image, ((0, 0), (REACH, REACH), (0, 0)))
     weights = kernel.transpose(0, 1, 3, 2).reshape(-1, inputs)
@@ -113,7 +113,7 @@ def _scatter_forward(image: Array, kernel: Array) -> tuple[Array, tuple[Array, A
 
 
 def _scatter_backward(residuals: tuple[Array, Array], gradient: Array) -> tuple[Array, Array]:
-    """Both gradients are products with the gradient's windows, of which there are few: it has few channels."""
+    """Both gradients are products with the incoming gradient's windows, which are small: it has few channels."""
     image, kernel = residuals
     inputs, outputs = kernel.shape[2:]
     windows = _windows(gradient, KERNEL)
@@ -126,7 +126,7 @@ _scatter.defvjp(_scatter_forward, _scatter_backward)
 
 
 def _phase_kernels(kernel: Array) -> Array:
-    """The kernel as seen from each of the four pixels of a pooling cell: [4 * outputs, 36]."""
+    """The kernel placed at each of the four pixels of a pooling cell: [4 * outputs, 36]."""
     outputs = kernel.shape[3]
     return jnp.concatenate(
         [
@@ -152,7 +152,7 @@ def _phases_forward(image: Array, kernel: Array) -> tuple[Array, tuple[Array, Ar
     for number, filtered in enumerate(others, 1):
         winner = jnp.where(filtered > largest, jnp.int8(number), winner)
         largest = jnp.maximum(filtered, largest)
-    winner = jnp.where(largest > 0, winner, jnp.int8(4))  # 4: the ReLU is closed, no phase gets a gradient
+    winner = jnp.where(largest > 0, winner, jnp.int8(4))  # 4: the ReLU outputs 0, no phase gets a gradient
     pooled = jax.nn.relu(largest).reshape(-1, image.shape[0] // 2, image.shape[1] // 2)
     return pooled, (image, kernel, winner)
 

@@ -1,4 +1,4 @@
-"""Where weights start: `looks_linear`, which leaves chance from every seed tried, or as in the released `baseline`."""
+"""Initial weights: `looks_linear`, which got past chance with every seed tried, or those of the `baseline`."""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 Initializer = Callable[..., Array]
-"""(key, shape, dtype) to values, as Flax wants them."""
+"""Takes (key, shape, dtype), returns values, as Flax expects."""
 
 INITIALIZATIONS = ("looks_linear", "baseline")
 
@@ -19,17 +19,17 @@ _kaiming_untruncated = nn.initializers.variance_scaling(2.0, "fan_in", "normal")
 
 
 def kernels(initialization: str) -> Initializer:
-    """Of convolutions and dense layers: normal, variance 2 / fan-in, without the tails or (`baseline`) with them."""
+    """For convolutions and dense layers: normal, variance 2 / fan-in; truncated, except for `baseline`."""
     return _kaiming_untruncated if initialization == "baseline" else kaiming_normal
 
 
 def biases(initialization: str, fan_in: int) -> Initializer:
-    """Zeros or (`baseline`) PyTorch's default for layers of `fan_in` inputs."""
+    """Zeros or (`baseline`) PyTorch's default for layers with `fan_in` inputs."""
     return symmetric_uniform(fan_in**-0.5) if initialization == "baseline" else nn.initializers.zeros
 
 
 def scales(initialization: str) -> Initializer:
-    """Of BatchNorm: ones or (`baseline`) normal about one, deviation 0.02."""
+    """For BatchNorm: ones or (`baseline`) normal around one with deviation 0.02."""
     return _about_one if initialization == "baseline" else nn.initializers.ones
 
 
@@ -43,9 +43,9 @@ def symmetric_uniform(limit: float) -> Initializer:
 
 
 def paired_kernels(initialization: str, *axes: int) -> Initializer:
-    """As `kernels`, but not for the `baseline` the second half of the channels along `axes` is the first half negated.
+    """As `kernels`, but the second half of the channels along `axes` is the first half negated (not for `baseline`).
 
-    Two such layers with a ReLU between start as one linear map ("looks linear", Balduzzi et al., ICML 2017).
+    Two such layers with a ReLU between them start as one linear function ("looks linear", Balduzzi et al., ICML 2017).
     """
     return kernels(initialization) if initialization == "baseline" else functools.partial(_mirrored, axes=axes)
 

@@ -1,7 +1,7 @@
-"""Stacked LSTM layers, each an `nn.scan` over the sequence, with a gradient of its own.
+"""Stacked LSTM layers, each an `nn.scan` over the sequence with a custom gradient.
 
-JAX's gradient of a scan adds to the gradients of the weights in every step, and computes every step's activations
-again; here the steps go back through time with one small product each, and the weights follow in one large product.
+JAX's gradient of a scan adds to the weights' gradients at every step and recomputes every step's activations; here
+each step back through time needs one small product, and the weights' gradients follow in one large product.
 """
 
 import functools
@@ -17,10 +17,10 @@ from jaxtyping import Array, Float
 from splice_jax.models.kernels.initializers import Initializer, symmetric_uniform
 from splice_jax.models.kernels.precision import matmul
 
-# The signal fades through gates: an LSTM's output is about a quarter of a small input. So that a stack of layers begins
-# as trainable as one, the first reads its input at twice the usual deviation and remembers, and those above it hand on
-# what they are given: their candidate is four times the value below, their gates stand half open. Chosen by validation
-# (docs/results.md).
+# The gates make the signal fade: for small inputs, an LSTM's output is about a quarter of its input. To make a stack
+# start out as trainable as a single layer, the first layer's input weights have twice the usual deviation and its
+# forget gate is biased to remember; the upper layers pass on their input: their candidate is four times the value
+# below, and their gates are half open. Chosen by validation (docs/results.md).
 CANDIDATE_GAIN = 4.0
 _UPPER_RECURRENCE = 0.3
 _first_input = nn.initializers.variance_scaling(4.0, "fan_in", "truncated_normal")
@@ -28,14 +28,14 @@ _upper_gates = nn.initializers.variance_scaling(0.25, "fan_in", "truncated_norma
 
 
 def _upper_input(key: Array, shape: Sequence[int], dtype: Any = jnp.float32) -> Array:
-    """Small, and a multiple of the identity for the candidate."""
+    """Small weights for the gates, a multiple of the identity for the candidate."""
     hidden = shape[0]
     candidate = CANDIDATE_GAIN * jnp.eye(hidden, dtype=dtype)
     return _upper_gates(key, shape, dtype).at[:, 2 * hidden : 3 * hidden].set(candidate)
 
 
 def _orthogonal_gates(scale: float) -> Initializer:
-    """One orthogonal matrix, times `scale`, per gate."""
+    """One orthogonal matrix per gate, times `scale`."""
 
     def draw(key: Array, shape: Sequence[int], dtype: Any = jnp.float32) -> Array:
         orthogonal = nn.initializers.orthogonal(scale)
@@ -71,7 +71,7 @@ def _start(initialization: str, layer: int, hidden_size: int) -> Start:
 
 
 class Course(NamedTuple):
-    """What a layer went through: per step its output, its gates i, f, g, o after their activations, and its cell."""
+    """A layer's history: at each step its output, its gates i, f, g, o after activation, and its cell."""
 
     hidden: Float[Array, "... hidden"]
     gates: Float[Array, "... 4*hidden"]
@@ -83,19 +83,19 @@ def _gains(hidden_size: int) -> Float[np.ndarray, " 4*hidden"]:
 
 
 def _activate(gates: Float[Array, "n 4*hidden"]) -> Float[Array, "n 4*hidden"]:
-    """tanh of g and the logistic function of the others, (1 + tanh(x / 2)) / 2: one tanh, which XLA vectorizes well."""
+    """tanh for g, the logistic function (1 + tanh(x / 2)) / 2 for the others: one tanh, which XLA vectorizes well."""
     gain = _gains(gates.shape[-1] // 4)
     return gain * jnp.tanh(gain * gates) + (1 - gain)
 
 
 def _slope(activated: Float[Array, "n 4*hidden"]) -> Float[Array, "n 4*hidden"]:
-    """The derivative of `_activate`, from its result."""
+    """The derivative of `_activate`, computed from its result."""
     gain = jnp.asarray(_gains(activated.shape[-1] // 4))
     return gain**2 - (activated - (1 - gain)) ** 2
 
 
 class LSTMStep(nn.Module):
-    """One step of one layer: the recurrent half of the gates, and the state's update."""
+    """One step of one layer: the recurrent part of the gates, and the state update."""
 
     hidden_size: int
     start: Start
@@ -131,7 +131,7 @@ def _forward(steps: nn.Module, from_input: Array) -> tuple[Array, tuple[Course, 
 
 
 def _backward(dtype: str, residuals: tuple[Course, Array], to_hidden: Array) -> tuple[dict[str, Any], Array]:
-    """Gradients of the parameters and of `from_input`, from those of the outputs."""
+    """Gradients of the parameters and of `from_input`, given those of the outputs."""
     course, kernel = residuals
     zeros = jnp.zeros_like(course.cell[:1])
     hidden_before, cell_before = (jnp.concatenate([zeros, values[:-1]]) for values in (course.hidden, course.cell))
@@ -143,7 +143,7 @@ def _backward(dtype: str, residuals: tuple[Course, Array], to_hidden: Array) -> 
         into, keep, candidate, out = jnp.split(gates, 4, axis=-1)
         to_output = to_output + to_next
         to_cell = to_cell + to_output * out * (1 - cell_tanh**2)
-        # The barriers keep XLA's CPU backend from computing this anew for each of its uses.
+        # The barriers keep XLA's CPU backend from recomputing this for each use.
         to_cell, to_output = jax.lax.optimization_barrier((to_cell, to_output))
         parts = to_cell * candidate, to_cell * before, to_cell * into, to_output * cell_tanh
         to_gates = jax.lax.optimization_barrier(jnp.concatenate(parts, axis=-1) * _slope(gates))
@@ -157,7 +157,7 @@ def _backward(dtype: str, residuals: tuple[Course, Array], to_hidden: Array) -> 
 
 
 class InputGates(nn.Module):
-    """The input half of the gates, for all steps at once."""
+    """The input part of the gates, for all steps at once."""
 
     hidden_size: int
     start: Start
@@ -171,10 +171,10 @@ class InputGates(nn.Module):
 
 
 class LSTM(nn.Module):
-    """`num_layers` LSTM layers on top of each other, from a zero state (Hochreiter & Schmidhuber 1997, forget gate).
+    """`num_layers` stacked LSTM layers with forget gates (Hochreiter & Schmidhuber 1997), starting from a zero state.
 
-    Both halves of the gates carry a bias, as in cuDNN and PyTorch. Products are computed in `compute_dtype`, states,
-    sums and parameters in float32.
+    Both parts of the gates have a bias, as in cuDNN and PyTorch. Products are computed in `compute_dtype`; states, sums
+    and parameters are float32.
     """
 
     hidden_size: int

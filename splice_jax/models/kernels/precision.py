@@ -1,4 +1,4 @@
-"""Matrix products with inputs rounded to a narrower type, in the gradient's products too, and float32 sums."""
+"""Matrix products with inputs rounded to a narrower type and float32 sums, in the backward pass as well."""
 
 import functools
 
@@ -11,9 +11,9 @@ COMPUTE_DTYPES = ("float32", "bfloat16")
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def matmul(left: Float[Array, "... m k"], right: Float[Array, "k n"], dtype: str) -> Float[Array, "... m n"]:
-    """left @ right, both rounded to `dtype`, summed in float32.
+    """left @ right, with both rounded to `dtype` and sums in float32.
 
-    JAX's own rule would multiply the float32 cotangent at full precision and lose half of the speed.
+    JAX's own gradient rule would multiply the float32 cotangent at full precision and lose half the speed.
     """
     return _product("...k,kn->...n", left, right, dtype)
 

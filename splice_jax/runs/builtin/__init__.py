@@ -1,4 +1,4 @@
-"""The configurations that come with the package, by name: what `--config=NAME` may name, and what configs/ holds."""
+"""The configurations that come with the package, by name, as in `--config=NAME`; configs/ holds the same ones."""
 
 import importlib
 
@@ -10,16 +10,16 @@ _HOMES = {
     **{name: ("paper", name) for name in ("columbia", "carvalho", "nc2016")},
     **{name: ("salloum", name) for name in ("mfcn", "mfcn_edge", "sfcn")},
 }
-"""The module of this folder and the function in it that give each configuration."""
+"""The module in this folder, and its function, that returns each configuration."""
 
 NAMES = tuple(_HOMES)
 
 
 def builtin(name: str) -> ConfigDict:
-    """A configuration of `NAMES`, a copy of its own at every call.
+    """A configuration in `NAMES`, a fresh copy on each call.
 
     Raises:
-      KeyError: there is none of this name.
+      KeyError: no configuration has this name.
     """
     module, function = _HOMES[name]
     return getattr(importlib.import_module(f"{__name__}.{module}"), function)()

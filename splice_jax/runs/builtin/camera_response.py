@@ -1,13 +1,13 @@
-"""Natural or forged blur at edges, by the camera's response (Chen, McCloskey & Yu).
+"""Tells natural from forged blur at edges by the camera's response (Chen, McCloskey & Yu).
 
 C. Chen, S. McCloskey and J. Yu, "Image Splicing Detection via Camera Response Function Analysis", CVPR 2017.
 
     python train.py --config=configs/camera_response.py --workdir=runs/camera_response --config.data_dir=splices
     python evaluate.py --workdir=runs/camera_response
 
-The paper judges edges and publishes no score of pixels: from edges to a region is this project's own step, so that
-validation tells `edge_auc`, of edges, as well. All numbers of `edges.py` and `edge_table.py` in
-`splice_jax/data/feeding` are this project's too.
+The paper judges edges and publishes no pixel scores; going from edges to a region is this project's own step, so
+validation also reports `edge_auc`, the score of the edges. All constants in `splice_jax/data/feeding/edges.py` and
+`edge_table.py` are this project's too.
 """
 
 from ml_collections import ConfigDict

@@ -1,4 +1,4 @@
-"""A small Semi-Global Network on the embedded synthetic data, for a first look: some minutes on two CPU cores.
+"""A small Semi-Global Network on the embedded synthetic data, for a first look: a few minutes on two CPU cores.
 
     python train.py --config=configs/demo.py --workdir=runs/demo
     python evaluate.py --workdir=runs/demo

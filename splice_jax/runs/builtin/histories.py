@@ -1,11 +1,11 @@
-"""Splices composed from one's own photographs, host and donor each with a processing history: for real photographs.
+"""For real photographs: splices composed from your own, host and donor each with a processing history.
 
     splice-jax compose PHOTOS --regions=SEGMENTATIONS --output=splices --count=3750
     python train.py --config=configs/histories.py --workdir=runs/histories --config.data_dir=splices
     python evaluate.py --workdir=runs/histories --config.patch_stride=32 --config.orientations=8
 
-A quarter of the paper's hidden size and one LSTM layer: it sees several times as many patches in the same time. What it
-reaches, and in how long, is in docs/results.md.
+A quarter of the paper's hidden size and one LSTM layer, so it sees several times as many patches in the same time. Its
+scores and training time are in docs/results.md.
 """
 
 from ml_collections import ConfigDict

@@ -1,10 +1,10 @@
-"""The paper's size (256 values, three LSTM layers) on splices whose donor was rescaled and nothing else.
+"""The paper's size (256 hidden values, three LSTM layers) on splices whose donor was only rescaled.
 
     splice-jax compose PHOTOS --regions=SEGMENTATIONS --output=splices --count=1500 --recipe=rescale
     python train.py --config=configs/rescale.py --workdir=runs/rescale --config.data_dir=splices
     python evaluate.py --workdir=runs/rescale
 
-What it reaches, and in how long, is in docs/results.md.
+Its scores and training time are in docs/results.md.
 """
 
 from ml_collections import ConfigDict

@@ -2,8 +2,8 @@
 
     python evaluate.py --config=configs/rivals.py --workdir=runs/rivals --config.dataset=folder --config.data_dir=DIR
 
-Rows of trained runs stand beside them by `--config.runs=runs/sgn,runs/mfcn --config.methods=sgn,mfcn,noi1,cfa1`. What
-each looks at, what it needs and when it fails is in docs/rows.md.
+Add rows of trained runs with `--config.runs=runs/sgn,runs/mfcn --config.methods=sgn,mfcn,noi1,cfa1`. What each method
+looks at, what it needs and when it fails is in docs/rows.md.
 """
 
 from ml_collections import ConfigDict
@@ -13,9 +13,9 @@ from splice_jax.runs.builtin import default
 
 
 def get_config() -> ConfigDict:
-    """Evaluation alone."""
+    """For evaluation only."""
     config = default.get_config()
     config.methods = ",".join(hand_crafted())
     config.crf.backend = "none"
-    config.crf.neutral = "otsu"  # for `+crf`: these maps are on no scale of probabilities
+    config.crf.neutral = "otsu"  # for `+crf`: these maps are not calibrated probabilities
     return config

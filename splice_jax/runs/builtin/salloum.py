@@ -16,12 +16,12 @@ def mfcn() -> ConfigDict:
         python evaluate.py --workdir=runs/mfcn
         python evaluate.py --workdir=runs/mfcn --config.methods=mfcn_edge    # the surface within closed edges
 
-    `splice-jax weights` makes the file of torchvision's VGG-16 with BatchNorm. SGD, its rate, momentum and weight
+    `splice-jax weights` makes the file from torchvision's VGG-16 with BatchNorm. SGD, its rate, momentum and weight
     decay are the paper's, and meant for those weights; schedule, batch and crops are this project's. The paper's
     input is 0 … 255 minus the mean (`--config.trunk_normalization=vgg_mean`); torchvision's weights expect
     `imagenet`. The authors trained on CASIA v2 and tested on other data sets.
 
-    From scratch, on a small machine, a narrow network and Adam:
+    From scratch on a small machine, use a narrow network and Adam:
 
         python train.py --config=configs/mfcn.py --workdir=runs/mfcn-small --config.data_dir=splices \
             --config.width=0.125 --config.optimizer=adam --config.learning_rate=2e-3 \
@@ -36,18 +36,18 @@ def mfcn() -> ConfigDict:
     config.weight_decay = 5e-4
     config.crop_size = 256
     config.batch_size = 16
-    config.loss.class_weights = (1.0, 1.0)  # not used: weights are those of the training images' frequencies
+    config.loss.class_weights = (1.0, 1.0)  # not used: class weights follow from the training images' frequencies
     return config
 
 
 def mfcn_edge() -> ConfigDict:
-    """The network of configs/mfcn.py, its two maps combined: the surface within closed edges.
+    """The network of configs/mfcn.py with its two maps combined: the surface within closed edges.
 
         python train.py --config=configs/mfcn_edge.py --workdir=runs/mfcn_edge --config.data_dir=splices
         python evaluate.py --workdir=runs/mfcn_edge
 
-    It is trained as `mfcn` is, and a run of either serves both (`evaluate.py --workdir=runs/mfcn
-    --config.methods=mfcn_edge`); only the checkpoint that validation finds best may differ.
+    Trained like `mfcn`, and a run of either holds both (`evaluate.py --workdir=runs/mfcn
+    --config.methods=mfcn_edge`); only the checkpoint that validates best may differ.
     """
     config = mfcn()
     config.method = "mfcn_edge"
@@ -55,12 +55,12 @@ def mfcn_edge() -> ConfigDict:
 
 
 def sfcn() -> ConfigDict:
-    """The single-task network of Salloum, Ren & Kuo: as configs/mfcn.py, without the edge decoder.
+    """The single-task network of Salloum, Ren & Kuo: configs/mfcn.py without the edge decoder.
 
         python train.py --config=configs/sfcn.py --workdir=runs/sfcn --config.data_dir=splices
         python evaluate.py --workdir=runs/sfcn
 
-    Every other field is as there.
+    Every other field is the same.
     """
     config = mfcn()
     config.method = "sfcn"

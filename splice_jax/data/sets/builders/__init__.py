@@ -1,4 +1,4 @@
-"""Data sets by name, as TFDS builders: array_record files, read by random access, without TensorFlow."""
+"""Data sets by name, as TFDS builders: array_record files with random access, without TensorFlow."""
 
 import functools
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from splice_jax.runtime import user_cache
 
 
 def cache() -> Path:
-    """Where prepared sets live that have no data_dir of their own: $XDG_CACHE_HOME or ~/.cache, splice_jax/tfds."""
+    """Where prepared sets without a data_dir are stored: splice_jax/tfds in $XDG_CACHE_HOME or ~/.cache."""
     return user_cache() / "tfds"
 
 
@@ -33,7 +33,7 @@ def _folder(data_dir: str) -> SpliceBuilder:
 
 
 def manual_builder(dataset: str, data_dir: str, manual_dir: Path | None = None) -> ManualBuilder:
-    """The builder of a data set that its owners hand out; `manual_dir` is their folder, needed for preparing alone."""
+    """The builder of a data set its owners distribute; their folder, `manual_dir`, is only needed for preparing."""
     return MANUAL[dataset](Path(data_dir).expanduser() if data_dir else cache(), manual_dir)
 
 
@@ -48,7 +48,7 @@ def _already_prepared(dataset: str, data_dir: str) -> SpliceBuilder:
 
 
 MANUAL: dict[str, type[ManualBuilder]] = {"columbia": Columbia, "carvalho": Carvalho, "nc2016": Nc2016}
-"""Data sets that users have to get from their owners: name -> builder."""
+"""Data sets that users must get from their owners: name -> builder."""
 
 BUILDERS: dict[str, Callable[[str], SpliceBuilder]] = {
     "synthetic": _synthetic,
@@ -59,15 +59,15 @@ BUILDERS: dict[str, Callable[[str], SpliceBuilder]] = {
 
 
 def split_by_seed(dataset: str, data_dir: str = "") -> bool:
-    """Whether train, val and test of a data set are drawn by seed where it is trained on."""
+    """Whether a data set's train, val and test splits are drawn by seed when it is trained on."""
     return dataset in MANUAL or dataset == "folder" and is_flat(Path(data_dir).expanduser())
 
 
 def prepared(dataset: str, data_dir: str = "") -> SpliceBuilder:
-    """The builder of a data set that is there, prepared now where it was not.
+    """The builder of a data set, which is prepared now if it was not.
 
     Raises:
-      UserError: no such data set, or whatever is wrong with the user's files or folder.
+      UserError: there is no such data set, or something is wrong with the user's files or folder.
     """
     if dataset not in BUILDERS:
         raise UserError(f"dataset: {dataset!r} is none of {', '.join(sorted(BUILDERS))}")

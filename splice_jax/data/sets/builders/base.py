@@ -1,10 +1,10 @@
 """What splicing data sets share: features, array_record files in the form of TFDS, images as encoded bytes.
 
-A prepared set is what `tensorflow_datasets` reads: DATA_DIR/NAME/VERSION with dataset_info.json, features.json and
-array_record files. It is written by TFDS's `SequentialWriter`, example by example, so that a set may be larger than the
-memory; `GeneratorBasedBuilder` would gather a split first, and over a gigabyte ask for TensorFlow. TFDS runs without
-it as long as nobody hands it pixels to encode or asks it to decode any: images go in as file objects and come out as
-the bytes they were.
+A prepared set is in the format of `tensorflow_datasets`: DATA_DIR/NAME/VERSION with dataset_info.json, features.json
+and array_record files. TFDS's `SequentialWriter` writes it example by example, so that a set may be larger than memory;
+`GeneratorBasedBuilder` would first collect a whole split, and require TensorFlow above a gigabyte. TFDS works without
+TensorFlow as long as it does not have to encode or decode pixels: images go in as file objects and come out as the
+same bytes.
 """
 
 import abc
@@ -23,18 +23,18 @@ from splice_jax.errors import UserError
 from splice_jax.files import replacing
 
 AUTHENTIC = "_authentic"
-"""What the name of a split ends in that holds the authentic images beside another split."""
+"""Suffix of the split that holds the authentic images belonging to another split."""
 
 KEPT_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".png")
-"""Of files kept byte for byte, with their JPEG traces; any other becomes a PNG of its pixels."""
+"""Suffixes of files kept byte for byte, with their JPEG traces; all others become PNGs of their pixels."""
 
 _EXAMPLES_PER_FILE = 1000
 
 
 class Record(NamedTuple):
-    """One example on its way in: image (JPEG or PNG) and mask (PNG, 255 = spliced) as encoded bytes.
+    """One example to be stored: image (JPEG or PNG) and mask (PNG, 255 = spliced) as encoded bytes.
 
-    `photographs` names, where a data set tells, those that the image was made from, separated by line breaks.
+    `photographs` names those the image was made from, separated by line breaks, if the data set says so.
     """
 
     name: str
@@ -45,16 +45,16 @@ class Record(NamedTuple):
 
 
 class SpliceBuilder(abc.ABC):
-    """A data set of spliced images with masks. A new one gives `VERSION` and `records`."""
+    """A data set of spliced images with masks. Subclasses define `VERSION` and `records`."""
 
     VERSION: str
-    """To be raised with every change to the records: prepared sets are kept by version."""
+    """Raise it with every change to the records: prepared sets are stored by version."""
 
     whole = ""
-    """The stored split that holds all spliced images, of a set that is split by seed; else ""."""
+    """The stored split with all spliced images if the set is split by seed; otherwise ""."""
 
     def __init__(self, data_dir: Path) -> None:
-        """Of the set prepared, or to be prepared, in `data_dir`/NAME/VERSION."""
+        """The set is prepared, or to be prepared, in `data_dir`/NAME/VERSION."""
         self.name = type(self).__name__.lower()
         self.data_dir = data_dir.absolute() / self.name / self.VERSION
 
@@ -63,7 +63,7 @@ class SpliceBuilder(abc.ABC):
         """The examples of every split, in the order in which they will be read."""
 
     def stored(self) -> dict[str, Any]:
-        """The features of an example: names in `_example` and what they are to TFDS."""
+        """The features of an example: names used in `_example`, and their TFDS types."""
         return {
             "image": tfds.features.Image(shape=(None, None, 3)),
             "mask": tfds.features.Image(shape=(None, None, 1)),
@@ -73,7 +73,7 @@ class SpliceBuilder(abc.ABC):
 
     @functools.cached_property
     def opened(self) -> Any:
-        """TFDS's builder of the prepared set, which reads it."""
+        """TFDS's builder, which reads the prepared set."""
         return tfds.builder_from_directory(self.data_dir)
 
     @property
@@ -83,10 +83,10 @@ class SpliceBuilder(abc.ABC):
 
 
 def prepare(builder: SpliceBuilder, title: str) -> None:
-    """Prepares a set unless it is there, whole or not at all. `title` is what the user knows it by.
+    """Prepares a set completely or not at all, unless it already is. `title` is what the user calls it.
 
     Raises:
-      UserError: what the records raise, or no room or right to write.
+      UserError: as the records, or there is no space or permission to write.
     """
     if is_prepared(builder):
         return
@@ -129,7 +129,7 @@ def _example(record: Record, names: Iterable[str]) -> dict[str, Any]:
 
 
 def is_prepared(builder: SpliceBuilder) -> bool:
-    """Whether the whole set is there."""
+    """Whether the set is completely prepared."""
     return (builder.data_dir / "dataset_info.json").is_file()
 
 

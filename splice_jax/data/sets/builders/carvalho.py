@@ -3,9 +3,9 @@
 T. Carvalho, C. Riess, E. Angelopoulou, H. Pedrini and A. Rocha, "Exposing Digital Image Forgeries by Illumination Color
 Classification", IEEE TIFS 8(7), 2013. 100 spliced and 100 authentic images of 2048 x 1536, PNG, kept byte for byte.
 
-In the masks black is spliced. A mask of another size than its image is resampled to it by nearest neighbour, which
-invents no grey: training needs the two aligned, an image brought to its mask's size would lose its traces, and maps are
-scored at the size of the image. A mask of other proportions is refused, for it could not be aligned.
+In the masks, black is spliced. A mask that differs in size is resampled to its image by nearest neighbour, which
+invents no grey: training needs the two aligned, an image resized to its mask would lose its traces, and maps are scored
+at the image's size. A mask with other proportions is rejected, because it could not be aligned.
 """
 
 from pathlib import Path
@@ -27,7 +27,7 @@ from splice_jax.images import nearest, read_mask
 IMAGES, MASKS = "DSO-1", "DSO-1-Fake-Images-Masks"
 SPLICED, AUTHENTIC_IMAGES = "splicing", "normal"
 TOLERANCE = 0.01
-"""By which the proportions of a mask may differ from its image's."""
+"""How much a mask's proportions may differ from its image's."""
 
 
 class Carvalho(ManualBuilder):

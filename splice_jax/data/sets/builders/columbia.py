@@ -3,9 +3,9 @@
 Y.-F. Hsu and S.-F. Chang, "Detecting Image Splicing Using Geometry Invariants and Camera Characteristics Consistency",
 ICME 2006. 180 spliced and 183 authentic images, TIFF or BMP, of four cameras.
 
-The edge masks are colour JPEGs, red for the host and green for what was spliced, dark and bright alike: where green
-exceeds red is spliced. Merely some green means nothing, since JPEG rings green into red. The edgemask folder may hold
-other pictures too, such as NAME_edgemask_3.jpg; they are left aside.
+The edge masks are colour JPEGs, with dark and bright red for the host and dark and bright green for the spliced part:
+pixels with more green than red are spliced. Some green alone means nothing, since JPEG ringing spreads green into red.
+The edgemask folder may also hold other pictures, such as NAME_edgemask_3.jpg; they are ignored.
 """
 
 from pathlib import Path
@@ -29,7 +29,7 @@ from splice_jax.images import read_image
 SPLICED, AUTHENTIC_IMAGES, MASKS = "4cam_splc", "4cam_auth", "edgemask"
 SUFFIXES = (".tif", ".tiff", ".bmp")
 CLEAR, CLEAR_SHARE = 40, 0.9
-"""In an edge mask, red and green differ by at least so many levels in at least this share of the pixels."""
+"""In an edge mask, red and green differ by at least this many levels in at least this share of the pixels."""
 
 
 class Columbia(ManualBuilder):
@@ -78,7 +78,7 @@ def _nested(folder: Path) -> Path:
 
 
 def _masks(root: Path, spliced_folder: Path) -> dict[str, Path]:
-    """All mask files by name in lower case, from wherever the edgemask folder is."""
+    """All mask files by lower-case name, wherever the edgemask folder is."""
     for place in (spliced_folder, spliced_folder.parent, root):
         folder = entries(place).get(MASKS)
         if folder is not None and folder.is_dir():

@@ -1,8 +1,8 @@
-"""The data set `folder`: images and masks of any user, as files.
+"""The data set `folder`: a user's own images and masks, as files.
 
-DIR/{images,masks} is flat: all test split, unless it is trained on, and then split by seed, as the paper's data sets
-are. DIR/{train,val,test}/{images,masks} gives several splits. A mask has the stem and the size of its image, 255 =
-spliced. Authentic images stand in `authentic` beside `images`.
+DIR/{images,masks} is flat: all of it is the test split, unless it is trained on; then it is split by seed like the
+paper's data sets. DIR/{train,val,test}/{images,masks} gives several splits. A mask has its image's stem and size, 255 =
+spliced. Authentic images go in `authentic` next to `images`.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ from splice_jax.files import read_bytes, refuse_broken_link
 from splice_jax.images import IMAGE_SUFFIXES, encode_png, read_image, read_mask
 
 FLAT_SPLIT = "test"
-"""What the images of a flat folder are, unless it is split by seed."""
+"""The split that all images of a flat folder belong to, unless it is split by seed."""
 
 
 class Pair(NamedTuple):
@@ -46,7 +46,7 @@ class Folder(SpliceBuilder):
 
 
 def is_flat(folder: Path) -> bool:
-    """Whether a folder has images/ of its own, and not train/, val/ and test/."""
+    """Whether a folder has images/ directly in it, rather than train/, val/ and test/."""
     return (folder / "images").is_dir()
 
 
@@ -54,8 +54,8 @@ def list_pairs(folder: Path) -> dict[str, tuple[Pair, ...]]:
     """The images of a folder with their masks, per split; authentic ones in a split of their own, SPLIT_authentic.
 
     Raises:
-      UserError: no such folder, none of the two forms or both, an image without mask or a mask without image, two
-        files of one stem, no images, a link to nothing.
+      UserError: there is no such folder, it has neither form or both, an image without a mask or vice versa, two files
+        with the same stem, no images, or a broken link.
     """
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; data_dir must hold images/ and masks/, or train/, val/ or test/")
@@ -79,10 +79,10 @@ def list_pairs(folder: Path) -> dict[str, tuple[Pair, ...]]:
 
 
 def fingerprint(folder: Path, pairs: dict[str, tuple[Pair, ...]]) -> str:
-    """32 hexadecimal digits that change with the name, size or time of any of the files.
+    """32 hexadecimal digits that change with the name, size or modification time of any of the files.
 
     Raises:
-      UserError: a file is gone since it was listed.
+      UserError: a file has disappeared since it was listed.
     """
     digest = hashlib.sha256()
     for path in (path for found in pairs.values() for pair in found for path in pair if path):
@@ -109,7 +109,7 @@ def _pairs_of(place: Path) -> tuple[Pair, ...]:
 
 
 def _by_stem(place: Path) -> dict[str, Path]:
-    """The image files of a folder, hidden ones left out, in order of stem."""
+    """The image files of a folder, except hidden ones, in order of stem."""
     found: dict[str, Path] = {}
     for path in sorted(place.iterdir(), key=lambda path: (path.stem, path.suffix)):
         if path.suffix.lower() not in IMAGE_SUFFIXES or path.name.startswith("."):

@@ -1,4 +1,4 @@
-"""What the paper's data sets share: each comes as a folder that its owners hand out, and is read as one whole.
+"""What the paper's data sets share: each comes as a folder that its owners distribute, and is stored unsplit.
 
 A prepared set holds its spliced images in the split `whole` and its authentic ones in `whole_authentic`; which of them
 train, validate and test is drawn by seed, in `splice_jax.data.sets.splits`.
@@ -20,18 +20,18 @@ from splice_jax.files import read_bytes, refuse_broken_link
 from splice_jax.images import encode_png, read_image
 
 WHOLE = "whole"
-"""The one split of a prepared set, beside its authentic images. (TFDS keeps the word "all" to itself.)"""
+"""The only split of a prepared set apart from its authentic images. (TFDS reserves the name "all".)"""
 
 DEPTH = 2
-"""Folders between the one that the user names and the one that holds the data: archives unpack into folders."""
+"""How many folders deep the data may lie below the folder the user names: archives unpack into folders."""
 
 Mask = Bool[np.ndarray, "height width"]
 
 
 class Source(NamedTuple):
-    """The files of one image: no mask for an authentic one, several where several regions were spliced one by one.
+    """The files of one image: no mask if it is authentic, several if several regions were spliced separately.
 
-    photographs: names of those that it was made from, where the data set tells.
+    photographs: names of those it was made from, if the data set says so.
     """
 
     image: Path
@@ -42,8 +42,8 @@ class Source(NamedTuple):
 class Published(NamedTuple):
     """The images that a data set should have.
 
-    exact: whether another number is wrong; otherwise copies are known to differ. source: where the numbers stand.
-    sizes: the smallest and the largest, (width, height), where they are known.
+    exact: whether any other number is wrong; otherwise copies are known to differ. source: where the numbers come from.
+    sizes: the smallest and the largest, (width, height), if known.
     """
 
     spliced: int
@@ -54,7 +54,7 @@ class Published(NamedTuple):
 
 
 class ManualBuilder(SpliceBuilder):
-    """A data set made from its owners' folder. A new one gives `VERSION`, these three constants and two methods."""
+    """A data set made from its owners' folder. Subclasses define `VERSION`, the constants and the abstract methods."""
 
     whole = WHOLE
     TITLE: str
@@ -63,7 +63,7 @@ class ManualBuilder(SpliceBuilder):
     PUBLISHED: Published
 
     def __init__(self, data_dir: Path, manual_dir: Path | None = None) -> None:
-        """`manual_dir`: the owners' folder; needed for preparing alone."""
+        """`manual_dir`: the owners' folder; only needed for preparing."""
         self._manual_dir = manual_dir
         super().__init__(data_dir)
 
@@ -72,23 +72,23 @@ class ManualBuilder(SpliceBuilder):
         """The files of all images, in the order in which they will be read.
 
         Raises:
-          UserError: the folder does not look as it should, or a file is missing.
+          UserError: the folder is not laid out as expected, or a file is missing.
         """
 
     @abc.abstractmethod
     def read_spliced(self, mask: Path, image: Path, size: tuple[int, int]) -> Mask:
-        """What a mask file says, True = spliced, for an image of this (height, width).
+        """Reads a mask file, True = spliced, for an image of this (height, width).
 
         Raises:
-          UserError: an unreadable mask, one of another size, or one that is none.
+          UserError: the mask is unreadable, has the wrong size, or is not a mask.
         """
 
     def stored(self) -> dict[str, Any]:
-        """Those of every set, and the photographs that the image was made from."""
+        """The features of every set, plus the photographs that the image was made from."""
         return super().stored() | {"origins": tfds.features.Text()}
 
     def records(self) -> dict[str, Iterator[Record]]:
-        """Every image with its mask; spliced and authentic ones apart."""
+        """Every image with its mask, with spliced and authentic ones separate."""
         if self._manual_dir is None or not self._manual_dir.is_dir():
             raise UserError(f"{self._manual_dir or '--manual-dir'}: no such folder; give the unpacked {self.TITLE}")
         sources = self.sources(self._manual_dir)
@@ -123,16 +123,16 @@ def _refuse_same_names(sources: list[Source]) -> None:
 
 
 def entries(folder: Path) -> dict[str, Path]:
-    """What is in a folder, by its name in lower case, hidden things left out, in order of name."""
+    """The visible contents of a folder by lower-case name, in order of name."""
     visible = (path for path in folder.iterdir() if not path.name.startswith((".", "__MACOSX")))
     return {path.name.lower(): path for path in sorted(visible)}
 
 
 def folder_with(folder: Path, name: str) -> Path:
-    """The folder, `folder` or one a little below it, that holds a folder of this name in any case.
+    """The folder, `folder` or one up to `DEPTH` levels below, that holds a folder of this name in any case.
 
     Raises:
-      UserError: there is none.
+      UserError: there is no such folder.
     """
     waiting = deque([(folder, 0)])
     while waiting:
@@ -146,10 +146,10 @@ def folder_with(folder: Path, name: str) -> Path:
 
 
 def files(folder: Path, suffixes: tuple[str, ...], what: str) -> list[Path]:
-    """The files of a folder that end so, in any case, in order of name.
+    """The files of a folder with these suffixes, in any case, in order of name.
 
     Raises:
-      UserError: there is none, or one is a link to nothing.
+      UserError: there are none, or one is a broken link.
     """
     found = [path for path in entries(folder).values() if path.suffix.lower() in suffixes and not path.is_dir()]
     for path in found:
@@ -160,13 +160,13 @@ def files(folder: Path, suffixes: tuple[str, ...], what: str) -> list[Path]:
 
 
 def refuse_missing(missing: list[str], folder: Path) -> None:
-    """Names all missing files at once. Raises UserError where there are any."""
+    """Raises a UserError that names all missing files at once, if there are any."""
     if missing:
         raise UserError(f"{folder}: {len(missing)} files are missing ({listed(missing)}); get a whole copy")
 
 
 def refuse_other_size(mask: Mask, path: Path, image: Path, size: tuple[int, int]) -> None:
-    """Raises UserError where the mask has not the size (height, width) of the image."""
+    """Raises UserError if the mask does not have the size (height, width) of the image."""
     if mask.shape != size:
         raise UserError(
             f"{path}: {mask.shape[1]} x {mask.shape[0]} pixels, but {image.name} has {size[1]} x {size[0]}; "

@@ -1,12 +1,12 @@
-"""The data set `nc2016`: the splices of NIST's Nimble Challenge 2016, of both its collections.
+"""The data set `nc2016`: the splices of NIST's Nimble Challenge 2016, from both of its collections.
 
-What is spliced, authentic, or manipulated in another way (removal, copy and paste within the image) stands in the
-pipe-separated reference/manipulation/NC2016-manipulation-ref.csv; the others are left out. In the masks black is
+The pipe-separated reference/manipulation/NC2016-manipulation-ref.csv says which probes are spliced, authentic, or
+manipulated in another way (removal, copy and paste within the image); the last are left out. In the masks, black is
 manipulated. JPEG files are kept byte for byte.
 
-Many probes were made from the same photograph, a whole series of them each. The reference names it (BaseFileName), the
-donor where there is one, and the authentic probe of the same scene (CorrespondingControlFileName): all that share one
-of these stay in one split.
+Whole series of probes were made from the same photograph. The reference names it (BaseFileName), the donor if there is
+one, and the authentic probe of the same scene (CorrespondingControlFileName): probes that share one of these stay in
+one split.
 """
 
 import csv
@@ -77,7 +77,7 @@ Terms:  NIST's data licence agreement, which you sign; we have not seen its text
         return list(found.values())
 
     def read_spliced(self, mask: Path, image: Path, size: tuple[int, int]) -> Mask:
-        """True where a mask is black; turned as the image is, where it was made of the image as stored."""
+        """True where a mask is black; rotated with the image if the mask was made for the image as stored."""
         spliced = ~read_mask(mask)
         if spliced.shape == size[::-1] != size:
             spliced = _turned(spliced, image)
@@ -86,10 +86,10 @@ Terms:  NIST's data licence agreement, which you sign; we have not seen its text
 
 
 def read_reference(path: Path) -> Sequence[Row]:
-    """The rows of the reference.
+    """The lines of the reference.
 
     Raises:
-      UserError: no such file, no text, or columns missing.
+      UserError: there is no such file, it is not text, or columns are missing.
     """
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
@@ -105,10 +105,10 @@ def read_reference(path: Path) -> Sequence[Row]:
 
 
 def inside(root: Path, name: str) -> Path:
-    """The file of a name in the reference, in any case, which must lie in `root`.
+    """The file that a name in the reference, in any case, refers to; must be inside `root`.
 
     Raises:
-      ValueError: it leads out of `root`, or there is no such file.
+      ValueError: the name leads outside `root`, or there is no such file.
     """
     shown = printable(name)
     parts = Path(name.replace("\\", "/")).parts
@@ -135,7 +135,7 @@ def _photographs(row: Row) -> tuple[str, ...]:
 
 
 def _joined(first: Source | None, second: Source) -> Source:
-    """A probe may stand in several rows, for several splices."""
+    """A probe may appear on several lines, for several splices."""
     if first is None:
         return second
     masks = dict.fromkeys(first.masks + second.masks)
@@ -144,7 +144,7 @@ def _joined(first: Source | None, second: Source) -> Source:
 
 
 def _turned(mask: Mask, image: Path) -> Mask:
-    """The mask of a photograph held sideways, as its EXIF orientation says it is to be seen."""
+    """The mask of a sideways photograph, turned upright by the photograph's EXIF orientation."""
     with Image.open(image) as opened:
         turn = _SIDEWAYS.get(opened.getexif().get(_ORIENTATION, 1))
     return mask if turn is None else np.array(Image.fromarray(mask).transpose(turn))

@@ -1,8 +1,8 @@
-"""The embedded data set `synthetic`: splices of procedural scenes, each seen by a simulated camera.
+"""The embedded data set `synthetic`: splices of procedural scenes, each taken by a simulated camera.
 
-Hosts are taken by one kind of camera and donors by another, whose settings vary around their own means: noise, blur,
-demosaicing, sharpening, JPEG quality. Scenes, colours and white balance come from one distribution, so that colour
-tells nothing. No two images share a scene.
+Hosts are taken by one kind of camera and donors by another; noise, blur, demosaicing, sharpening and JPEG quality of
+each vary around means of its own. Scenes, colours and white balance come from the same distribution, so colour reveals
+nothing. No two images share a scene.
 """
 
 import itertools
@@ -25,7 +25,7 @@ RECIPE = Recipe(rescale=0.5, scale=(0.7, 1.4), rotate=0.15, feather=0.4, free_sh
 
 
 def host_camera(rng: np.random.Generator) -> Camera:
-    """A calm camera: bilinear demosaicing, little noise, smoothed."""
+    """A soft camera: bilinear demosaicing, little noise, smoothing."""
     noise = float(rng.uniform(0.1, 0.35))
     return Camera(
         red_site=BAYER_PHASES[0],
@@ -39,7 +39,7 @@ def host_camera(rng: np.random.Generator) -> Camera:
 
 
 def donor_camera(rng: np.random.Generator) -> Camera:
-    """A crisp and noisy camera: gradient-corrected demosaicing, sharpened."""
+    """A crisp, noisy camera: gradient-corrected demosaicing, sharpening."""
     noise = float(rng.uniform(0.4, 0.8))
     return Camera(
         red_site=BAYER_PHASES[3],
@@ -56,7 +56,7 @@ def _white_balance(rng: np.random.Generator) -> tuple[float, float]:
 
 
 def synthetic_splice(split: str, index: int, seed: int = SEED) -> Splice:
-    """Image `index` of a split, a function of its arguments alone."""
+    """Image `index` of a split; depends only on the arguments."""
     rng = np.random.default_rng((seed, SPLITS.index(split), index))
     host, _ = _photograph(host_camera(rng), (88, 97), rng)
     donor, regions = _photograph(donor_camera(rng), (75, 90), rng)
@@ -74,7 +74,7 @@ class Synthetic(SpliceBuilder):
     VERSION = "1.0.0"
 
     def records(self) -> dict[str, Iterator[Record]]:
-        """All images of all splits, made when they are asked for."""
+        """All images of all splits, made on demand."""
         return {split: map(_record, itertools.repeat(split), range(count)) for split, count in COUNTS.items()}
 
 

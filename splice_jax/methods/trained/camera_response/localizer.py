@@ -1,6 +1,6 @@
-"""How `camera_response` localizes: it judges the edges of an image and joins those that look forged to a region.
+"""How `camera_response` localizes: it judges the edges of an image and joins those that look forged into a region.
 
-The paper judges edges. From edges to a region is a step of this project's own: `region`.
+The paper judges edges; going from edges to a region is this project's own step: `region`.
 """
 
 import functools
@@ -26,15 +26,15 @@ from splice_jax.models.camera_response import EdgeLeNet
 CHUNK = 1024
 """Edges per call of the network: one compilation serves all images."""
 MOST_EDGES, EDGES_PER_MEGAPIXEL = 20_000, 14_000
-"""Edges of one image that are judged; the network takes most of the time."""
+"""Limits on the edges judged in one image; the network takes most of the time."""
 AREA = 24.0
-"""Deviation in pixels of the splat; chosen on composed validation images, as `CLOSING`."""
+"""Standard deviation of the splat, in pixels; like `CLOSING`, chosen on composed validation images."""
 ALONG = 4.0
-"""Deviation in pixels over which the judgements of a contour's edges are averaged."""
+"""Standard deviation, in pixels, of the Gaussian that averages judgements along a contour."""
 CLOSING = 16
-"""Pixels by which edges grow to all sides, so that gaps of twice as many close."""
+"""Pixels by which edges grow on all sides, so that gaps twice as wide close."""
 LEVELS = 10
-"""Steps of the map of contours."""
+"""Number of levels in the map of contours."""
 
 
 @functools.partial(jax.jit, static_argnames="network")
@@ -50,10 +50,10 @@ class FoundEdges(Found):
     edge_positions: Int32[np.ndarray, "n 2"] = field(default_factory=lambda: np.empty((0, 2), np.int32))
     """Rows and columns."""
     edge_probability: Float32[np.ndarray, " n"] = field(default_factory=lambda: np.empty(0, np.float32))
-    """That an edge is forged."""
+    """Probability that each edge is forged."""
 
     def scores(self, mask: Bool[np.ndarray, "height width"]) -> dict[str, float]:
-        """`edge_auc`: how well forged edges are told from authentic ones; NaN where one kind is missing."""
+        """`edge_auc`: how well forged edges are told from authentic ones; NaN if either kind is missing."""
         labels = edge_labels(mask, self.edge_positions)
         clear = labels >= 0
         levels = metrics.quantize(self.edge_probability[clear])
@@ -61,13 +61,13 @@ class FoundEdges(Found):
 
 
 class CameraResponseLocalizer(NetworkLocalizer):
-    """Judges the edges of an image and joins those that look forged to a region."""
+    """Judges the edges of an image and joins those that look forged into a region."""
 
     def __init__(self, name: str, network: EdgeLeNet, variables: Variables, *, refine: Refine | None = None) -> None:
         """Puts the variables on the first device.
 
         Args:
-            name: of the row.
+            name: the method's name.
             network: the network.
             variables: its Flax variables.
             refine: the CRF; None for none.
@@ -76,7 +76,7 @@ class CameraResponseLocalizer(NetworkLocalizer):
         self.network = network
 
     def __call__(self, image: UInt8[np.ndarray, "height width 3"]) -> FoundEdges:
-        """Localizes the spliced region of one RGB image of any size; 0 everywhere where it has no edge."""
+        """Localizes the spliced region of one RGB image of any size; the map is 0 if the image has no edges."""
         size = image.shape[0], image.shape[1]
         edges = find_edges(image, min(MOST_EDGES, math.ceil(EDGES_PER_MEGAPIXEL * math.prod(size) / 1e6)))
         forged = self._judge(edges.histograms)
@@ -86,7 +86,7 @@ class CameraResponseLocalizer(NetworkLocalizer):
         return FoundEdges(probability, probability >= 0.5, None, edges.positions, forged)
 
     def _judge(self, histograms: UInt8[np.ndarray, "n 28 28"]) -> Float32[np.ndarray, " n"]:
-        """The probability of each edge that it is forged."""
+        """The probability that each edge is forged."""
         found = np.empty(len(histograms), np.float32)
         for start in range(0, len(histograms), CHUNK):
             part = histograms[start : start + CHUNK]
@@ -99,11 +99,11 @@ class CameraResponseLocalizer(NetworkLocalizer):
 def region(
     positions: Int32[np.ndarray, "n 2"], forged: Float32[np.ndarray, " n"], size: tuple[int, int]
 ) -> Float32[np.ndarray, "height width"]:
-    """From judged edges to a map: `splat`, and where contours close, `enclosed`, whichever is higher.
+    """Turns judged edges into a map: at each pixel, the higher of `splat` and, where contours close, `enclosed`.
 
     Args:
         positions: of the edges.
-        forged: their probabilities.
+        forged: their probabilities of being forged.
         size: height and width of the map.
     """
     return np.maximum(splat(positions, forged, size), enclosed(positions, forged, size))
@@ -112,7 +112,7 @@ def region(
 def splat(
     positions: Int32[np.ndarray, "n 2"], forged: Float32[np.ndarray, " n"], size: tuple[int, int]
 ) -> Float32[np.ndarray, "height width"]:
-    """The mean probability of the edges around each pixel, by a Gaussian of deviation `AREA`; 0 far from any edge."""
+    """Mean probability of the edges around each pixel, weighted by a Gaussian (`AREA`); 0 far from any edge."""
     weight, total = _spread(positions, forged, size, AREA)
     return total / np.maximum(weight, 0.01 * weight.max() + 1e-12)
 
@@ -120,11 +120,11 @@ def splat(
 def enclosed(
     positions: Int32[np.ndarray, "n 2"], forged: Float32[np.ndarray, " n"], size: tuple[int, int]
 ) -> Float32[np.ndarray, "height width"]:
-    """What lies on or within contours of edges that look forged.
+    """The pixels on or inside contours of edges that look forged.
 
     Each edge's probability is averaged with its neighbours'. A pixel's value is the highest level at which the edges of
-    at least that probability, their gaps closed, go through it or around it. To close gaps edges are dilated by a
-    square before holes are filled, and what comes of it is eroded by the same.
+    at least that probability, with their gaps closed, pass through it or enclose it. To close gaps, edges are dilated
+    by a square, holes are filled, and the result is eroded by the same square.
     """
     found, where = np.zeros(size, np.float32), tuple(positions.T)
     weight, total = _spread(positions, forged, size, ALONG)
@@ -141,7 +141,7 @@ def enclosed(
 def _spread(
     positions: Int32[np.ndarray, "n 2"], forged: Float32[np.ndarray, " n"], size: tuple[int, int], deviation: float
 ) -> tuple[Float32[np.ndarray, "height width"], Float32[np.ndarray, "height width"]]:
-    """How many edges are around each pixel, and the sum of their probabilities, by a Gaussian."""
+    """The number of edges around each pixel and the sum of their probabilities, weighted by a Gaussian."""
     weight, total = np.zeros(size, np.float32), np.zeros(size, np.float32)
     weight[tuple(positions.T)], total[tuple(positions.T)] = 1, forged
     spread = [ndimage.gaussian_filter(plane, deviation, mode="constant") for plane in (weight, total)]
@@ -149,6 +149,6 @@ def _spread(
 
 
 def _filled(mask: Bool[np.ndarray, "height width"]) -> Bool[np.ndarray, "height width"]:
-    """A mask whose upper left corner is empty, with its holes filled."""
+    """Fills the holes of a mask whose upper left corner is empty."""
     outside, _ = ndimage.label(~mask)
     return outside != outside[0, 0]

@@ -1,4 +1,4 @@
-"""What `camera_response` is, and where its network, training and localizer are made.
+"""Defines `camera_response`, and makes its network, training and localizer.
 
 C. Chen, S. McCloskey and J. Yu, "Image Splicing Detection via Camera Response Function Analysis", CVPR 2017.
 """
@@ -9,7 +9,7 @@ from splice_jax.methods.family import Family, Refine, Training, Variables
 from splice_jax.methods.localizer import Localizer
 from splice_jax.methods.registry import register_trained
 
-if TYPE_CHECKING:  # What is known of the method is had without JAX.
+if TYPE_CHECKING:  # The method can be described without JAX.
     from jax import Array
     from ml_collections import ConfigDict
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:  # What is known of the method is had without JAX.
 
 
 class CameraResponse(Family):
-    """A network that sees edges, one histogram each."""
+    """A network that sees edges, one histogram per edge."""
 
     unit = "edges"
     fields = ()
 
     def differences(self, config: "ConfigDict") -> list[str]:
-        """The paper ends at the edges."""
+        """The paper stops at judging edges."""
         return ["edges to region: ours"]
 
     def network(self, config: "ConfigDict") -> "EdgeLeNet":
@@ -43,7 +43,7 @@ class CameraResponse(Family):
         return dict(network.init(key, jnp.zeros((1, BINS, BINS), jnp.uint8)))
 
     def training(self, config: "ConfigDict", network: "EdgeLeNet", variables: Variables, examples: "Split") -> Training:
-        """Edges near the boundaries of masks against edges far from them."""
+        """Edges near mask boundaries against edges far from them."""
         from splice_jax.methods.trained.camera_response.training import training_from
 
         return training_from(config, network, examples)

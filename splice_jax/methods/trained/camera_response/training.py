@@ -26,7 +26,7 @@ from splice_jax.models.camera_response import EdgeLeNet
 
 
 def training_from(config: ConfigDict, network: EdgeLeNet, examples: Split) -> Training:
-    """Edges near the boundaries of masks against edges far from them, as if both were as frequent."""
+    """Edges near mask boundaries against edges far from them, weighted as if both were equally frequent."""
     edges = (PATCH, BINS, SMOOTHING, HIGH, LOW, LEAST_CONTRAST, LEAST_COHERENCE)
     kinds = (FORGED_WITHIN, AUTHENTIC_BEYOND, MOST_PER_IMAGE)
     table = build_table(examples, table_folder("edge_tables", f"{examples.identity} {COLUMNS} {edges} {kinds}"))
@@ -41,7 +41,7 @@ def loss(network: EdgeLeNet, normalization: str, class_weights: Float32[np.ndarr
     Args:
         network: what is trained.
         normalization: see `losses.weighted_cross_entropy`.
-        class_weights: of natural and forged edges.
+        class_weights: weights of natural and forged edges.
     """
 
     def of_batch(variables: Variables, batch: Mapping[str, Array], key: Array, axis_name: str | None) -> Any:

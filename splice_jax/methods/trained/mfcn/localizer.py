@@ -1,4 +1,4 @@
-"""How `sfcn`, `mfcn` and `mfcn_edge` localize: the network on the whole image, or on windows that overlap."""
+"""How `sfcn`, `mfcn` and `mfcn_edge` localize: the network runs on the whole image, or on overlapping windows."""
 
 import functools
 import math
@@ -17,23 +17,23 @@ from splice_jax.methods.trained.network import NetworkLocalizer
 from splice_jax.models.mfcn import MFCN
 
 BUCKET = 128
-"""Sides that the network sees are multiples of this, so that images of all sizes make few compilations."""
+"""Inputs are padded to multiples of this, so that images of many sizes need few compilations."""
 WINDOW = 1280
-"""The largest side that the network sees at once; larger images are covered by windows."""
+"""The longest side the network sees at once; larger images are covered by windows."""
 OVERLAP = 256
 LEAST_HOLE = (2 * EDGE_RADIUS + 1) ** 2
-"""Smaller holes in an edge map are gaps in a thick edge, and no contour."""
+"""Smaller holes in an edge map are gaps in a thick edge, not the inside of a contour."""
 
 
 @functools.partial(jax.jit, static_argnames="network")
 def _probabilities(network: MFCN, variables: Variables, image: Array) -> Array:
-    """The surface's and, where there is one, the edge's: [decoders, height, width]."""
+    """Probabilities of the surface and, if there is an edge decoder, of the edge: [decoders, height, width]."""
     scores: Any = network.apply(variables, image[None])
     return jnp.stack([jnp.exp(score[0, ..., 1]) for score in scores if score is not None])
 
 
 class MfcnLocalizer(NetworkLocalizer):
-    """Runs the network on the whole image, continued by its last row and column to multiples of `BUCKET`.
+    """Runs the network on the whole image, padded to multiples of `BUCKET` by repeating its last row and column.
 
     At most (`WINDOW` / `BUCKET`)² sizes are ever compiled. A larger image is covered by overlapping windows, whose maps
     are averaged where they overlap.
@@ -43,8 +43,8 @@ class MfcnLocalizer(NetworkLocalizer):
         """Puts the variables on the first device.
 
         Args:
-            name: of the row: `sfcn` and `mfcn` show the surface, `mfcn_edge` the surface within closed edges.
-            network: the network, for `mfcn_edge` one with an edge decoder.
+            name: the method: `sfcn` and `mfcn` return the surface, `mfcn_edge` the surface within closed edges.
+            network: the network; `mfcn_edge` needs one with an edge decoder.
             variables: its Flax variables.
             refine: the CRF; None for none.
         """
@@ -60,7 +60,7 @@ class MfcnLocalizer(NetworkLocalizer):
         return Found(probability, probability >= 0.5)
 
     def maps(self, image: UInt8[np.ndarray, "height width 3"]) -> Float32[np.ndarray, "decoders height width"]:
-        """The probabilities of the spliced surface and, where there is an edge decoder, of its edge."""
+        """Probabilities of the spliced surface and, if there is an edge decoder, of its edge."""
         decoders = 2 if self.network.edge else 1
         total = np.zeros((decoders, *image.shape[:2]), np.float32)
         count = np.zeros(image.shape[:2], np.float32)
@@ -78,7 +78,7 @@ class MfcnLocalizer(NetworkLocalizer):
 
 
 def windows(side: int) -> list[slice]:
-    """Evenly spread windows of at most `WINDOW` pixels that cover a side and overlap by `OVERLAP` at least.
+    """Evenly spaced windows of at most `WINDOW` pixels that cover a side and overlap by at least `OVERLAP`.
 
     >>> windows(1280), windows(2000)
     ([slice(0, 1280, None)], [slice(0, 1280, None), slice(720, 2000, None)])
@@ -93,10 +93,10 @@ def windows(side: int) -> list[slice]:
 def within_edges(
     surface: Float32[np.ndarray, "height width"], edge: Float32[np.ndarray, "height width"]
 ) -> Float32[np.ndarray, "height width"]:
-    """The surface's probabilities inside of closed edges and 0 elsewhere, so that 0.5 gives the masks' intersection.
+    """The surface's probabilities inside closed edges, 0 elsewhere: a threshold of 0.5 intersects the two masks.
 
-    The edge map is cut at 0.5 and its holes are filled. Where no contour closes around `LEAST_HOLE` pixels, or none
-    around anything of the surface, the surface is returned as it is.
+    The edge map is thresholded at 0.5 and its holes are filled. If no contour encloses `LEAST_HOLE` pixels, or none
+    encloses any of the surface, the surface is returned unchanged.
     """
     contour = edge >= 0.5
     holes = _large(ndimage.binary_fill_holes(contour) & ~contour)
@@ -107,7 +107,7 @@ def within_edges(
 
 
 def _large(mask: Bool[np.ndarray, "height width"]) -> Bool[np.ndarray, "height width"]:
-    """Without components of fewer than `LEAST_HOLE` pixels."""
+    """Drops components of fewer than `LEAST_HOLE` pixels."""
     components, _ = ndimage.label(mask)
     sizes = np.bincount(components.ravel())
     sizes[0] = 0

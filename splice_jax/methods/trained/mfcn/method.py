@@ -1,4 +1,4 @@
-"""What `sfcn`, `mfcn` and `mfcn_edge` are: their fields, and where their network, training and localizer are made.
+"""Defines `sfcn`, `mfcn` and `mfcn_edge`: declares their fields, and makes their network, training and localizer.
 
 R. Salloum, Y. Ren and C.-C. J. Kuo, Journal of Visual Communication and Image Representation 51, 2018.
 """
@@ -13,7 +13,7 @@ from splice_jax.methods.fields import Field
 from splice_jax.methods.localizer import Localizer
 from splice_jax.methods.registry import register_trained
 
-if TYPE_CHECKING:  # What is known of the methods is had without JAX.
+if TYPE_CHECKING:  # The methods can be described without JAX.
     from jax import Array
     from ml_collections import ConfigDict
 
@@ -51,11 +51,11 @@ class FullyConvolutional(Family):
     same_network = ("mfcn", "mfcn_edge")
 
     def differences(self, config: "ConfigDict") -> list[str]:
-        """As of every family, and whether the trunk started without ImageNet's weights."""
+        """As in the base class, plus whether the trunk started without ImageNet weights."""
         return super().differences(config) + ["from scratch"] * (not config.trunk_weights)
 
     def check(self, config: "ConfigDict") -> None:
-        """As of every family; and the sizes fit the network."""
+        """As in the base class; also checks that the sizes fit the network."""
         from splice_jax.models.mfcn import STRIDE
 
         super().check(config)
@@ -74,7 +74,7 @@ class FullyConvolutional(Family):
         return MFCN(width, edge=config.method != "sfcn", normalization=config.trunk_normalization)
 
     def initialize(self, network: "MFCN", key: "Array") -> Variables:
-        """Drawn from `key`; decoders start at 0 and interpolate."""
+        """Drawn from `key`; decoders start with zero scores and interpolating kernels."""
         import jax.numpy as jnp
 
         from splice_jax.models.mfcn import STRIDE
@@ -93,7 +93,7 @@ class FullyConvolutional(Family):
         return {name: variables[name] | {"trunk": loaded[name]} for name in variables}
 
     def training(self, config: "ConfigDict", network: "MFCN", variables: Variables, examples: "Split") -> Training:
-        """Crops at random places; the cross entropies of both decoders, classes weighted by median frequency."""
+        """Crops at random positions; the cross entropies of both decoders, classes weighted by median frequency."""
         from splice_jax.methods.trained.mfcn.training import training_from
 
         return training_from(config, network, examples)

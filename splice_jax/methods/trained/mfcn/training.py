@@ -19,7 +19,7 @@ from splice_jax.models.mfcn import MFCN
 
 
 def training_from(config: ConfigDict, network: MFCN, examples: Split) -> Training:
-    """Crops at random places; the cross entropies of both decoders, classes weighted by median frequency."""
+    """Crops at random positions; the cross entropies of both decoders, classes weighted by median frequency."""
     folder = table_folder("image_tables", f"{examples.identity} {COLUMNS} {EDGE_RADIUS}")
     table = build_table(examples, folder)
     steps, batches = batches_of_run(config, len(table.sizes), Crop(table, config.crop_size))
@@ -27,13 +27,13 @@ def training_from(config: ConfigDict, network: MFCN, examples: Split) -> Trainin
 
 
 def loss(network: MFCN, normalization: str, table: ImageTable, *, augment: bool) -> Loss:
-    """Cross entropy of the surface plus, where there is an edge decoder, that of the edge.
+    """Cross entropy of the surface plus, if there is an edge decoder, that of the edge.
 
     Args:
         network: what is trained.
         normalization: see `losses.weighted_cross_entropy`.
-        table: the training data, whose frequencies weigh the classes.
-        augment: whether crops are turned at random.
+        table: the training data; the class weights follow from its class frequencies.
+        augment: whether crops are flipped and transposed at random.
     """
     outputs = {"surface": SPLICED} | ({"edge": EDGE} if network.edge else {})
     weights = {name: median_frequency_weights(table.class_counts(bit)) for name, bit in outputs.items()}

@@ -1,4 +1,4 @@
-"""The rows whose network sees patches: `sgn` and `bappy`."""
+"""How `sgn` and `bappy` localize: their network sees an image patch by patch."""
 
 import functools
 from collections.abc import Callable, Iterable, Iterator
@@ -20,16 +20,16 @@ from splice_jax.models.kernels.compilation import convolution_options
 from splice_jax.models.semi_global import GLOBAL_FEATURES, SemiGlobalNetwork
 
 CHUNKS = {"cpu": 27}
-"""Patches per device and call of the network, by backend: one compilation serves all image sizes and bounds the memory.
+"""Patches per device and network call, by backend: one compilation serves all image sizes and bounds the memory.
 
-On a CPU hardly slower than 64 at a time. The last call is filled up: 108 patches (757 x 568) fill two on two devices,
-24 (384 x 256) take as long as 54."""
+On a CPU this is hardly slower than 64 at a time. The last call is padded: on two devices, 108 patches (757 x 568) fill
+two calls exactly, while 24 (384 x 256) take as long as 54."""
 
 CHUNK = 256
 """The same on an accelerator."""
 
 ORIENTATIONS = (1, 2, 4, 8)
-"""How many of an image's mirrored and transposed forms may be looked at: as it is, upside down, sideways, turned."""
+"""How many of an image's mirrored and transposed forms may be averaged: as is, upside down, mirrored, transposed."""
 
 _AXIS = "patches"
 
@@ -38,7 +38,7 @@ Item = TypeVar("Item")
 
 @functools.cache
 def _global_feature(network: SemiGlobalNetwork) -> Callable[[Variables, np.ndarray], Array]:
-    """Variables and a thumbnail to its global feature, [1, 256]."""
+    """A function of variables and a thumbnail that returns its global feature, [1, 256]."""
 
     def both(module: SemiGlobalNetwork, thumbnail: Array) -> Array:
         return module.global_feature(module.backbone(thumbnail[None]))
@@ -50,7 +50,7 @@ def _global_feature(network: SemiGlobalNetwork) -> Callable[[Variables, np.ndarr
 def _probabilities(
     network: SemiGlobalNetwork, mesh: Mesh, variables: Variables, batch: Array, feature: Array | None, level: Array
 ) -> tuple[Array, Array]:
-    """Label and mask probabilities of patches of one image, a share of them on each device."""
+    """Label and mask probabilities of one image's patches, with a share of them on each device."""
 
     def share(variables: Variables, batch: Array, feature: Array | None, level: Array) -> tuple[Array, Array]:
         if feature is not None:
@@ -64,7 +64,7 @@ def _probabilities(
 
 
 class PatchNetworkLocalizer(NetworkLocalizer):
-    """Runs the network on every patch of the grid and joins the patches' masks; overlapping patches are averaged."""
+    """Runs the network on every patch of the grid and stitches the patches' maps, averaging where they overlap."""
 
     def __init__(
         self,
@@ -77,16 +77,16 @@ class PatchNetworkLocalizer(NetworkLocalizer):
         orientations: int = 1,
         refine: Refine | None = None,
     ) -> None:
-        """Puts the variables on all devices of this process, which then share an image's patches.
+        """Puts the variables on all devices of this process, which share an image's patches.
 
         Args:
-            name: of the row.
+            name: the method's name.
             network: the network.
             variables: its Flax variables.
             stride: pixels between neighbouring patches.
-            border: what happens to a remainder, see `patches.grid`.
-            orientations: how many of `ORIENTATIONS` are localized, of which the maps are averaged (test-time
-                augmentation); that takes as many times as long.
+            border: how a remainder is handled, see `patches.grid`.
+            orientations: how many orientations to average the maps of (test-time augmentation), one of `ORIENTATIONS`;
+                time grows in proportion.
             refine: the CRF: (image, probability) to a refined probability; None for none.
         """
         devices = jax.local_devices()
@@ -101,7 +101,7 @@ class PatchNetworkLocalizer(NetworkLocalizer):
         relative = self.network.input_normalization == "relative"
         feature, level = self._feature(image), residual_level(image) if relative else np.float32(1)
         probability, label_probability = self._localize(image, feature, level)
-        for number in range(1, self.orientations):  # The global feature serves only the labels, and those stay upright.
+        for number in range(1, self.orientations):  # Labels come from the upright image only.
             turned, _ = self._localize(np.ascontiguousarray(_turned(image, number)), feature, level)
             probability += _turned_back(turned, number)
         probability /= self.orientations
@@ -128,22 +128,22 @@ class PatchNetworkLocalizer(NetworkLocalizer):
     def _feature(self, image: UInt8[np.ndarray, "height width 3"]) -> Array | None:
         if self.network.global_network == "none":
             return None
-        if not self.labels:  # The map is the same without it, and the compiled program too.
+        if not self.labels:  # The map and the compiled program are the same without it.
             return jax.device_put(np.zeros((1, GLOBAL_FEATURES), np.float32), self._everywhere)
-        on_first = jax.tree.map(lambda leaf: leaf.addressable_data(0), self.variables)  # Else each device computes it.
+        on_first = jax.tree.map(lambda leaf: leaf.addressable_data(0), self.variables)  # Not computed on every device.
         return jax.device_put(_global_feature(self.network)(on_first, thumbnail(image)), self._everywhere)
 
     def _patches(
         self, batch: UInt8[np.ndarray, "n 64 64 3"], feature: Array | None, level: np.float32
     ) -> tuple[Array, Array]:
-        """Label and mask probabilities of at most `chunk` patches, filled up to `chunk`; they may not be there yet."""
+        """Label and mask probabilities of at most `chunk` patches, padded to `chunk`; perhaps not computed yet."""
         filled = np.zeros((self.chunk, *batch.shape[1:]), np.uint8)
         filled[: len(batch)] = batch
         return _probabilities(self.network, self._mesh, self.variables, filled, feature, level)
 
 
 def _one_ahead(items: Iterable[Item]) -> Iterator[Item]:
-    """The same items, each given once the one after it has been asked for: the devices work on that meanwhile."""
+    """The same items, each yielded after the next one was requested, so that the devices can work on that one."""
     waiting: list[Item] = []
     for item in items:
         waiting.append(item)
@@ -153,7 +153,7 @@ def _one_ahead(items: Iterable[Item]) -> Iterator[Item]:
 
 
 def _turned(pixels: np.ndarray, orientation: int) -> np.ndarray:
-    """One of the eight orientations: bit 0 mirrors the rows, bit 1 the columns, then bit 2 transposes."""
+    """One of the eight orientations: bit 0 reverses the rows, bit 1 the columns, then bit 2 transposes."""
     pixels = pixels[:: -1 if orientation & 1 else 1, :: -1 if orientation & 2 else 1]
     return pixels.swapaxes(0, 1) if orientation & 4 else pixels
 

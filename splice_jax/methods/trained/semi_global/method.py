@@ -1,4 +1,4 @@
-"""What `sgn` and `bappy` are: their fields, and where their network, training and localizer are made.
+"""Defines `sgn` and `bappy`: declares their fields, and makes their network, training and localizer.
 
 X. Cun and C.-M. Pun, ECCV Workshops 2018, and J. H. Bappy et al., ICCV 2017: the same network without a global branch.
 """
@@ -13,7 +13,7 @@ from splice_jax.methods.fields import Field
 from splice_jax.methods.localizer import Localizer
 from splice_jax.methods.registry import register_trained
 
-if TYPE_CHECKING:  # What is known of the methods is had without JAX.
+if TYPE_CHECKING:  # The methods can be described without JAX.
     from jax import Array
     from ml_collections import ConfigDict
 
@@ -166,17 +166,17 @@ class SemiGlobal(Family):
             "border": "crop",
         }
     )
-    """The paper's size and global network; otherwise the released program's values."""
+    """The paper's size and global network; everything else as in the released program."""
     frozen: ClassVar[frozenset[str]] = frozenset({"resnet"})
     sees_patches = True
 
     def differences(self, config: "ConfigDict") -> list[str]:
-        """As of every family, and whether the frozen ResNet-18 has no weights but random ones."""
+        """As in the base class, plus whether the frozen ResNet-18 has random weights."""
         random = _random_resnet(config) and "imported" not in config  # An imported checkpoint brings its own.
         return super().differences(config) + ["ResNet-18 with random weights"] * random
 
     def network(self, config: "ConfigDict") -> "SemiGlobalNetwork":
-        """The Semi-Global Network, for `bappy` without its global branch."""
+        """The Semi-Global Network; for `bappy`, without its global branch."""
         from splice_jax.models.semi_global import SemiGlobalNetwork
 
         self.check(config)
@@ -205,7 +205,7 @@ class SemiGlobal(Family):
         return self.initialize(network, key)
 
     def missing_weights(self, config: "ConfigDict") -> str:
-        """A frozen ResNet-18 that nobody trained tells nothing: it has to be asked for."""
+        """A frozen, untrained ResNet-18 is useless, so it must be asked for explicitly."""
         if not _random_resnet(config) or config.allow_random_weights:
             return ""
         return (
@@ -214,7 +214,7 @@ class SemiGlobal(Family):
         )
 
     def with_weights(self, variables: Variables, config: "ConfigDict") -> Variables:
-        """The variables with the frozen network's weights from the file that `global_weights` names."""
+        """The variables, with the frozen network's weights from the file that `global_weights` names."""
         from splice_jax.weights.archive import load_variables
 
         if "resnet" not in variables["params"] or not config.global_weights:
@@ -226,7 +226,7 @@ class SemiGlobal(Family):
     def training(
         self, config: "ConfigDict", network: "SemiGlobalNetwork", variables: Variables, examples: "Split"
     ) -> Training:
-        """Groups of patches of one image, shuffled; the three-term loss."""
+        """Shuffled groups of patches from one image each, and the three-term loss."""
         from splice_jax.methods.trained.semi_global import training
 
         table = training.patch_table(config, examples)
@@ -241,7 +241,7 @@ class SemiGlobal(Family):
         row: str,
         refine: Refine | None = None,
     ) -> Localizer:
-        """A localizer on the grid of patches that a configuration describes."""
+        """A localizer for the grid of patches that a configuration describes."""
         from splice_jax.methods.trained.semi_global.localizer import PatchNetworkLocalizer
 
         return PatchNetworkLocalizer(

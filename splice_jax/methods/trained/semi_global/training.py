@@ -23,12 +23,12 @@ from splice_jax.models.semi_global import SemiGlobalNetwork
 
 
 def loss(network: SemiGlobalNetwork, terms: ConfigDict, *, augment: bool) -> Loss:
-    """The three-term loss of a batch as `data.loader` makes it, its patches turned at random where `augment` says so.
+    """The three-term loss of a batch from `data.feeding.loader`, its patches flipped at random if `augment` is set.
 
     Args:
         network: what is trained.
-        terms: the section `loss` of a configuration.
-        augment: whether patches are turned.
+        terms: the `loss` section of a configuration.
+        augment: whether patches are flipped and transposed at random.
     """
 
     def of_batch(variables: Variables, batch: Mapping[str, Any], key: Array, axis_name: str | None) -> Any:
@@ -41,7 +41,7 @@ def loss(network: SemiGlobalNetwork, terms: ConfigDict, *, augment: bool) -> Los
             variables,
             batch["patches"],
             batch["backbone"],
-            batch["image"] - batch["image"][0],  # A device's share begins with the first patch of an image.
+            batch["image"] - batch["image"][0],  # A device's share starts with the first patch of an image.
             batch["residual_levels"],
             train=True,
             mutable=["batch_stats"],
@@ -57,16 +57,16 @@ def loss(network: SemiGlobalNetwork, terms: ConfigDict, *, augment: bool) -> Los
 
 
 def patch_table(config: ConfigDict, examples: Split) -> PatchTable:
-    """The table of the training split, cached beside the prepared data sets."""
+    """The training split's table, kept in the user's cache."""
     made_from = f"{examples.identity} {config.patch_stride} {config.border} {COLUMNS} {VERSION}"
     folder = table_folder("patch_tables", made_from)
     return build_table(examples, folder, stride=config.patch_stride, border=config.border)
 
 
 def backbone_features(network: SemiGlobalNetwork, variables: Variables, table: PatchTable) -> np.ndarray:
-    """What the image's half is fed with, for every image once: a frozen ResNet's features [k, 512], or thumbnails.
+    """The global branch's input, computed once per image: a frozen ResNet's features [k, 512], or thumbnails.
 
-    Where there is no such half, rows of nothing [k, 0].
+    Empty rows [k, 0] if there is no global branch.
     """
     if network.global_network == "none":
         return np.zeros((len(table.thumbnails), 0), np.uint8)
@@ -83,7 +83,7 @@ def backbone_features(network: SemiGlobalNetwork, variables: Variables, table: P
 
 
 def training_from(config: ConfigDict, network: SemiGlobalNetwork, table: PatchTable, features: np.ndarray) -> Training:
-    """What the network learns from a table, which lies on the devices where they are accelerators and it fits.
+    """What the network learns from: a table, kept on the devices if they are accelerators and it fits.
 
     Args:
         config: see `splice_jax.runs.schema`.
@@ -92,7 +92,7 @@ def training_from(config: ConfigDict, network: SemiGlobalNetwork, table: PatchTa
         features: `backbone_features`.
 
     Raises:
-        UserError: a batch size that cannot be.
+        UserError: the batch size is impossible.
     """
     devices = jax.device_count()
     if config.batch_size % (config.patches_per_image * devices):
