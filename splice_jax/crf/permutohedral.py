@@ -10,6 +10,7 @@ vertices is filled by rounds of scatter and gather, not by sorting, which on a C
 """
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
@@ -24,9 +25,12 @@ TABLE_FACTOR = 4
 MAX_ROUNDS = 24
 """A vertex is refused its slot in every one of so many rounds with odds of 4^-24."""
 
-_MULTIPLIERS = np.random.default_rng(2010).integers(1, 2**32, (2, 16), np.uint32) | np.uint32(1)
-"""What coordinates are multiplied by to make names. With two names of 32 bits, the odds that any two of a million
-vertices are taken for one are 3 in 100 million."""
+_MULTIPLIERS = np.random.default_rng(2010).integers(0, 2**31, (2, 16), np.uint32) * np.uint32(2)
+"""What coordinates are multiplied by to make the two names of a vertex, which are odd, hence never 0. That both names
+of two vertices among a million are the same has odds of 1 in 10 million; that one is, is noticed."""
+
+_Rows = Int32[Array, "dimensions pixels"]
+_Names = Sequence[UInt32[Array, "*shape"]]
 
 
 class Lattice(NamedTuple):
@@ -58,35 +62,26 @@ def build(features: Float[Array, "dimensions pixels"], capacity: int) -> Lattice
     if capacity < 2 or capacity & (capacity - 1):
         raise ValueError(f"capacity: {capacity} is no power of two above 1")
     cells, ranks, weights = _simplices(features)
-    names = _names(lax.stop_gradient(cells), ranks)
-    table, slots, unplaced = _fill(names, TABLE_FACTOR * capacity)
-    taken = jnp.cumsum((table > 0).astype(jnp.int32))
-    absent = capacity - 1
-    numbers = jnp.minimum(taken - 1, absent)
-    vertices = numbers[slots]
+    table = _fill(cells, ranks, TABLE_FACTOR * capacity)
+    taken = jnp.cumsum((table.tags > 0).astype(jnp.int32))
+    count, absent = taken[-1], capacity - 1
+    numbers = jnp.clip(taken - 1, 0, absent)
 
-    # The names of each vertex, and which corner of a simplex it is; all pixels that touch it agree on them.
-    owned = jnp.zeros((2, capacity), jnp.uint32).at[:, vertices].max(names, mode="promise_in_bounds")
-    confounded = jnp.any(owned[0].at[vertices].get(mode="promise_in_bounds") != names[0])
-    corner = jnp.repeat(jnp.arange(len(weights), dtype=jnp.int32), features.shape[1])
-    corners = jnp.zeros(capacity, jnp.int32).at[vertices].max(corner, mode="promise_in_bounds")
-
-    used = jnp.arange(capacity) < taken[-1]
-    before = _back(owned, corners, used, table, numbers, len(features))
+    before = _back(table, numbers, capacity, len(features))
     here = jnp.broadcast_to(jnp.arange(capacity, dtype=jnp.int32), before.shape)
     directions = jnp.arange(len(weights))[:, None]
     after = jnp.full_like(before, absent).at[directions, before].set(here, mode="promise_in_bounds")
     after = after.at[:, absent].set(absent)
     return Lattice(
-        vertices.reshape(weights.shape),
+        numbers.at[table.slots].get(mode="promise_in_bounds"),
         weights,
         jnp.stack([before, after], axis=1),
-        unplaced | confounded | (taken[-1] > absent),
+        table.failed | (count > absent),
     )
 
 
 def filtered(lattice: Lattice, values: Float[Array, "channels pixels"]) -> Float[Array, "channels pixels"]:
-    """Σ_j k(i, j) · values_j, up to a constant factor, with k near exp(−|f_i − f_j|² / 2). Channels are filtered alike."""
+    """Σ_j k(i, j) · values_j, up to a constant factor, with k near exp(−|f_i − f_j|² / 2), for each channel."""
     return jax.vmap(lambda channel: _filtered(lattice, channel))(values)
 
 
@@ -101,7 +96,6 @@ def _filtered(lattice: Lattice, values: Float[Array, " pixels"]) -> Float[Array,
         return mass + 0.5 * (back + forth), None
 
     mass, _ = lax.scan(blur, mass, lattice.neighbours)
-    # Summed by hand: on a CPU, XLA reduces the leading axis of an array in five times the time.
     return sum(
         (w * mass.at[v].get(mode="promise_in_bounds") for w, v in zip(lattice.weights, lattice.vertices, strict=True)),
         start=jnp.zeros_like(values),
@@ -121,12 +115,12 @@ def _simplices(
     cells = jnp.round(elevated)
     away = elevated - cells
     cells = cells.astype(jnp.int32)
-    excess = cells.sum(0)
+    excess = sum(cells, jnp.int32(0))  # On a CPU, XLA takes ten times as long for `cells.sum(0)`.
 
     # Place of each coordinate's remainder, from the largest, 0, to the smallest; equal ones in order.
     def rank(i: int) -> Array:
         others = (away[i] < away[j] if i < j else away[i] <= away[j] for j in range(dimensions + 1) if j != i)
-        return sum((other.astype(jnp.int32) for other in others), start=excess)
+        return sum((other.astype(jnp.int32) for other in others), excess)
 
     ranks = jnp.stack([rank(i) for i in range(dimensions + 1)])
     wrapped = (ranks < 0).astype(jnp.int32) - (ranks > dimensions).astype(jnp.int32)
@@ -151,21 +145,33 @@ def _elevated(features: Float[Array, "dimensions pixels"]) -> Float[Array, "corn
     return jnp.stack([behind, *reversed(elevated)])
 
 
-def _names(
-    cells: Int32[Array, "dimensions pixels"], ranks: Int32[Array, "dimensions pixels"]
-) -> UInt32[Array, "2 all_corners"]:
-    """Two numbers for the vertex at each corner of each pixel's simplex, linear in its coordinates modulo 2^32."""
-    dimensions = len(cells)
+class _Table(NamedTuple):
+    """Where the vertices are found by name."""
 
-    def name(multipliers: list[Array]) -> Array:
-        origin = sum(c.astype(jnp.uint32) * m for c, m in zip(cells, multipliers, strict=False))
-        corners = []
-        for k in range(dimensions + 1):
-            crossed = sum(jnp.where(r + k > dimensions, m, 0) for r, m in zip(ranks, multipliers, strict=False))
-            corners.append(origin - crossed + jnp.uint32(k) * multipliers[dimensions])
-        return jnp.concatenate(corners)
+    tags: UInt32[Array, " slots"]
+    """The second name of the vertex in each slot, 0 where there is none."""
+    names: UInt32[Array, " slots"]
+    """The first name."""
+    corners: Int32[Array, " slots"]
+    """Which corner of its simplices the vertex is."""
+    slots: Int32[Array, "corners pixels"]
+    """Where the vertices of each pixel are."""
+    failed: Bool[Array, ""]
+    """Some vertex found no slot, or took another's for its own."""
 
-    return jnp.stack([name([jnp.uint32(m) for m in row]) for row in _MULTIPLIERS])
+
+def _name(cells: _Rows, ranks: _Rows, corner: Array, multipliers: Sequence[Array]) -> UInt32[Array, " pixels"]:
+    """A number for the vertex at one corner of every pixel's simplex, affine in its coordinates modulo 2^32."""
+    *own, last = multipliers[: len(cells) + 1]
+    name = 1 + corner.astype(jnp.uint32) * last
+    for cell, rank, multiplier in zip(cells, ranks, own, strict=True):
+        name += (cell - (rank + corner > len(cells))).astype(jnp.uint32) * multiplier
+    return name
+
+
+def _slot(names: _Names, attempt: UInt32[Array, ""], slots: int) -> UInt32[Array, "*shape"]:
+    """Where a vertex is looked for in each round, by double hashing."""
+    return (_mixed(names[0]) + attempt * (_mixed(names[1]) | 1)) & jnp.uint32(slots - 1)
 
 
 def _mixed(x: UInt32[Array, "*shape"]) -> UInt32[Array, "*shape"]:
@@ -175,51 +181,49 @@ def _mixed(x: UInt32[Array, "*shape"]) -> UInt32[Array, "*shape"]:
     return x ^ (x >> 16)
 
 
-def _slot(names: UInt32[Array, "2 *shape"], attempt: UInt32[Array, ""], slots: int) -> UInt32[Array, "*shape"]:
-    """Where a vertex is looked for in each round, by double hashing."""
-    return (_mixed(names[0]) + attempt * (_mixed(names[1]) | 1)) & jnp.uint32(slots - 1)
+def _fill(cells: _Rows, ranks: _Rows, slots: int) -> _Table:
+    """Every vertex gets a slot of its own, all pixels' first corners first.
 
-
-def _tag(names: UInt32[Array, "2 *shape"]) -> UInt32[Array, "*shape"]:
-    """What marks a slot as a vertex's; 0 marks a free one."""
-    return jnp.maximum(names[1], 1)
-
-
-def _fill(
-    names: UInt32[Array, "2 all_corners"], slots: int
-) -> tuple[UInt32[Array, " slots"], Int32[Array, " all_corners"], Bool[Array, ""]]:
-    """The table of tags, the slot of every corner, and whether one found none.
-
-    In each round those without a slot claim the free one that is theirs in that round, and the highest tag gets it.
-    A table with more vertices than the capacity is given up.
+    In each round the vertices without a slot claim the one that is theirs in that round, if free; the highest tag gets
+    it. Corners come one by one, since they share no vertices, and six times less is held at a time. A table with more
+    vertices than it is made for is given up.
     """
 
-    def unfinished(state: tuple[Array, Array, Array, Array]) -> Array:
-        attempt, table, _, waiting = state
-        return waiting & (attempt < MAX_ROUNDS) & (jnp.count_nonzero(table) < slots // TABLE_FACTOR)
+    def place(
+        table: tuple[Array, Array, Array, Array], corner: Array
+    ) -> tuple[tuple[Array, Array, Array, Array], Array]:
+        tags, names, corners, failed = table
+        one, other = (_name(cells, ranks, corner, [jnp.uint32(m) for m in row]) for row in _MULTIPLIERS)
 
-    def claim(state: tuple[Array, Array, Array, Array]) -> tuple[Array, Array, Array, Array]:
-        attempt, table, placed, _ = state
-        here, tag = _slot(names, attempt, slots), _tag(names)
-        waiting = placed < 0
-        free = table.at[here].get(mode="promise_in_bounds") == 0
-        table = table.at[here].max(jnp.where(waiting & free, tag, 0), mode="promise_in_bounds")
-        won = waiting & (table.at[here].get(mode="promise_in_bounds") == tag)
-        placed = jnp.where(won, here.astype(jnp.int32), placed)
-        return attempt + 1, table, placed, jnp.any(placed < 0)
+        def unfinished(state: tuple[Array, Array, Array, Array]) -> Array:
+            attempt, now, _, waiting = state
+            return waiting & (attempt < MAX_ROUNDS) & (jnp.count_nonzero(now) < slots // TABLE_FACTOR)
 
-    start = jnp.uint32(0), jnp.zeros(slots, jnp.uint32), jnp.full(names.shape[1], -1, jnp.int32), jnp.array(True)
-    _, table, placed, waiting = lax.while_loop(unfinished, claim, start)
-    return table, jnp.maximum(placed, 0), waiting
+        def claim(state: tuple[Array, Array, Array, Array]) -> tuple[Array, Array, Array, Array]:
+            attempt, now, placed, _ = state
+            here = _slot((one, other), attempt, slots)
+            wanted = jnp.where((placed < 0) & (now.at[here].get(mode="promise_in_bounds") == 0), other, 0)
+            now = now.at[here].max(wanted, mode="promise_in_bounds")
+            won = (placed < 0) & (now.at[here].get(mode="promise_in_bounds") == other)
+            placed = jnp.where(won, here.astype(jnp.int32), placed)
+            return attempt + 1, now, placed, jnp.any(placed < 0)
+
+        start = jnp.uint32(0), tags, jnp.full(one.shape, -1, jnp.int32), jnp.array(True)
+        _, filled, placed, waiting = lax.while_loop(unfinished, claim, start)
+        corners = jnp.where((filled > 0) & (tags == 0), corner, corners)
+        placed = jnp.maximum(placed, 0)
+        names = names.at[placed].max(one, mode="promise_in_bounds")
+        confounded = jnp.any(names.at[placed].get(mode="promise_in_bounds") != one)
+        return (filled, names, corners, failed | waiting | confounded), placed
+
+    empty = jnp.zeros(slots, jnp.uint32)
+    start = empty, empty, jnp.zeros(slots, jnp.int32), jnp.array(False)
+    (tags, names, corners, failed), placed = lax.scan(place, start, jnp.arange(len(cells) + 1))
+    return _Table(tags, names, corners, placed, failed)
 
 
 def _back(
-    names: UInt32[Array, "2 capacity"],
-    corner: Int32[Array, " capacity"],
-    used: Bool[Array, " capacity"],
-    table: UInt32[Array, " slots"],
-    numbers: Int32[Array, " slots"],
-    dimensions: int,
+    table: _Table, numbers: Int32[Array, " slots"], capacity: int, dimensions: int
 ) -> Int32[Array, "corners capacity"]:
     """The number of the vertex one step back in each direction, the last number where there is none.
 
@@ -227,14 +231,23 @@ def _back(
     cell, from corner 0 to corner d of the cell before, and one cell on in the direction. The coordinate that is in no
     name has a direction too.
     """
-    capacity, slots = len(corner), len(table)
+    slots = len(numbers)
+    where = (
+        jnp.zeros(capacity, jnp.int32)
+        .at[numbers]
+        .max(jnp.where(table.tags > 0, jnp.arange(slots, dtype=jnp.int32), 0), mode="promise_in_bounds")
+    )
+    corner = table.corners[where]
 
-    def step(name: Array, multipliers: list[Array]) -> Array:
-        cell = sum(multipliers[:dimensions], start=jnp.uint32(0))
-        back = jnp.where(corner == 0, jnp.uint32(dimensions) * multipliers[dimensions] - cell, -multipliers[dimensions])
-        return jnp.stack([name + back + m for m in (*multipliers[:dimensions], jnp.uint32(0))])
+    def step(name: Array, multipliers: Sequence[Array]) -> Array:
+        *own, last = multipliers[: dimensions + 1]
+        back = jnp.where(corner == 0, jnp.uint32(dimensions) * last - sum(own), -last)
+        return jnp.stack([name + back + m for m in (*own, jnp.uint32(0))])
 
-    wanted = jnp.stack([step(n, [jnp.uint32(m) for m in row]) for n, row in zip(names, _MULTIPLIERS, strict=True)])
+    names = [
+        step(name, [jnp.uint32(m) for m in row])
+        for name, row in zip((table.names[where], table.tags[where]), _MULTIPLIERS, strict=True)
+    ]
 
     def unfinished(state: tuple[Array, Array, Array]) -> Array:
         attempt, looking, _ = state
@@ -242,12 +255,12 @@ def _back(
 
     def look(state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
         attempt, looking, found = state
-        here = _slot(wanted, attempt, slots)
-        seen = table.at[here].get(mode="promise_in_bounds")
-        hit = looking & (seen == _tag(wanted))
+        here = _slot(names, attempt, slots)
+        seen = table.tags.at[here].get(mode="promise_in_bounds")
+        hit = looking & (seen == names[1]) & (table.names.at[here].get(mode="promise_in_bounds") == names[0])
         return attempt + 1, looking & ~hit & (seen > 0), jnp.where(hit, numbers[here], found)
 
-    looking = jnp.broadcast_to(used, wanted.shape[1:])
+    used = jnp.arange(capacity) <= numbers[-1]
+    looking = jnp.broadcast_to(used, names[0].shape)
     start = jnp.uint32(0), looking, jnp.full(looking.shape, capacity - 1, jnp.int32)
-    _, _, found = lax.while_loop(unfinished, look, start)
-    return jnp.where(names[0].at[found].get(mode="promise_in_bounds") == wanted[0], found, capacity - 1)
+    return lax.while_loop(unfinished, look, start)[2]

@@ -9,7 +9,7 @@ _BLOCK = 64
 
 
 def filtered(
-    values: Float[Array, "channels height width"], std: Float[Array, ""], size: Int32[Array, " 2"], reach: int
+    values: Float[Array, "channels height width"], std: float | Float[Array, ""], size: Int32[Array, " 2"], reach: int
 ) -> Float[Array, "channels height width"]:
     """D^-1/2 K D^-1/2 · values, with K_ij = exp(−|p_i − p_j|² / 2 std²) and D the sums of its rows.
 
@@ -26,7 +26,9 @@ def filtered(
     return values
 
 
-def _blurred(values: Float[Array, "*rows length"], std: Float[Array, ""], reach: int) -> Float[Array, "*rows length"]:
+def _blurred(
+    values: Float[Array, "*rows length"], std: float | Float[Array, ""], reach: int
+) -> Float[Array, "*rows length"]:
     """Each block of pixels is a product of itself and its surroundings with one and the same matrix."""
     length = values.shape[-1]
     reach = min(reach, length - 1)
