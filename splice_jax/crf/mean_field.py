@@ -113,7 +113,7 @@ def _infer(
     norm = inside.ravel() / jnp.sqrt(permutohedral.filtered(lattice, inside.reshape(1, -1))[0] + 1e-20)
 
     def message(values: Float[Array, "channels height width"]) -> Float[Array, "channels height width"]:
-        flat = norm * permutohedral.filtered(lattice, norm * values.reshape(len(values), -1))
+        flat = norm * permutohedral.filtered(lattice, norm * values.reshape(len(values), norm.size))
         near = separable.filtered(inside * values, kernels.smoothness_position_std, size, reach)
         return kernels.bilateral_weight * flat.reshape(values.shape) + kernels.smoothness_weight * near
 
@@ -126,7 +126,7 @@ def _infer(
     @jax.checkpoint
     def step(marginals: Array, _: None) -> tuple[Array, None]:
         messages = message(marginals[:-1] - 1 / labels)
-        messages = jnp.concatenate([messages, -sum(messages, jnp.zeros_like(messages[:1]))])
+        messages = jnp.concatenate([messages, -sum(messages, jnp.zeros_like(marginals[:1]))])
         return _softmax(-unary - jnp.tensordot(penalty, messages, 1) - shared), None
 
     marginals, _ = lax.scan(step, _softmax(-unary), length=iterations)

@@ -218,7 +218,7 @@ def _fill(cells: _Rows, ranks: _Rows, slots: int) -> _Table:
 
     empty = jnp.zeros(slots, jnp.uint32)
     start = empty, empty, jnp.zeros(slots, jnp.int32), jnp.array(False)
-    (tags, names, corners, failed), placed = lax.scan(place, start, jnp.arange(len(cells) + 1))
+    (tags, names, corners, failed), placed = lax.scan(place, start, jnp.arange(len(cells) + 1, dtype=jnp.int32))
     return _Table(tags, names, corners, placed, failed)
 
 
