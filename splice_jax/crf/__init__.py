@@ -21,7 +21,7 @@ from jaxtyping import Float32, UInt8
 from splice_jax.errors import UserError
 from splice_jax.images import resize, resize_map
 
-BACKENDS = {"pydensecrf": "splice_jax.crf.pydensecrf"}
+BACKENDS = {"pydensecrf": "splice_jax.crf.pydensecrf", "jax": "splice_jax.crf.on_device"}
 """What can refine a map, and the module that does; "none" leaves the map as it is."""
 
 NEUTRALS = ("half", "otsu")
