@@ -35,7 +35,7 @@ def load(
 
     Args:
         workdir: folder of the run, as given to `train`.
-        crf: `none` or `pydensecrf`.
+        crf: `none`, `jax` or `pydensecrf`.
         config: what says the grid of patches and the CRF's parameters; the run's own config.json by default.
         row: one of `Family.rows`, where a run holds several; by default the one it was trained as.
         labels: whether `Found.label_probability` is wanted; the map costs less without, and is the same.
