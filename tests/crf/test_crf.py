@@ -1,5 +1,8 @@
 import dataclasses
 import importlib.util
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +11,7 @@ from splice_jax import crf
 from splice_jax.crf import CLIP, CrfParameters, otsu, refine
 from splice_jax.errors import UserError
 
+ROOT = Path(__file__).parents[2]
 NO_PAIRWISE = CrfParameters(bilateral_weight=0, smoothness_weight=0)
 installed = pytest.mark.skipif(
     importlib.util.find_spec("pydensecrf") is None, reason="the extra [pydensecrf] is not installed"
@@ -113,12 +117,37 @@ def test_a_missing_extra_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *_: None if name == "pydensecrf" else found(name))
     with pytest.raises(UserError, match=r'pip install "splice_jax\[pydensecrf\]"'):
         refine("pydensecrf", photograph(2, 2), np.zeros((2, 2), np.float32), CrfParameters())
-    with pytest.raises(UserError, match=r"crf\.backend=none"):
+    with pytest.raises(UserError, match="or take jax"):
         crf.backend_module("pydensecrf")
 
 
+def test_jax_takes_the_place_of_what_is_not_installed_and_says_so_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert [crf.usable(backend) for backend in ("none", "jax")] == ["none", "jax"]
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *_: None if name == "pydensecrf" else found(name))
+    crf._say_once.cache_clear()
+    assert [crf.usable("pydensecrf") for _ in range(2)] == ["jax", "jax"]
+    assert capsys.readouterr().err == "crf.backend: pydensecrf is not installed, so jax refines the maps\n"
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *_: sys)
+    assert crf.usable("pydensecrf") == "pydensecrf"
+    with pytest.raises(UserError, match=r"crf\.backend: 'dense' is not known, choose from none, jax, pydensecrf"):
+        crf.usable("dense")
+
+
+def test_inference_needs_nothing_else_of_the_package_and_no_pillow() -> None:
+    code = (
+        "import sys; from splice_jax.crf import exact, mean_field, on_device, pydensecrf\n"
+        "print(*sorted(name for name in sys.modules if name.startswith(('splice_jax.', 'PIL'))))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    loaded = [name for name in done.stdout.split() if not name.startswith("splice_jax.crf")]
+    assert loaded == ["splice_jax.errors"]
+
+
 def test_mistakes_are_named() -> None:
-    with pytest.raises(UserError, match=r"crf\.backend: 'dense' is not known, choose from none, pydensecrf"):
+    with pytest.raises(UserError, match=r"crf\.backend: 'dense' is not known, choose from none, jax, pydensecrf"):
         refine("dense", photograph(2, 2), np.zeros((2, 2), np.float32), CrfParameters())
     with pytest.raises(UserError, match=r"crf\.smoothness_position_std: 0 must be above 0"):
         CrfParameters(smoothness_position_std=0)
