@@ -46,10 +46,10 @@ def outcome(capsys, *argv) -> tuple[int, str, str]:
 
 def test_localize_writes_results(capsys, tmp_path, photo, loaded):
     output = tmp_path / "out"
-    code, said, complaints = outcome(capsys, "localize", photo, "--workdir=run", "--output", output, "--crf=pydensecrf")
+    code, said, complaints = outcome(capsys, "localize", photo, "--workdir=run", "--output", output, "--crf=jax")
     assert (code, complaints) == (0, "")
     assert said.startswith(f"{photo}: 100.0% spliced")
-    assert loaded == [(Path("run"), [""], "pydensecrf", False)]
+    assert loaded == [(Path("run"), [""], "jax", False)]
     assert sorted(path.name for path in output.iterdir()) == [
         "photo.mask.png",
         "photo.overlay.png",
@@ -99,8 +99,7 @@ def test_localize_by_a_row_that_needs_no_run(capsys, tmp_path, photo):
     code, said, complaints = outcome(capsys, "localize", photo, "--method=noi4", "--output", tmp_path / "out")
     assert (code, complaints) == (0, "")
     assert said.startswith(f"{photo}: 0.0% spliced")
-    pytest.importorskip("pydensecrf")
-    arguments = "--method=all_spliced", "--crf=pydensecrf", "--output", tmp_path / "crf"
+    arguments = "--method=all_spliced", "--crf=jax", "--output", tmp_path / "crf"
     code, said, complaints = outcome(capsys, "localize", photo, *arguments)
     assert (code, complaints) == (0, "") and "% spliced" in said
 
@@ -178,7 +177,7 @@ def test_compose_passes_everything_on(capsys, monkeypatch):
         (["localize", __file__, "--output=o", "--method=noi1,noi"], "method 'noi' is not known: did you mean 'noi"),
         (["localize", __file__, "--output=o", "--method=sgn", "--workdir=absent"], "absent: no such folder"),
         (["localize", __file__, "--output=o", "--method=all", "--workdir=absent"], "absent: no such folder"),
-        (["localize", "a.png", "--workdir=r", "--output=o", "--crf=magic"], "'magic' is none of none, pydensecrf"),
+        (["localize", "a.png", "--workdir=r", "--output=o", "--crf=magic"], "'magic' is none of none, jax, pydensecrf"),
         (["localize", "a.png", "--workdir=r", "--output=o", "--workers=2"], "unrecognized arguments: --workers=2"),
         (["weights", "a.pth"], "required: --output; see splice-jax weights --help"),
         (["compose", "p", "--output=o", "--count=0"], "--count: '0' is not a positive whole number"),

@@ -49,8 +49,8 @@ def workdir(tmp_path: Path) -> Path:
         (["--workdir=DIR", "--config.methods=sgm"], "no row is called 'sgm'; there are "),
         (["--workdir=DIR", "--config.degradations=blur:x"], "config.degradations: blur:x is not a number"),
         (["--workdir=DIR", "--config.ignore_border=-1"], "config.ignore_border: -1 is less than 0"),
-        (["--workdir=DIR", "--config.methods=sgn+crf"], "add --config.crf.backend=pydensecrf"),
-        (["--workdir=DIR", "--config.crf.backend=dense"], "choose from none, pydensecrf"),
+        (["--workdir=DIR", "--config.methods=sgn+crf"], "add --config.crf.backend=jax"),
+        (["--workdir=DIR", "--config.crf.backend=dense"], "choose from none, jax, pydensecrf"),
         (["--workdir=DIR", "--config.data_dir=DIR/nothing", "--config.methods=random"], "DIR/nothing: no such folder"),
     ],
 )

@@ -22,10 +22,10 @@ def test_no_folder_of_the_package_holds_more_modules_than_one_takes_in_at_a_glan
 
 def test_no_file_is_longer_than_one_reads_at_a_sitting() -> None:
     files = [*ROOT.glob("*.py")]
-    for folder in ("splice_jax", "benchmarks", "tools", "configs"):
+    for folder in ("splice_jax", "tests", "benchmarks", "tools", "configs"):
         files += (path for path in (ROOT / folder).rglob("*") if path.suffix in (".py", ".js", ".css", ".html"))
     lengths = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in files}
-    assert len(lengths) > 120
+    assert len(lengths) > 200
     assert not {path: length for path, length in lengths.items() if length > MOST_LINES}
 
 

@@ -19,7 +19,9 @@ def _add_localize(commands: Commands) -> None:
     command.add_argument("--output", type=Path, required=True, metavar="DIR", help="where the results go")
     below = "take the images in subfolders as well, but follow no links to folders; results go to the same subfolders"
     command.add_argument("--recursive", action="store_true", help=below)
-    command.add_argument("--crf", type=_backend, default="none", metavar="NAME", help="none (default) or pydensecrf")
+    command.add_argument(
+        "--crf", type=_backend, default="none", metavar="NAME", help="none (default), jax or pydensecrf"
+    )
     command.add_argument("--raw", action="store_true", help="write STEM.npz as well, with the unrounded arrays")
     command.more = _rows
     command.set_defaults(run=_localize)

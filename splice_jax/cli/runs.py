@@ -106,7 +106,7 @@ def _add_tune_crf(commands: Commands) -> None:
     command.add_argument("--threshold", choices=("best-per-image", "0.5"), default="best-per-image", help=thresholds)
     command.add_argument("--score", choices=("f1", "mcc"), default="f1", help="(default f1)")
     command.add_argument("--images", type=positive, metavar="N", help="validation images, evenly taken (default all)")
-    command.add_argument("--workers", type=positive, metavar="N", help="processes (default one per core)")
+    command.add_argument("--workers", type=positive, metavar="N", help="processes of pydensecrf (default one per core)")
     command.set_defaults(run=_tune_crf)
 
 

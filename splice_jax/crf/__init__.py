@@ -10,8 +10,10 @@ each kernel is normalised, so that its weight is the same in the middle and in t
 """
 
 import dataclasses
+import functools
 import importlib
 import math
+import sys
 from collections.abc import Mapping
 from typing import Any, Self
 
@@ -19,9 +21,8 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from splice_jax.errors import UserError
-from splice_jax.images import resize, resize_map
 
-BACKENDS = {"pydensecrf": "splice_jax.crf.pydensecrf"}
+BACKENDS = {"jax": "splice_jax.crf.on_device", "pydensecrf": "splice_jax.crf.pydensecrf"}
 """CRF backends and their modules; "none" leaves the map unchanged."""
 
 NEUTRALS = ("half", "otsu")
@@ -68,14 +69,42 @@ class CrfParameters:
         return cls(**{field.name: section[field.name] for field in dataclasses.fields(cls) if field.name in section})
 
 
+def usable(backend: str) -> str:
+    """The backend that refines where a configuration names this one: `jax` in place of one that is not installed.
+
+    A line on stderr says so, once per process.
+
+    Raises:
+      UserError: no such backend.
+    """
+    _check_known(backend)
+    if backend in ("none", "jax"):  # Always there, and whoever scores maps again has no use for JAX.
+        return backend
+    try:
+        backend_module(backend)
+    except UserError:
+        _say_once(f"crf.backend: {backend} is not installed, so jax refines the maps")
+        return "jax"
+    return backend
+
+
+def _check_known(backend: str) -> None:
+    if backend not in ("none", *BACKENDS):
+        raise UserError(f"crf.backend: {backend!r} is not known, choose from none, {', '.join(BACKENDS)}")
+
+
+@functools.cache
+def _say_once(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
 def backend_module(backend: str) -> Any:
     """The module of a backend, whose requirements are checked immediately, before any network runs.
 
     Raises:
       UserError: there is no such backend, or it is not installed.
     """
-    if backend not in BACKENDS:
-        raise UserError(f"crf.backend: {backend!r} is not known, choose from none, {', '.join(BACKENDS)}")
+    _check_known(backend)
     module = importlib.import_module(BACKENDS[backend])
     module.require()
     return module
@@ -113,8 +142,9 @@ def refine(
     if ratio >= 1:
         return module.refine(image, probability, parameters)
     small = max(1, round(height * ratio)), max(1, round(width * ratio))
-    refined = module.refine(resize(image, small), resize_map(probability, small), _scaled(parameters, ratio))
-    return resize_map(refined, (height, width))
+    reduced = _resized(image, small, "LANCZOS"), _resized(probability, small, "BILINEAR").clip(0, 1)
+    refined = module.refine(*reduced, _scaled(parameters, ratio))
+    return _resized(refined, (height, width), "BILINEAR").clip(0, 1)
 
 
 def otsu(probability: Float32[np.ndarray, "height width"]) -> float:
@@ -138,6 +168,13 @@ def _recentred(probability: np.ndarray, neutral: float) -> Float32[np.ndarray, "
     clipped = np.clip(probability.astype(np.float64), CLIP, 1 - CLIP)
     odds = clipped / (1 - clipped) * (1 - neutral) / neutral
     return (odds / (1 + odds)).astype(np.float32)
+
+
+def _resized(pixels: np.ndarray, size: tuple[int, int], resampling: str) -> np.ndarray:
+    from PIL import Image  # Only here, so that whoever infers without `refine` does without Pillow.
+
+    height, width = size
+    return np.array(Image.fromarray(pixels).resize((width, height), Image.Resampling[resampling]))
 
 
 def _scaled(parameters: CrfParameters, ratio: float) -> CrfParameters:

@@ -15,7 +15,7 @@ def require() -> None:
     if importlib.util.find_spec("pydensecrf") is None:
         raise UserError(
             'crf.backend: pydensecrf is not installed; pip install "splice_jax[pydensecrf]" (it needs a C++ compiler), '
-            "or set crf.backend=none"
+            "or take jax"
         )
 
 

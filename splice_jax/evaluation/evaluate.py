@@ -19,7 +19,7 @@ from splice_jax.evaluation.output.report import page
 from splice_jax.evaluation.output.report.gallery import Gallery
 from splice_jax.evaluation.runs import Run, check_division, own_part, runs_by_row
 from splice_jax.evaluation.scores.planned import Results, readers, score
-from splice_jax.evaluation.selection import key_of, open_rows, recorded_checkpoints, row_names
+from splice_jax.evaluation.selection import key_of, open_rows, recorded_checkpoints, row_names, with_usable_crf
 from splice_jax.files import replacing
 from splice_jax.methods.fields import check
 from splice_jax.runs import schema
@@ -41,7 +41,7 @@ def evaluate(config: ConfigDict, workdir: Path) -> Path:
       workdir: the run.
 
     Raises:
-      UserError: an unknown row or data set, missing data, an unfinished run, a missing CRF, an unwritable folder, a
+      UserError: an unknown row or data set, missing data, an unfinished run, an unknown CRF, an unwritable folder, a
         field out of range; with `rescore`, maps that are missing or made from something else.
     """
     check(config, schema.COMMON)
@@ -50,6 +50,7 @@ def evaluate(config: ConfigDict, workdir: Path) -> Path:
     # 1. Which rows? They are loaded before the images are read, for preparing a data set can take long.
     runs = runs_by_row(config, workdir)
     named = row_names(config, runs)
+    config = with_usable_crf(config, named)
     opened = None if config.rescore else open_rows(named, config, runs)
     checkpoints = opened.checkpoints if opened else recorded_checkpoints(named, runs)
 

@@ -1,5 +1,6 @@
 """Which rows an evaluation is of, and their localizers."""
 
+import copy
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -26,8 +27,7 @@ def row_names(config: ConfigDict, runs: Mapping[str, Run]) -> list[str]:
     """The rows that `config.methods` names, or those of the runs, the evaluation's own with CRF too; then the trivial.
 
     Raises:
-      UserError: a name that is no row, no name at all, a run that no row is taken from, or a CRF that is unknown or not
-        installed.
+      UserError: a name that is no row, no name at all, or a run that no row is taken from.
     """
     own, backend = config.method, config.crf.backend
     chosen = [name.strip() for name in config.methods.split(",") if name.strip()]
@@ -36,12 +36,27 @@ def row_names(config: ConfigDict, runs: Mapping[str, Run]) -> list[str]:
         refined = f"{own}+crf" if backend != "none" else own
         chosen = [name for row in trained for name in ((row, refined) if row == own else (row,))]
     _check_names(chosen, runs)
-    if any(name.endswith("+crf") for name in chosen):
-        if backend == "none":
-            raise UserError("--config.methods: a row with +crf needs a CRF, add --config.crf.backend=pydensecrf")
-        crf.backend_module(backend)
+    if backend == "none" and _refined(chosen):
+        raise UserError("--config.methods: a row with +crf needs a CRF, add --config.crf.backend=jax")
     _check_runs(config, runs, chosen)
     return list(dict.fromkeys((*chosen, *TRIVIAL)))
+
+
+def with_usable_crf(config: ConfigDict, named: Sequence[str]) -> ConfigDict:
+    """The configuration with the backend that refines these rows, where any of them has a CRF.
+
+    Raises:
+      UserError: no such backend.
+    """
+    if not _refined(named):
+        return config
+    config = copy.deepcopy(config)
+    config.crf.backend = crf.usable(config.crf.backend)
+    return config
+
+
+def _refined(named: Sequence[str]) -> bool:
+    return any(name.endswith("+crf") for name in named)
 
 
 def _check_names(chosen: Sequence[str], runs: Mapping[str, Run]) -> None:

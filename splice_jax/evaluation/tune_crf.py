@@ -1,4 +1,4 @@
-"""CRF parameters by the score on validation images: from cached maps, over all cores, no test image looked at."""
+"""CRF parameters by the score on validation images: from cached maps, no test image looked at."""
 
 import itertools
 from collections.abc import Iterator, Sequence
@@ -11,12 +11,12 @@ from jaxtyping import Float64, UInt8
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
-from splice_jax import crf, data, metrics
+from splice_jax import crf, data, metrics, runtime
 from splice_jax.crf import NEUTRALS, CrfParameters
 from splice_jax.data import Example
 from splice_jax.errors import UserError
 from splice_jax.evaluation.maps import cache, provenance
-from splice_jax.evaluation.maps.make import Row, Stage, make_maps, probability_of
+from splice_jax.evaluation.maps.make import IN_THIS_PROCESS, Row, Stage, make_maps, probability_of
 from splice_jax.evaluation.maps.provenance import checkpoint_digest
 from splice_jax.evaluation.maps.records import RowRecord, read_record, require
 from splice_jax.evaluation.maps.truth import Truth, read_truths
@@ -92,15 +92,18 @@ def tune(
       threshold: `best-per-image` or `0.5`, see `conventions.Convention`; always given polarity, mean over images.
       score: `f1` or `mcc`.
       images: validation images to use, evenly taken from all; None for all.
-      workers: processes; None for one per core, 0 for none.
+      workers: processes, where the CRF is not `IN_THIS_PROCESS`; None for one per core, 0 for none.
 
     Raises:
-      UserError: no CRF in the configuration or none installed, no validation split, an unfinished run.
+      UserError: no CRF in the configuration, no validation split, an unfinished run.
     """
     config = load_run_config(workdir)
     if config.crf.backend == "none":
-        raise UserError(f"{workdir}: its crf.backend is none; set it in config.json, for example to pydensecrf")
-    crf.backend_module(config.crf.backend)
+        raise UserError(f"{workdir}: its crf.backend is none; set it in config.json, for example to jax")
+    config.crf.backend = crf.usable(config.crf.backend)
+    if config.crf.backend in IN_THIS_PROCESS:
+        runtime.set_up_where_unused()
+        workers = 0
     where = config.dataset, config.data_dir, SPLIT
     examples = data.open_split(*where, split_seed=config.split_seed, divide_flat=True)
     require_division(workdir, examples.division)
@@ -119,6 +122,7 @@ def tune(
     content = {
         "dataset": config.dataset,
         "split": SPLIT,
+        "backend": config.crf.backend,
         "images": [truth.name for truth in chosen],
         "chosen_by": {"score": score, **Convention(threshold).__dict__, "words": f"{score} {Convention(threshold)}"},
         "search": search,

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import NamedTuple
 
+from splice_jax import runtime
 from splice_jax.errors import UserError
 from splice_jax.localize.results import infixes
 from splice_jax.methods import Localizer, localizer, names
@@ -69,6 +70,8 @@ def load_rows(rows: Rows, workdir: Path | None, *, crf: str = "none", labels: bo
     if crf != "none" and others:
         from splice_jax.methods.refined import Refined
 
+        if crf == "jax":
+            runtime.set_up_where_unused()
         return [*localizers, *(Refined(other, crf) for other in others)]
     return localizers + others
 

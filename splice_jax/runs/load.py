@@ -35,7 +35,7 @@ def load(
 
     Args:
         workdir: the run's folder, as given to `train`.
-        crf: `none` or `pydensecrf`.
+        crf: `none`, `jax` or `pydensecrf`.
         config: sets the grid of patches and the CRF's parameters; the run's own config.json by default.
         row: one of `Family.rows` if the run holds several; by default the method it was trained as.
         labels: whether `Found.label_probability` is needed; the map is the same without it, and costs less.

@@ -138,7 +138,7 @@ _EVALUATION = (
 )
 
 _CRF = (
-    Field("crf.backend", "pydensecrf", "evaluation", "pydensecrf, none"),
+    Field("crf.backend", "jax", "evaluation", "jax, pydensecrf, none"),
     Field(
         "crf.bilateral_weight", CrfParameters.bilateral_weight, "evaluation", "ω1, of the kernel in position and colour"
     ),

@@ -1,5 +1,8 @@
 import dataclasses
 import importlib.util
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,10 +11,12 @@ from splice_jax import crf
 from splice_jax.crf import CLIP, CrfParameters, otsu, refine
 from splice_jax.errors import UserError
 
+ROOT = Path(__file__).parents[2]
 NO_PAIRWISE = CrfParameters(bilateral_weight=0, smoothness_weight=0)
 installed = pytest.mark.skipif(
     importlib.util.find_spec("pydensecrf") is None, reason="the extra [pydensecrf] is not installed"
 )
+each_backend = pytest.mark.parametrize("backend", ["jax", pytest.param("pydensecrf", marks=installed)])
 
 
 def photograph(height: int, width: int, seed: int = 0) -> np.ndarray:
@@ -25,78 +30,78 @@ def two_colours(height: int = 40, width: int = 60) -> tuple[np.ndarray, np.ndarr
     return np.where(right[..., None], 200 + noise, 40 + noise).astype(np.uint8), right
 
 
-@installed
-def test_without_pairwise_terms_the_map_comes_back_clipped() -> None:
+@each_backend
+def test_without_pairwise_terms_the_map_comes_back_clipped(backend: str) -> None:
     probability = np.random.default_rng(0).random((30, 20), dtype=np.float32)
     probability[0, :2] = 0, 1
-    refined = refine("pydensecrf", photograph(30, 20), probability, NO_PAIRWISE)
+    refined = refine(backend, photograph(30, 20), probability, NO_PAIRWISE)
     np.testing.assert_allclose(refined, np.clip(probability, CLIP, 1 - CLIP), atol=1e-6)
     assert refined.dtype == np.float32
 
 
-@installed
-def test_without_iterations_the_map_comes_back_clipped() -> None:
+@each_backend
+def test_without_iterations_the_map_comes_back_clipped(backend: str) -> None:
     probability = np.random.default_rng(0).random((30, 20), dtype=np.float32)
-    refined = refine("pydensecrf", photograph(30, 20), probability, CrfParameters(iterations=0))
+    refined = refine(backend, photograph(30, 20), probability, CrfParameters(iterations=0))
     np.testing.assert_allclose(refined, np.clip(probability, CLIP, 1 - CLIP), atol=1e-6)
 
 
-@installed
-def test_isolated_pixels_are_smoothed_away() -> None:
+@each_backend
+def test_isolated_pixels_are_smoothed_away(backend: str) -> None:
     probability = np.full((40, 40), 0.2, np.float32)
     probability[10:30, 10:30] = 0.8
     probability[5, 5], probability[20, 20] = 0.8, 0.2
     flat = np.full((40, 40, 3), 128, np.uint8)
-    refined = refine("pydensecrf", flat, probability, CrfParameters(bilateral_weight=0, smoothness_position_std=2))
+    refined = refine(backend, flat, probability, CrfParameters(bilateral_weight=0, smoothness_position_std=2))
     assert refined[5, 5] < 0.2
     assert refined[20, 20] > 0.8
 
 
-@installed
-def test_the_region_snaps_to_an_edge_of_colour() -> None:
+@each_backend
+def test_the_region_snaps_to_an_edge_of_colour(backend: str) -> None:
     image, right = two_colours()
     moved = np.roll(right, 6, axis=1) & right  # a map whose border lies 6 pixels inside of the true one
     probability = np.where(moved, 0.8, 0.3).astype(np.float32)
-    refined = refine("pydensecrf", image, probability, CrfParameters())
+    refined = refine(backend, image, probability, CrfParameters())
     assert np.mean((probability >= 0.5) == right) < 0.95
     assert np.mean((refined >= 0.5) == right) > 0.99
 
 
-@installed
-def test_a_larger_image_is_refined_at_reduced_size_by_the_same_widths() -> None:
+@each_backend
+def test_a_larger_image_is_refined_at_reduced_size_by_the_same_widths(backend: str) -> None:
     image, right = two_colours(160, 240)
     probability = np.where(np.roll(right, 24, axis=1) & right, 0.8, 0.3).astype(np.float32)
-    whole = refine("pydensecrf", image, probability, CrfParameters(max_megapixels=1))
-    reduced = refine("pydensecrf", image, probability, CrfParameters(max_megapixels=0.0024))
+    whole = refine(backend, image, probability, CrfParameters(max_megapixels=1))
+    reduced = refine(backend, image, probability, CrfParameters(max_megapixels=0.0024))
     assert reduced.shape == (160, 240)
     assert 0 <= reduced.min() <= reduced.max() <= 1
     assert np.mean((whole >= 0.5) == (reduced >= 0.5)) > 0.97
     assert np.mean((reduced >= 0.5) == right) > 0.97
 
 
-@installed
+@each_backend
 @pytest.mark.parametrize("size", [(1, 1), (1, 17), (17, 1), (2, 3), (65, 63)])
-def test_any_size(size: tuple[int, int]) -> None:
+def test_any_size(backend: str, size: tuple[int, int]) -> None:
     probability = np.random.default_rng(0).random(size, dtype=np.float32)
     for megapixels in (1.0, 1e-6):
-        refined = refine("pydensecrf", photograph(*size), probability, CrfParameters(max_megapixels=megapixels))
+        refined = refine(backend, photograph(*size), probability, CrfParameters(max_megapixels=megapixels))
         assert refined.shape == size
         assert 0 <= refined.min() <= refined.max() <= 1
 
 
-@installed
+@each_backend
 @pytest.mark.parametrize("constant", [0.0, 0.3, 0.5, 1.0])
-def test_a_constant_map_keeps_its_side(constant: float) -> None:
-    refined = refine("pydensecrf", photograph(20, 30), np.full((20, 30), constant, np.float32), CrfParameters())
+def test_a_constant_map_keeps_its_side(backend: str, constant: float) -> None:
+    refined = refine(backend, photograph(20, 30), np.full((20, 30), constant, np.float32), CrfParameters())
     assert np.isfinite(refined).all()
     assert np.allclose(refined, 0.5, atol=1e-4) if constant == 0.5 else np.all((refined > 0.5) == (constant > 0.5))
 
 
-@installed
-def test_inputs_are_left_alone_and_the_result_repeats() -> None:
+@each_backend
+def test_inputs_are_left_alone_and_the_result_repeats(backend: str) -> None:
     image, probability = photograph(20, 30), np.random.default_rng(1).random((20, 30), dtype=np.float32)
     before = image.copy(), probability.copy()
-    first, second = (refine("pydensecrf", image, probability, CrfParameters()) for _ in range(2))
+    first, second = (refine(backend, image, probability, CrfParameters()) for _ in range(2))
     np.testing.assert_array_equal(first, second)
     np.testing.assert_array_equal(image, before[0])
     np.testing.assert_array_equal(probability, before[1])
@@ -112,12 +117,37 @@ def test_a_missing_extra_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *_: None if name == "pydensecrf" else found(name))
     with pytest.raises(UserError, match=r'pip install "splice_jax\[pydensecrf\]"'):
         refine("pydensecrf", photograph(2, 2), np.zeros((2, 2), np.float32), CrfParameters())
-    with pytest.raises(UserError, match=r"crf\.backend=none"):
+    with pytest.raises(UserError, match="or take jax"):
         crf.backend_module("pydensecrf")
 
 
+def test_jax_takes_the_place_of_what_is_not_installed_and_says_so_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert [crf.usable(backend) for backend in ("none", "jax")] == ["none", "jax"]
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *_: None if name == "pydensecrf" else found(name))
+    crf._say_once.cache_clear()
+    assert [crf.usable("pydensecrf") for _ in range(2)] == ["jax", "jax"]
+    assert capsys.readouterr().err == "crf.backend: pydensecrf is not installed, so jax refines the maps\n"
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *_: sys)
+    assert crf.usable("pydensecrf") == "pydensecrf"
+    with pytest.raises(UserError, match=r"crf\.backend: 'dense' is not known, choose from none, jax, pydensecrf"):
+        crf.usable("dense")
+
+
+def test_inference_needs_nothing_else_of_the_package_and_no_pillow() -> None:
+    code = (
+        "import sys; from splice_jax.crf import exact, mean_field, on_device, pydensecrf\n"
+        "print(*sorted(name for name in sys.modules if name.startswith(('splice_jax.', 'PIL'))))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    loaded = [name for name in done.stdout.split() if not name.startswith("splice_jax.crf")]
+    assert loaded == ["splice_jax.errors"]
+
+
 def test_mistakes_are_named() -> None:
-    with pytest.raises(UserError, match=r"crf\.backend: 'dense' is not known, choose from none, pydensecrf"):
+    with pytest.raises(UserError, match=r"crf\.backend: 'dense' is not known, choose from none, jax, pydensecrf"):
         refine("dense", photograph(2, 2), np.zeros((2, 2), np.float32), CrfParameters())
     with pytest.raises(UserError, match=r"crf\.smoothness_position_std: 0 must be above 0"):
         CrfParameters(smoothness_position_std=0)
@@ -125,12 +155,12 @@ def test_mistakes_are_named() -> None:
         CrfParameters(iterations=-1)
 
 
-@installed
-def test_what_cannot_be_refined_is_refused() -> None:
+@each_backend
+def test_what_cannot_be_refined_is_refused(backend: str) -> None:
     with pytest.raises(ValueError, match="does not belong"):
-        refine("pydensecrf", photograph(2, 3), np.zeros((2, 2), np.float32), CrfParameters())
+        refine(backend, photograph(2, 3), np.zeros((2, 2), np.float32), CrfParameters())
     with pytest.raises(ValueError, match="NaN"):
-        refine("pydensecrf", photograph(2, 2), np.full((2, 2), np.nan, np.float32), CrfParameters())
+        refine(backend, photograph(2, 2), np.full((2, 2), np.nan, np.float32), CrfParameters())
 
 
 def test_parameters_are_read_from_a_section() -> None:
@@ -148,13 +178,13 @@ def test_otsus_threshold_parts_two_groups_and_is_half_for_one() -> None:
     assert 0 < otsu(values) < 1
 
 
-@installed
-def test_the_neutral_probability_becomes_a_half() -> None:
+@each_backend
+def test_the_neutral_probability_becomes_a_half(backend: str) -> None:
     probability = np.array([[0.1] * 4 + [0.2] * 4] * 8, np.float32)
     image = np.zeros((8, 8, 3), np.uint8)
     threshold = otsu(probability)
     assert 0.1 < threshold < 0.2
-    refined = refine("pydensecrf", image, probability, dataclasses.replace(NO_PAIRWISE, neutral="otsu"))
+    refined = refine(backend, image, probability, dataclasses.replace(NO_PAIRWISE, neutral="otsu"))
     odds = probability / (1 - probability) * (1 - threshold) / threshold
     np.testing.assert_allclose(refined, odds / (1 + odds), rtol=1e-3)
     assert refined[0, 0] < 0.5 < refined[0, 7]

@@ -19,17 +19,17 @@ from splice_jax.evaluation.maps.cache import map_path, read_map
 from splice_jax.evaluation.maps.degradations import parse
 from splice_jax.evaluation.maps.make import Row
 from splice_jax.evaluation.maps.plan import Validation
-from splice_jax.evaluation.runs import Run, runs_by_row
 from splice_jax.evaluation.scores.image import score_image
-from splice_jax.evaluation.selection import open_rows, row_names
 from splice_jax.images import read_image, read_mask
 from splice_jax.methods import Found, Localizer, localizer
 from splice_jax.metrics import quantize
 from splice_jax.runs.builtin.default import get_config
 from splice_jax.runs.configuration import save_config
 
+has_pydensecrf = pytest.mark.skipif(
+    importlib.util.find_spec("pydensecrf") is None, reason="the extra [pydensecrf] is not installed"
+)
 HEADER = {"dataset": "folder", "split": "test", "config": {"seed": 0}, "commit": "abc"}
-has_crf = pytest.mark.skipif(importlib.util.find_spec("pydensecrf") is None, reason="the extra is not installed")
 
 
 class Brightness(Localizer):
@@ -128,26 +128,25 @@ def test_maps_are_cached_in_16_bits(examples: list[Example], tmp_path: Path) -> 
     np.testing.assert_array_equal(levels, quantize(Brightness()(examples[0].image).probability))
 
 
-@has_crf
 def test_the_crf_row_refines_the_cached_map_and_the_network_runs_once(examples: list[Example], tmp_path: Path) -> None:
     parameters = CrfParameters(iterations=2)
     Brightness.calls = 0
-    of_rows = rows(crf="pydensecrf")
+    of_rows = rows(crf="jax")
     scores = evaluate_rows(of_rows, examples, tmp_path, header=HEADER, parameters=parameters, processes=0)
     assert Brightness.calls == 4
-    assert [(row["method"], row["crf"]) for row in scores["rows"]][:2] == [("sgn", "none"), ("sgn", "pydensecrf")]
+    assert [(row["method"], row["crf"]) for row in scores["rows"]][:2] == [("sgn", "none"), ("sgn", "jax")]
     assert scores["rows"][1]["patch_accuracy"] is None
     before, after = (read_map(tmp_path / "maps" / row / "image0.png") for row in ("sgn", "sgn+crf"))
-    refined = refine("pydensecrf", examples[0].image, (before / np.float32(65535)).astype(np.float32), parameters)
+    refined = refine("jax", examples[0].image, (before / np.float32(65535)).astype(np.float32), parameters)
     np.testing.assert_array_equal(after, quantize(refined))
     assert scores["rows"][1]["scores"][1]["f1"] > scores["rows"][0]["scores"][1]["f1"]
 
 
-@has_crf
-def test_processes_change_nothing_but_the_time(examples: list[Example], tmp_path: Path) -> None:
+@pytest.mark.parametrize("backend", ["jax", pytest.param("pydensecrf", marks=has_pydensecrf)])
+def test_processes_change_nothing_but_the_time(examples: list[Example], tmp_path: Path, backend: str) -> None:
     def timeless(processes: int) -> tuple[list[dict[str, str]], str, bytes]:
         output = tmp_path / str(processes)
-        evaluate_rows(rows(crf="pydensecrf"), examples, output, header=HEADER, processes=processes)
+        evaluate_rows(rows(crf=backend), examples, output, header=HEADER, processes=processes)
         scores = json.loads((output / "scores.json").read_text())
         for row in scores["rows"]:
             del row["seconds_per_image"]
@@ -205,58 +204,6 @@ def trained(monkeypatch: pytest.MonkeyPatch, examples: list[Example], tmp_path: 
 
     monkeypatch.setitem(vars(splice_jax), "load", lambda *_, **options: Brightness())
     monkeypatch.setattr(data, "open_split", open_split)
-
-
-@pytest.mark.parametrize(
-    ("methods", "backend", "expected"),
-    [
-        ("", "none", ["sgn", "all_spliced", "random"]),
-        ("random", "none", ["random", "all_spliced"]),
-        ("sgn, sgn", "none", ["sgn", "all_spliced", "random"]),
-        pytest.param("", "pydensecrf", ["sgn", "sgn+crf", "all_spliced", "random"], marks=has_crf),
-        pytest.param("random+crf", "pydensecrf", ["random+crf", "all_spliced", "random"], marks=has_crf),
-    ],
-)
-@pytest.mark.usefixtures("trained")
-def test_rows_are_the_runs_own_or_those_named_and_always_the_trivial(
-    methods: str, backend: str, expected: list[str], tmp_path: Path
-) -> None:
-    settings = config(methods=methods, crf={"backend": backend})
-    runs = {"sgn": Run(tmp_path, settings, settings)}
-    chosen = open_rows(row_names(settings, runs), settings, runs).rows
-    assert [row.name for row in chosen] == expected
-
-
-def test_one_run_may_hold_two_rows(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    def load(workdir: Path, *, row: str, **_: object) -> Brightness:
-        found = Brightness()
-        found.name = row
-        return found
-
-    monkeypatch.setitem(vars(splice_jax), "load", load)
-    settings = config(method="mfcn", methods="mfcn_edge,mfcn", crf={"backend": "none"})
-    save_config(settings, tmp_path)
-    runs = runs_by_row(settings, tmp_path)
-    chosen = open_rows(row_names(settings, runs), settings, runs).rows
-    assert [row.name for row in chosen] == ["mfcn_edge", "mfcn", "all_spliced", "random"]
-
-
-def test_wrong_rows_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    runs = {"sgn": Run(Path("run"), config(), config())}
-    with pytest.raises(UserError, match="--config.methods: names no row, and there is no run; choose from .*noi1"):
-        row_names(config(method="", methods=""), {})
-    with pytest.raises(UserError, match=r"--config.methods: no row is called 'noi9'; there are .*all_spliced.*sgn"):
-        row_names(config(methods="noi9"), runs)
-    with pytest.raises(UserError, match=r"no row is called 'sgn\+jax'"):
-        row_names(config(methods="sgn+jax"), runs)
-    with pytest.raises(UserError, match=r"a row with \+crf needs a CRF"):
-        row_names(config(methods="sgn+crf"), runs)
-    with pytest.raises(UserError, match=r"crf\.backend: 'dense' is not known"):
-        row_names(config(crf={"backend": "dense"}), runs)
-    find = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *_: None if name == "pydensecrf" else find(name))
-    with pytest.raises(UserError, match=r"crf\.backend: pydensecrf is not installed"):
-        row_names(config(crf={"backend": "pydensecrf"}), runs)
 
 
 @pytest.mark.usefixtures("trained")

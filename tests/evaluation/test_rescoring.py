@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
+from splice_jax import crf
+
 ROOT = Path(__file__).parents[2]
-has_crf = pytest.mark.skipif(importlib.util.find_spec("pydensecrf") is None, reason="the extra is not installed")
 FLAGS = ("--config.methods=sgn,random", "--config.degradations=resize:0.5", "--config.crf.backend=none")
 
 
@@ -71,6 +72,29 @@ def test_two_evaluations_are_equal_apart_from_times(evaluated: Path, tmp_path: P
         elif name == "per_image.csv":
             lines = [[line.rpartition(",")[0] for line in each[name].decode().splitlines()] for each in (first, second)]
             assert lines[0] == lines[1]
+
+
+def test_a_run_whose_crf_is_not_installed_is_refined_by_jax_and_scored_again_as_such(
+    evaluated: Path,
+    tmp_path: Path,
+    entry: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *_: None if name == "pydensecrf" else find(name))
+    run = shutil.copytree(evaluated, tmp_path / "run")
+    flags = "--config.methods=sgn,sgn+crf", "--config.crf.iterations=2", "--config.crf.backend=pydensecrf"
+    results = run / "evaluation/folder-test"
+    for more in ((), ("--config.rescore",)):
+        crf._say_once.cache_clear()
+        done = entry("evaluate", f"--workdir={run}", *flags, *more)
+        said = "crf.backend: pydensecrf is not installed, so jax refines the maps\n"
+        assert (done.code, done.err) == (0, said)
+        scores = json.loads((results / "scores.json").read_text())
+        assert [row["crf"] for row in scores["rows"]] == ["none", "jax", "none", "none"]
+        assert scores["config"]["crf"]["backend"] == "jax"
+    assert json.loads((results / "maps/sgn+crf.json").read_text())["made_from"]["crf.backend"] == "jax"
+    assert entry("evaluate", f"--workdir={run}", *flags, "--config.rescore", "--config.crf.backend=jax").code == 0
 
 
 def change_checkpoint(run: Path) -> None:

@@ -10,7 +10,7 @@ from splice_jax.errors import UserError
 from splice_jax.evaluation import summary
 from splice_jax.evaluation.scores.conventions import HEADLINE, find
 
-ROWS = {("sgn", "none"): 0.3, ("sgn", "pydensecrf"): 0.5}
+ROWS = {("sgn", "none"): 0.3, ("sgn", "jax"): 0.5}
 
 
 @pytest.fixture

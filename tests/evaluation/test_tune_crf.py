@@ -1,4 +1,3 @@
-import importlib.util
 import json
 import shutil
 from collections.abc import Sequence
@@ -16,8 +15,6 @@ from splice_jax.evaluation.maps.cache import read_map
 from splice_jax.evaluation.scores.image import score_image
 from splice_jax.metrics import quantize
 from splice_jax.runs.configuration import load_config, save_config
-
-pytestmark = pytest.mark.skipif(importlib.util.find_spec("pydensecrf") is None, reason="the extra is not installed")
 
 
 @pytest.fixture
@@ -67,7 +64,7 @@ def test_a_trial_is_the_mean_over_images_of_what_the_crf_makes_of_the_cached_map
     for example in data.open_split(config.dataset, config.data_dir, "val"):
         levels = read_map(run / "evaluation/tune-crf/maps/sgn" / f"{example.name}.png")
         probability = (levels / np.float32(65535)).astype(np.float32)
-        refined = refine("pydensecrf", example.image, probability, CrfParameters(**trial["parameters"]))
+        refined = refine("jax", example.image, probability, CrfParameters(**trial["parameters"]))
         values.append(score_image(quantize(refined), example.mask).at["0.5"].mcc)
     assert trial["mcc_at_0.5"] == pytest.approx(np.mean(values))
 
@@ -93,7 +90,7 @@ def test_mistakes_are_named(run: Path, tmp_path: Path) -> None:
     save_config(config, run)
     with pytest.raises(UserError, match="its crf.backend is none"):
         tune_crf.tune(run)
-    config.crf.backend = "pydensecrf"
+    config.crf.backend = "jax"
     save_config(config, run)
     shutil.rmtree(run / "checkpoints")
     with pytest.raises(UserError, match="holds no trained network yet"):

@@ -1,6 +1,5 @@
 """Which rows are asked for, and that they are loaded."""
 
-import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +49,5 @@ def test_rows_of_a_run_and_others_are_loaded(tiny_run: Any) -> None:
         assert loaded[0].labels == labels
     with pytest.raises(UserError, match="holds no row 'mfcn'; it has sgn"):
         load_rows(choose_rows(tiny_run.workdir, "mfcn,noi4"), tiny_run.workdir)
-    if importlib.util.find_spec("pydensecrf"):
-        refined = load_rows(choose_rows(None, "noi4,ela"), None, crf="pydensecrf")
-        assert [(type(row), row.name) for row in refined] == [(Refined, "noi4"), (Refined, "ela")]
+    refined = load_rows(choose_rows(None, "noi4,ela"), None, crf="jax")
+    assert [(type(row), row.name) for row in refined] == [(Refined, "noi4"), (Refined, "ela")]

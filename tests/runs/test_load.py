@@ -1,4 +1,3 @@
-import importlib.util
 import json
 import os
 import shutil
@@ -23,7 +22,6 @@ from splice_jax.runs.configuration import load_config
 from splice_jax.runs.load import load, load_rows, network_from_config
 
 SIZES = ((1, 1), (63, 200), (64, 64), (150, 90))
-has_crf = pytest.mark.skipif(importlib.util.find_spec("pydensecrf") is None, reason="the extra is not installed")
 
 
 def noise(height: int, width: int) -> np.ndarray:
@@ -118,13 +116,12 @@ def test_a_broken_photograph_and_a_bomb_do_not_stop_the_rest(
     assert {path.name.split(".")[0] for path in (tmp_path / "maps").iterdir()} == {"good", "summary"}
 
 
-@has_crf
 def test_with_a_crf_the_map_is_the_refined_one(tiny_run: Any) -> None:
     config = load_config(tiny_run.workdir)
     config.crf.iterations = 2
     image = noise(70, 90)
-    plain, refined = load(tiny_run.workdir)(image), load(tiny_run.workdir, crf="pydensecrf", config=config)(image)
-    expected = refine("pydensecrf", image, plain.probability, CrfParameters(iterations=2))
+    plain, refined = load(tiny_run.workdir)(image), load(tiny_run.workdir, crf="jax", config=config)(image)
+    expected = refine("jax", image, plain.probability, CrfParameters(iterations=2))
     np.testing.assert_array_equal(refined.probability, expected)
     np.testing.assert_array_equal(refined.mask, expected >= 0.5)
     np.testing.assert_array_equal(refined.label_probability, plain.label_probability)

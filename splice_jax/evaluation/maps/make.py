@@ -6,7 +6,7 @@ import math
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Executor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,6 +31,9 @@ from splice_jax.workers import in_order, reading_ahead
 
 IMAGES_AHEAD = 4
 """Images whose maps wait to be refined and written are held in memory, as many as this beside one per core."""
+
+REFINING_AHEAD = 2
+"""As many more where this process refines: one is, and one waits."""
 
 
 class ByName(NamedTuple):
@@ -95,6 +98,10 @@ class Seen(NamedTuple):
     degraded: bool
 
 
+IN_THIS_PROCESS = ("jax",)
+"""CRFs that use all cores, or another device, and would be compiled by every process for itself."""
+
+
 class MapTask(NamedTuple):
     """The maps that one localizer is to have of one image, with a CRF or without."""
 
@@ -123,7 +130,8 @@ def make_maps(
       stage: the images.
       made_from: what each row is made from, by its name.
       parameters: of the CRF.
-      workers: localize where no network is needed, refine and write beside this process.
+      workers: localize where no network is needed, refine by what is not in `IN_THIS_PROCESS`, and write beside this
+        process. A thread of this process refines by the rest while a network localizes the next image.
       anew: makes the maps once more that are there and fresh.
     """
     journals = {
@@ -132,10 +140,13 @@ def make_maps(
     }
     there = sum(len(journal.entered) for journal in journals.values())
     ahead = IMAGES_AHEAD * len({row.localizer.name for row in rows}) + (os.cpu_count() or 1)
-    made = in_order(workers, complete, _tasks(rows, stage, journals, parameters), ahead=ahead)
+    completed = in_order(workers, complete, _tasks(rows, stage, journals, parameters), ahead=ahead)
     total = len(rows) * len(stage.truths)
-    with tqdm(total=total, initial=there, desc=stage.title, unit="map", disable=None) as bar:
-        for records in made:
+    with (
+        ThreadPoolExecutor(1) as thread,
+        tqdm(total=total, initial=there, desc=stage.title, unit="map", disable=None) as bar,
+    ):
+        for records in in_order(thread, refine, completed, ahead=REFINING_AHEAD):
             for name, record in records.items():
                 journals[name].enter(record)
                 bar.update()
@@ -144,15 +155,34 @@ def make_maps(
         journals[row.name].close(_patch_grid(row.localizer) if labelled else None)
 
 
-def complete(task: MapTask) -> dict[str, MapRecord]:
+class Completed(NamedTuple):
+    """What came of a task in whatever process it was done."""
+
+    records: dict[str, MapRecord]
+    """By the names of the rows."""
+    left: tuple[MapTask, Localized] | None = None
+    """What is `IN_THIS_PROCESS`: the CRFs, and the map that they refine."""
+
+
+def complete(task: MapTask) -> Completed:
     """Localizes where that is still to be done, refines, brings maps to the mask's size and caches them.
 
-    Runs in any process. Returns the records by the names of the rows.
+    Runs in any process, and leaves what is `IN_THIS_PROCESS` to the one that asked, see `refine`.
     """
     localized = task.localized
     if isinstance(localized, ByName):
         localized = _localize(_own(localized), task.seen)
-    return {row: _cached(row, crf, localized, task) for row, crf in task.crfs.items()}
+    left = {row: crf for row, crf in task.crfs.items() if crf in IN_THIS_PROCESS}
+    records = {row: _cached(row, crf, localized, task) for row, crf in task.crfs.items() if row not in left}
+    return Completed(records, (task._replace(crfs=left), localized) if left else None)
+
+
+def refine(completed: Completed) -> dict[str, MapRecord]:
+    """Refines what was left to do, and caches it; returns the records of all rows by their names."""
+    if completed.left is None:
+        return completed.records
+    task, localized = completed.left
+    return completed.records | {row: _cached(row, crf, localized, task) for row, crf in task.crfs.items()}
 
 
 def _cached(row: str, backend: str, localized: Localized, task: MapTask) -> MapRecord:

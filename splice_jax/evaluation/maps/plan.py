@@ -10,7 +10,7 @@ from splice_jax.data import Example
 from splice_jax.errors import UserError
 from splice_jax.evaluation.maps import records
 from splice_jax.evaluation.maps.degradations import Degradation
-from splice_jax.evaluation.maps.make import ByName, Row, Stage, make_maps
+from splice_jax.evaluation.maps.make import IN_THIS_PROCESS, ByName, Row, Stage, make_maps
 from splice_jax.evaluation.maps.truth import Truth, read_truths
 from splice_jax.evaluation.rows import row_name
 from splice_jax.workers import executor
@@ -51,7 +51,7 @@ class Plan:
 
     def _processes(self, rows: Sequence[Row]) -> int | None:
         """One per core where a CRF keeps them busy, or localizers without a network do for long enough."""
-        if self.processes is not None or any(row.crf != "none" for row in rows):
+        if self.processes is not None or any(row.crf not in ("none", *IN_THIS_PROCESS) for row in rows):
             return self.processes
         localizers = len({row.localizer for row in rows if isinstance(row.localizer, ByName)})
         pixels = sum(truth.height * truth.width for stage in self.stages() for truth in stage.truths)

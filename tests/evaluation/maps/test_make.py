@@ -65,11 +65,10 @@ def test_every_process_makes_the_same_maps(tmp_path: Path) -> None:
 
 
 def test_the_localizer_does_not_run_where_only_a_crf_row_is_stale(tmp_path: Path) -> None:
-    pytest.importorskip("pydensecrf")
     own = Counting()
     made([Row(own)], stage(tmp_path))
     assert own.images == 3
-    rows = [Row(own), Row(own, "pydensecrf")]
+    rows = [Row(own), Row(own, "jax")]
     made(rows, stage(tmp_path))
     assert own.images == 3
     made(rows, stage(tmp_path / "together"))
@@ -80,11 +79,22 @@ def test_the_localizer_does_not_run_where_only_a_crf_row_is_stale(tmp_path: Path
         np.testing.assert_array_equal(apart, together)
 
 
+def test_a_crf_of_this_process_runs_in_no_other_and_processes_change_nothing(tmp_path: Path) -> None:
+    rows = [Row(ByName("noi1")), Row(ByName("noi1"), "jax")]
+    made(rows, stage(tmp_path / "here"))
+    with executor(1) as workers:
+        made(rows, stage(tmp_path / "there"), workers)
+        assert not workers.submit(eval, "'jax' in __import__('sys').modules").result()
+    for row in rows:
+        here, there = (read_record(tmp_path / folder, row.name).maps for folder in ("here", "there"))
+        assert [each.sha256 for each in here] == [each.sha256 for each in there]
+    assert rows[1].name == "noi1+crf"
+
+
 def test_a_map_of_another_size_than_the_image_is_no_start_for_a_crf(tmp_path: Path) -> None:
-    pytest.importorskip("pydensecrf")
     own = Counting()
     made([Row(own)], stage(tmp_path, Degradation("resize", 0.5)))
-    made([Row(own), Row(own, "pydensecrf")], stage(tmp_path, Degradation("resize", 0.5)))
+    made([Row(own), Row(own, "jax")], stage(tmp_path, Degradation("resize", 0.5)))
     assert own.images == 6
 
 

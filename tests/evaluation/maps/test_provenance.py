@@ -36,8 +36,8 @@ def stale(tiny: Callable[..., Any], method: str, before: dict[str, Any], after: 
         ("random", "none", {"seed": 1}, ["seed"]),
         ("sgn", "none", {"patch_stride": 32}, ["config.patch_stride"]),
         ("sgn", "none", {"crf": {"iterations": 9}}, []),
-        ("sgn", "pydensecrf", {"crf": {"iterations": 9}}, ["crf.iterations"]),
-        ("noi1", "pydensecrf", {"crf": {"iterations": 9}}, ["crf.iterations"]),
+        ("sgn", "jax", {"crf": {"iterations": 9}}, ["crf.iterations"]),
+        ("noi1", "jax", {"crf": {"iterations": 9}}, ["crf.iterations"]),
         ("sgn", "none", {"split": "val", "ignore_border": 3, "methods": "sgn"}, []),
     ],
 )

@@ -8,7 +8,7 @@ import pytest
 from splice_jax.evaluation.output import figures, tables
 from splice_jax.evaluation.scores.conventions import CONVENTIONS
 
-ROWS = {("sgn", "none"): 0.3, ("sgn", "pydensecrf"): 0.5, ("noi1", "none"): 0.1, ("all_spliced", "none"): 0.0}
+ROWS = {("sgn", "none"): 0.3, ("sgn", "jax"): 0.5, ("noi1", "none"): 0.1, ("all_spliced", "none"): 0.0}
 
 
 @pytest.fixture(scope="module")

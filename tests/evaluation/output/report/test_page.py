@@ -17,7 +17,7 @@ from splice_jax.evaluation.output.report import pictures
 from splice_jax.evaluation.scores.conventions import conventions
 
 VOID = {"meta", "link", "br", "img", "line", "circle", "input"}
-ROWS = {("sgn", "none"): 0.3, ("sgn", "pydensecrf"): 0.5, ("all_spliced", "none"): 0.0}
+ROWS = {("sgn", "none"): 0.3, ("sgn", "jax"): 0.5, ("all_spliced", "none"): 0.0}
 NAME = "<img src=x onerror=alert(1)>&\"'</script>"
 
 
