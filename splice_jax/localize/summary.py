@@ -1,4 +1,4 @@
-"""`summary.csv`: a line per image and method."""
+"""`summary.csv`: one line per image and method."""
 
 import csv
 import io
@@ -15,12 +15,12 @@ FILE_NAME = "summary.csv"
 
 @contextmanager
 def summary(output: Path) -> Iterator[Callable[[Outcome], None]]:
-    """Replaces the summary in a folder, and gives what adds a line to the new one.
+    """Replaces the summary in a folder, and yields a function that adds a line to the new one.
 
-    A line is in the file at once: a call that is killed leaves the lines of what it has done.
+    Lines are written immediately: a call that is killed leaves the lines of what it has done.
 
     Raises:
-        UserError: it cannot be written.
+        UserError: the summary cannot be written.
     """
     path = output / FILE_NAME
     with replacing(path) as beside:
@@ -38,12 +38,12 @@ def summary(output: Path) -> Iterator[Callable[[Outcome], None]]:
 
 
 def refuse_mixing(images: Mapping[Path, Path], output: Path, methods: Sequence[str]) -> None:
-    """Makes sure that the results of a single method, which do not carry its name, do not replace another method's.
+    """Checks that a single method's results, whose names do not include it, do not replace another method's.
 
     Args:
         images: see `inputs.find_images`.
-        output: the folder of the results, and of the summary of an earlier call.
-        methods: of which results are to be written.
+        output: the folder for the results, perhaps with the summary of an earlier call.
+        methods: the methods whose results are to be written.
 
     Raises:
         UserError: they would, or another file has the summary's name.
@@ -60,7 +60,7 @@ def refuse_mixing(images: Mapping[Path, Path], output: Path, methods: Sequence[s
 
 
 def _methods_in(path: Path) -> set[str]:
-    """The methods of an earlier call; none where there was none."""
+    """The methods of an earlier call; empty if there was none."""
     try:
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     except FileNotFoundError:
@@ -83,4 +83,4 @@ def _rounded(outcome: Outcome) -> Outcome:
 def _line(values: Iterable[object]) -> bytes:
     line = io.StringIO()
     csv.writer(line, lineterminator="\n").writerow(values)
-    return line.getvalue().encode("utf-8", "surrogateescape")  # Names of files need not be UTF-8.
+    return line.getvalue().encode("utf-8", "surrogateescape")  # File names need not be UTF-8.

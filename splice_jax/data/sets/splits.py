@@ -44,8 +44,8 @@ COLUMNS = ("part", "name", "width", "height", "spliced_share", "content", "group
 class Surveyed:
     """What the survey found out about a stored image.
 
-    part: the stored split that holds it. share: share of spliced pixels, in [0, 1]. content: digest of its pixels, "" if
-    it cannot be decoded, and then `problem` says why. patches: digests of its textured patches.
+    part: the stored split it is in. share: share of spliced pixels, in [0, 1]. content: digest of its pixels, "" if it
+    cannot be decoded, and then `problem` says why. patches: digests of its textured patches.
     photographs: names of those it was made from, if the data set says so.
     """
 
