@@ -1,4 +1,4 @@
-"""Whole commands, timed from their start: how long until the first result, how long per image, how much memory."""
+"""Times whole commands from their start: time to the first result, time per image, and memory."""
 
 import os
 import re
@@ -54,7 +54,7 @@ def run(*command: str, cache: Path, maps: Path | None = None) -> Timed:
 def evaluation(folder: Path) -> dict[str, float]:
     """Trains for two steps on synthetic images and evaluates, each twice; seconds, if not megabytes.
 
-    Evaluation finds the prepared data, but not the programs that validation in training has compiled.
+    Evaluation finds the prepared data, but not the programs compiled by validation during training.
     """
     cache, workdirs = folder / "cache", (folder / "first", folder / "second")
     steps = ("--config.num_steps=2", "--config.validate_every=2", "--config.validation_images=1")

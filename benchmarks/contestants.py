@@ -1,8 +1,8 @@
 """Who is timed: this project, and the PyTorch baseline as published and as a careful user would rewrite it.
 
-Each lives in a process of its own, warmed up, and works when it is told to; the others wait meanwhile. So each has the
-whole machine, and a machine that slows down slows all of them. A turn lasts some seconds, lest a short job be timed in
-the caches that another has left.
+Each runs in its own process, warmed up, and works only when told to, while the others wait. So each has the whole
+machine, and a machine that slows down slows all of them. A turn lasts several seconds, so that a short job is not timed
+with caches that another one left behind.
 """
 
 import functools
@@ -24,7 +24,7 @@ REWRITTEN, PUBLISHED = "PyTorch, rewritten", "PyTorch, as published"
 REFERENCES = {PUBLISHED: "a", REWRITTEN: "b"}
 
 TURN_SECONDS = 2.0
-"""At least so long works each in a turn."""
+"""Minimum length of a turn."""
 
 Job = Callable[[], object]
 
@@ -35,7 +35,7 @@ def have_torch() -> bool:
 
 
 def names() -> list[str]:
-    """Who can be timed here."""
+    """The contestants that can be timed here."""
     return [OURS, OURS_BFLOAT16, *([REWRITTEN, PUBLISHED] if have_torch() else [])]
 
 

@@ -15,7 +15,7 @@ PARTS = {
     "label head": "label_head",
     "image's half": "resnet|global_cnn|global_dense",
 }
-"""By what JAX calls an operation; the first that fits counts."""
+"""By JAX's name for an operation; the first match counts."""
 
 SUMS = "sums over devices, waiting for one another"
 REST = "loss, optimizer and other"
@@ -78,7 +78,7 @@ def _parts(compiled: str) -> dict[str, str]:
     fused = {calling: computation for computation, calling in caller.items() if kinds[calling] == "fusion"}
 
     def name(instruction: str) -> str:
-        """Its own, else that of something fused into it, else that of the loop it stands in."""
+        """Its own part, else that of something fused into it, else that of the loop around it."""
         own = (names[i] for i in (instruction, *inside.get(fused.get(instruction, ""), ())) if i in names)
         around = caller.get(home[instruction])
         return next(own, "") or (name(around) if around else "")

@@ -1,10 +1,10 @@
-"""The released PyTorch baseline, rebuilt in this project's words: the reference for parity and for speed.
+"""The released PyTorch baseline, rewritten in this project's terms: the reference for parity and speed.
 
     python -m benchmarks.pytorch_baseline DIR --arch=sgn --output=FILE [--epochs=60] [--once-per-image]
 
 trains on DIR/{images,masks} or DIR/train/{images,masks}. Modules carry the names of the released program (X. Cun and
-C.-M. Pun, ECCV Workshops 2018), so that its checkpoints load here and the other way round. It does what the program
-does, defects included; `configs/baseline.py` lists them. Images are uint8 RGB arrays throughout.
+C.-M. Pun, ECCV Workshops 2018), so that its checkpoints load here and vice versa. It does what the program does,
+defects included; `configs/baseline.py` lists them. Images are uint8 RGB arrays throughout.
 """
 
 import argparse
@@ -32,7 +32,7 @@ image [n], the thumbnail of each patch."""
 
 
 class Encoder(nn.Module):
-    """A patch to one LSTM output per 8x8 block, block columns from left to right, each from top to bottom."""
+    """From a patch to one LSTM output per 8x8 block; block columns from left to right, each from top to bottom."""
 
     def __init__(self, layers: int) -> None:
         super().__init__()
@@ -191,7 +191,7 @@ def adam(model: nn.Module, learning_rate: float = LEARNING_RATE) -> torch.optim.
 
 
 def schedule(optimizer: torch.optim.Optimizer) -> torch.optim.lr_scheduler.MultiStepLR:
-    """A tenth at epochs 20 and 40; to be stepped after each epoch."""
+    """Divides the rate by 10 at epochs 20 and 40; step it after each epoch."""
     return torch.optim.lr_scheduler.MultiStepLR(optimizer, DROP_EPOCHS, DROP_FACTOR)
 
 
@@ -201,7 +201,7 @@ def to_input(images: np.ndarray) -> torch.Tensor:
 
 
 def cut(image: np.ndarray) -> np.ndarray:
-    """The whole patches of an image, row by row; what does not fill one is dropped: [rows, columns, 64, 64, ...]."""
+    """An image's whole patches, row by row, without any remainder: [rows, columns, 64, 64, ...]."""
     rows, columns = image.shape[0] // PATCH, image.shape[1] // PATCH
     whole = image[: rows * PATCH, : columns * PATCH]
     return whole.reshape(rows, PATCH, columns, PATCH, *image.shape[2:]).swapaxes(1, 2)
@@ -264,7 +264,7 @@ def read_folder(folder: Path) -> Arrays:
 
 
 def batches(data: Arrays, random: np.random.Generator, size: int = BATCH) -> Iterator[Arrays]:
-    """Every patch once, in random order, with the thumbnails of its batch."""
+    """Every patch once, in random order, with each batch's thumbnails."""
     order = random.permutation(len(data["patches"]))
     for start in range(0, len(order), size):
         rows = order[start : start + size]
@@ -280,7 +280,7 @@ def train_epoch(model: Baseline, optimizer: torch.optim.Optimizer, data: Iterabl
 
 
 def checkpoint(model: Baseline, optimizer: torch.optim.Optimizer, epoch: int, best_acc: float = 0.0) -> dict[str, Any]:
-    """What the released program saves."""
+    """A checkpoint as the released program saves it."""
     state = {"state_dict": model.state_dict(), "optimizer": optimizer.state_dict()}
     return {"epoch": epoch, "arch": model.arch, "best_acc": best_acc, **state}
 

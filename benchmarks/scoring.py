@@ -2,7 +2,7 @@
 
     python -m benchmarks.scoring [--maps=1000] [--width=2048] [--height=1536] [--processes=N]
 
-A few different maps are written and stand there under as many names as are asked for, so that the disk does not fill.
+Only a few different maps are written, and linked under as many names as needed, so that the disk does not fill up.
 """
 
 import argparse

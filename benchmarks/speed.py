@@ -1,4 +1,4 @@
-"""Jobs to be timed, on random input: gradient step, localizer, loader, a large product, parts of the network."""
+"""Jobs to time, on random input: gradient step, localizer, loader, a large product, parts of the network."""
 
 import statistics
 import time
@@ -26,7 +26,7 @@ from splice_jax.training.optimizer import make_optimizer, step_schedule
 from splice_jax.training.step import ParallelStep, State, StepSpec, initial_state
 
 TRAINING_GFLOP = 0.7
-"""Of a patch, with a hidden size of 256 and three layers, forward and back, without the image's half."""
+"""Of a patch, with a hidden size of 256 and three layers, forward and back, without the global branch."""
 
 
 def training_step(config: ConfigDict) -> Callable[[], object]:
@@ -69,7 +69,7 @@ def _step(
 
 
 def random_localizer(config: ConfigDict) -> Localizer:
-    """The network as it is before training, compiled: that serves images of all sizes."""
+    """The compiled, untrained network, which serves images of all sizes."""
     network = FAMILY.network(config)
     localizer = localizer_from_config(config, network, initial_variables(network, jax.random.key(0)))
     localizer(np.zeros((PATCH_SIZE, PATCH_SIZE, 3), np.uint8))
@@ -77,7 +77,7 @@ def random_localizer(config: ConfigDict) -> Localizer:
 
 
 def random_table(config: ConfigDict, patches: int = 0) -> PatchTable:
-    """A table of noise, of as many patches as fill one batch where `patches` is 0."""
+    """A table of noise; if `patches` is 0, with enough patches for one batch."""
     random, count = np.random.default_rng(0), patches or config.batch_size
     masks = random.integers(0, 2, (count, PATCH_SIZE, PATCH_SIZE), np.uint8)
     images = count // config.patches_per_image
@@ -92,7 +92,7 @@ def random_table(config: ConfigDict, patches: int = 0) -> PatchTable:
 
 
 def sparse_table(folder: Path, patches: int, patches_per_image: int) -> PatchTable:
-    """A memory-mapped table of zeros of any size, that takes no room on disk until it is read or written."""
+    """A memory-mapped table of zeros of any size that takes no disk space until it is read or written."""
     images = patches // patches_per_image
 
     def column(name: str, *shape: int) -> Any:
@@ -124,7 +124,7 @@ def loading_rate(config: ConfigDict, table: PatchTable, count: int) -> float:
 def training_rate(config: ConfigDict, table: PatchTable, count: int) -> float:
     """Patches per second of training from a table, loader and all, over `count` steps after the first two.
 
-    Epochs follow one another without end where the configuration counts in steps.
+    Epochs repeat endlessly if the configuration counts in steps.
     """
     network = FAMILY.network(config)
     features = np.zeros((len(table.thumbnails), 512), np.float32)
@@ -141,7 +141,7 @@ def training_rate(config: ConfigDict, table: PatchTable, count: int) -> float:
 
 
 def first_batch(config: ConfigDict, table: PatchTable, features: np.ndarray) -> Batch:
-    """What training would be fed with."""
+    """The inputs that training would get."""
     sizes = {"batch_size": config.batch_size, "patches_per_image": config.patches_per_image}
     columns = columns_of(table, features)
     return next(batches(columns, table.image_of_patch, num_epochs=1, seed=0, **sizes)[1])

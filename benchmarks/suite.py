@@ -1,9 +1,9 @@
-"""Prints what the machine at hand can do, and writes it as JSON where `--output=FILE` says so.
+"""Prints how fast this machine is, and with `--output=FILE` writes it as JSON.
 
     python -m benchmarks [--arch=res_sgn] [--rounds=5] [--large] [--output=FILE]
 
 Training (a gradient step on 64 patches, 8 of an image, from host memory) and localization (an image in memory to its
-map), at the paper's size on random input. Where PyTorch is installed (the extra `[torch]`), beside
+map), at the paper's size on random input. If PyTorch is installed (the extra `[torch]`), next to
 `benchmarks/pytorch_baseline.py`: (a) as published, the global network run for every patch, and (b) as a careful user
 would rewrite it, once per image. All take turns on the whole machine; a ratio is the median over rounds of the ratios
 within a round, with the lowest and the highest. The baseline drops what does not fill a patch; ours scores every pixel.
@@ -203,7 +203,7 @@ def _by_table(name: str, count: int) -> dict[str, float]:
         with tempfile.TemporaryDirectory() as folder:
             table = speed.sparse_table(Path(folder), patches, PATCHES_PER_IMAGE)
             for column in (table.patches, table.masks):
-                column.max()  # It lies in memory then, as after a first epoch: to fill holes is slower than a disk.
+                column.max()  # Then it is in memory, as after a first epoch: filling holes is slower than a disk.
             found[f"{patches:,} patches"] = rate(config, table, count)
     return found
 

@@ -1,11 +1,11 @@
-"""Draws docs/rows.png: every row's map of three real splices, and of two files made of the first of them.
+"""Draws docs/rows.png: every row's map of three real splices, and of two files made from the first one.
 
     python -m tools.rows_picture WORKDIR/evaluation/NAME DIR --output=docs/rows.png
 
 WORKDIR/evaluation/NAME is the evaluation of all rows on the `folder` data set DIR. Its first, middle and last image by
-name are shown, so that nobody chooses. The files are JPEGs of quality 90, for the rows that read JPEG: in one the host
-had been compressed before at quality 60, in the other the spliced part, on a grid of its own; trained rows are not run
-on these. Each map is stretched to its own range. No photograph is drawn, for those are not ours to hand on.
+name are shown, so that nobody chooses. The files are JPEGs of quality 90, for the methods that read JPEG: in one, the
+host was compressed before at quality 60, in the other, the spliced part was, on its own JPEG grid; trained methods are
+not run on these. Each map is stretched to its own range. No photograph is drawn, since they are not ours to share.
 """
 
 import argparse
@@ -35,11 +35,11 @@ matplotlib.use("Agg")
 from matplotlib import pyplot
 
 Column = tuple[str, np.ndarray, Mapping[str, np.ndarray]]
-"""A title, the mask and the maps by the rows' names; a row without a map is undefined there."""
+"""A title, the mask and the maps by row name; a row without a map is undefined there."""
 
 QUALITY, FORMER_QUALITY, GRID = 90, 60, (3, 5)
 HEIGHT = 120
-"""Pixels of a map as it is drawn."""
+"""Pixels of a map as drawn."""
 
 
 def main() -> None:

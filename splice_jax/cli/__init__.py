@@ -1,7 +1,7 @@
 """The command `splice-jax`: flags in, one call, exit code out.
 
-A command is a function that adds its parser and names the function that is called with the parsed arguments; listing
-it in its module's `COMMANDS` is all it takes. What a command needs is imported when it is called.
+A command is a function that adds its parser and names the function to call with the parsed arguments; to register it,
+list it in its module's `COMMANDS`. What a command needs is imported when it is called.
 """
 
 import argparse
@@ -16,7 +16,7 @@ COMMANDS = (*localize.COMMANDS, *runs.COMMANDS, *data.COMMANDS, *weights.COMMAND
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
-    """Runs one command and exits: 0, 2 where the user has to mend something, 130 after Ctrl-C."""
+    """Runs one command and exits: 0, 2 if the user has to fix something, 130 after Ctrl-C."""
 
     def command() -> int:
         arguments = parser().parse_args(argv)

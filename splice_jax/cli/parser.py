@@ -1,4 +1,4 @@
-"""What all commands parse their arguments with."""
+"""The argument parser of all commands."""
 
 import argparse
 from collections.abc import Callable
@@ -6,19 +6,19 @@ from typing import Any, NoReturn
 
 from splice_jax import errors
 
-Commands = Any  # What `add_subparsers` returns; argparse keeps its type to itself.
+Commands = Any  # What `add_subparsers` returns; argparse keeps the type private.
 
 
 class Parser(argparse.ArgumentParser):
-    """Reports a wrong command line in one line, as every other mistake is."""
+    """Reports a wrong command line in one line, like every other mistake."""
 
     more: Callable[[], str] | None = None
-    """What stands below the help; it is looked up when help is asked for and not before."""
+    """Text below the help, only computed when help is asked for."""
     takes_configuration = False
-    """Whether `--config` and `--config.FIELD` are understood: they become `config` and `overrides`."""
+    """Whether `--config` and `--config.FIELD` are accepted; they become `config` and `overrides`."""
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
-        """What argparse does, with the flags of a configuration taken out first."""
+        """As in argparse, after the configuration flags have been taken out."""
         if not self.takes_configuration:
             return super().parse_known_args(args, namespace)
         from splice_jax.runs.configuration import split_flags
@@ -31,17 +31,17 @@ class Parser(argparse.ArgumentParser):
         return found, unknown
 
     def error(self, message: str) -> NoReturn:
-        """Raises `UserError` where argparse would print the usage and exit."""
+        """Raises `UserError`, where argparse would print the usage and exit."""
         raise errors.UserError(f"{message}; see {self.prog} --help")
 
     def format_help(self) -> str:
-        """The help, with `more` below."""
+        """The help, followed by `more`."""
         self.epilog = self.more() if self.more else None
         return super().format_help()
 
 
 def positive(text: str) -> int:
-    """A type of arguments."""
+    """An argument type: positive whole numbers."""
     if not text.isdecimal() or not int(text):
         raise argparse.ArgumentTypeError(f"{text!r} is not a positive whole number")
     return int(text)

@@ -37,7 +37,7 @@ def _train(arguments: argparse.Namespace) -> None:
         raise errors.UserError("--workdir: say where the run belongs, for example --workdir=runs/columbia")
     errors.require_extra("train")
     _set_up(config)
-    from splice_jax.training import loop  # Only now, so that mistakes are told before JAX and TFDS are loaded.
+    from splice_jax.training import loop  # Only now, so that mistakes are reported before JAX and TFDS load.
 
     loop.train(config, arguments.workdir)
 
@@ -64,13 +64,13 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     errors.require_extra("evaluate")
     if not config.rescore:
         _set_up(config)
-    from splice_jax.evaluation.evaluate import evaluate  # Only now, so that mistakes are told before JAX is loaded.
+    from splice_jax.evaluation.evaluate import evaluate  # Only now, so that mistakes are reported before JAX loads.
 
     evaluate(config, arguments.workdir)
 
 
 def _config_of(workdir: Path, name: str | None, overrides: "Sequence[Override]") -> "ConfigDict":
-    """Of the run, or the named one where the workdir is none."""
+    """The run's configuration, or the named one if the workdir is not a run."""
     from splice_jax.runs import configuration
 
     if name is None:
@@ -91,7 +91,7 @@ def _set_up(config: "ConfigDict") -> None:
 
     from splice_jax import runtime
 
-    logging.set_verbosity(logging.WARNING)  # Orbax and TFDS tell of every file.
+    logging.set_verbosity(logging.WARNING)  # Orbax and TFDS report every file.
     runtime.set_up(config.cpu_devices)
 
 

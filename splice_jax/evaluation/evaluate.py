@@ -32,12 +32,12 @@ def evaluate(config: ConfigDict, workdir: Path) -> Path:
     """Evaluates a run, or any rows, on a split of a data set; prints a table and returns the report's path.
 
     Writes scores.json, per_image.csv, curves.json, the paper's tables, comparison.png, report.html and the maps into
-    WORKDIR/evaluation/DATASET-SPLIT; with degradations, degradations.json and degradations.png as well. Maps that are
-    there and fresh, also those of an evaluation that was stopped, are not made again.
+    WORKDIR/evaluation/DATASET-SPLIT; with degradations, also degradations.json and degradations.png. Existing fresh
+    maps, including those of an interrupted evaluation, are not made again.
 
     Args:
-      config: the run's configuration, of which `dataset`, `data_dir`, `split`, `methods`, `runs`, `evaluation_name`,
-        `crf`, `degradations`, `ignore_border`, `rescore` and `seed` say what is done. With `rescore` no network runs.
+      config: the run's configuration; `dataset`, `data_dir`, `split`, `methods`, `runs`, `evaluation_name`, `crf`,
+        `degradations`, `ignore_border`, `rescore` and `seed` say what to do. With `rescore`, no network runs.
       workdir: the run.
 
     Raises:
@@ -47,7 +47,7 @@ def evaluate(config: ConfigDict, workdir: Path) -> Path:
     check(config, schema.COMMON)
     degradations = parse(config.degradations)
 
-    # 1. Which rows? They are loaded before the images are read, for preparing a data set can take long.
+    # 1. Which rows? They are loaded before the images are read, since preparing a data set can take long.
     runs = runs_by_row(config, workdir)
     named = row_names(config, runs)
     config = with_usable_crf(config, named)
@@ -71,7 +71,7 @@ def evaluate(config: ConfigDict, workdir: Path) -> Path:
         ignore_border=config.ignore_border,
     )
 
-    # 3. Make their maps, or see that they are there.
+    # 3. Make their maps, or check that they exist.
     if opened:
         planned.make(opened.rows, CrfParameters.from_config(config.crf))
     else:
@@ -94,7 +94,7 @@ def output_folder(config: ConfigDict, workdir: Path) -> Path:
 
 
 def validation_images(config: ConfigDict, divide_flat: bool) -> Validation:
-    """The validation split of the data set that is evaluated, or why it cannot choose a threshold."""
+    """The validation split of the evaluated data set, or the reason why it cannot choose a threshold."""
     if config.split in (VALIDATION, "all"):
         return Validation(reason=f"the split that is scored, {config.split}, has the validation images in it")
     try:
@@ -112,7 +112,7 @@ def _open(config: ConfigDict, split: str, divide_flat: bool, *, include_authenti
 def _header(
     config: ConfigDict, workdir: Path, used: Mapping[str, Run], checkpoints: Mapping[str, str]
 ) -> dict[str, Any]:
-    """What scores.json says of the evaluation as a whole: its data, its configuration, and the runs of its rows."""
+    """What scores.json says about the evaluation as a whole: data, configuration, and the runs of its rows."""
     return {
         "dataset": config.dataset,
         "split": config.split,
@@ -145,19 +145,19 @@ def evaluate_rows(
     All maps are made anew.
 
     Args:
-      rows: each localizer runs once per image, however many rows it stands in.
-      examples: authentic ones, and those without a spliced pixel, are left out of all localization means and counted.
-      output: a folder, made where missing.
+      rows: each localizer runs once per image, however many rows share it.
+      examples: authentic ones, and those without a spliced pixel, are counted but left out of all localization means.
+      output: a folder, created if missing.
       header: `dataset`, `split`, `config` and `commit` of scores.json.
-      parameters: of the CRF.
+      parameters: the CRF's parameters.
       validation: images on which a threshold is chosen.
-      degradations: of the images; every row is evaluated under each.
-      ignore_border: pixels this near to the boundary of a mask do not count.
-      seed: of the bootstrap and of degradations by noise.
-      processes: that refine and score beside this one; by default one per core where it pays, 0 for none.
+      degradations: degradations of the images; every row is evaluated under each.
+      ignore_border: pixels this close to a mask's boundary are ignored.
+      seed: seed of the bootstrap and of noise degradations.
+      processes: extra processes that refine and score; by default one per core if worthwhile, 0 for none.
 
     Raises:
-      UserError: no spliced image in the split, or what an example or a localizer raises.
+      UserError: the split has no spliced image, or as an example or a localizer.
     """
     validation = validation or Validation()
     planned = plan(
@@ -171,7 +171,7 @@ def evaluate_rows(
         ignore_border=ignore_border,
         processes=processes,
     )
-    planned.make(rows, parameters or CrfParameters(), anew=True)  # What a localizer is made from is not known here.
+    planned.make(rows, parameters or CrfParameters(), anew=True)  # It is not known here what a localizer is made from.
     return write(planned, score(planned), output, header=header, no_validation=validation.reason, seed=seed)
 
 
@@ -184,16 +184,16 @@ def write(
     no_validation: str = "",
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Writes every file of an evaluation but its maps; returns the content of scores.json.
+    """Writes every file of an evaluation except its maps; returns the content of scores.json.
 
     Args:
-      planned: the evaluation, whose maps are there.
-      results: what they scored.
+      planned: the evaluation, whose maps must exist.
+      results: their scores.
       output: a folder.
-      header: `dataset`, `split`, `config` and `commit` of scores.json, and where there are any `notes` by method and
-        the other `runs` that rows are taken from.
-      no_validation: why there are no validation images, where there are none.
-      seed: of the bootstrap.
+      header: `dataset`, `split`, `config` and `commit` of scores.json, and optionally `notes` by method and the other
+        `runs` that rows are taken from.
+      no_validation: why there are no validation images, if there are none.
+      seed: seed of the bootstrap.
 
     Raises:
       UserError: a map is missing, or a file cannot be written.

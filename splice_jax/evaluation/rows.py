@@ -1,4 +1,4 @@
-"""The names of rows, and which of them an evaluation is about."""
+"""The names of rows, and which row an evaluation is about."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,12 +7,12 @@ from splice_jax.methods.registry import TRIVIAL as TRIVIAL
 
 
 def row_name(method: str, crf: str) -> str:
-    """A row as it is printed: `sgn`, or `sgn+crf` whichever CRF it is."""
+    """A row's name as printed: `sgn`, or `sgn+crf` for any CRF."""
     return method if crf == "none" else f"{method}+crf"
 
 
 def notes(scores: Mapping[str, Any]) -> list[str]:
-    """What stands below a table of rows: of each trained method its note, once.
+    """The notes below a table of rows, one for each trained method.
 
     >>> mfcn = {"method": "mfcn", "note": "width 0.125, from scratch"}
     >>> notes({"rows": [mfcn | {"crf": "none"}, mfcn | {"crf": "jax"}]})
@@ -26,11 +26,11 @@ def notes(scores: Mapping[str, Any]) -> list[str]:
 
 
 def names(scores: Mapping[str, Any]) -> list[str]:
-    """The rows of the content of a scores.json."""
+    """The names of the rows in the content of a scores.json."""
     return [row_name(row["method"], row["crf"]) for row in scores["rows"]]
 
 
 def main_row(names: Sequence[str]) -> str:
-    """The row that a report is about: the first that is not trivial, after its CRF where it has one."""
+    """The row a report is about: the first one that is not trivial, with CRF if there is such a row."""
     first = next((name for name in names if name not in TRIVIAL), names[0])
     return f"{first}+crf" if f"{first}+crf" in names else first

@@ -1,4 +1,4 @@
-"""The trained rows of an evaluation: which run each is taken from."""
+"""The trained rows of an evaluation, and the run each is taken from."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -18,14 +18,14 @@ class Run(NamedTuple):
 
     workdir: Path
     config: ConfigDict
-    """As an evaluation looks at images with it."""
+    """As used by an evaluation."""
     trained: ConfigDict
     """As it was trained."""
 
     def note(self) -> str:
-        """How its network is not the published one, and whether it was trained on other data than it is scored on."""
+        """How its network differs from the published one, and whether it is scored on data it was not trained on."""
         note = family(self.trained.method).note(self.trained)
-        if "imported" in self.trained:  # Nobody knows on what.
+        if "imported" in self.trained:  # Its training data are unknown.
             return note
         domain = "in-domain" if _data(self.trained) == _data(self.config) else "cross-data-set"
         return ", ".join(filter(None, (note, domain)))
@@ -34,15 +34,15 @@ class Run(NamedTuple):
 def runs_by_row(config: ConfigDict, workdir: Path) -> dict[str, Run]:
     """The run of every trained row that can be evaluated: the evaluation's own, and those that `config.runs` names.
 
-    A row that two runs hold belongs to the one that was trained as it.
+    If two runs hold a row, it is taken from the one that was trained as it.
 
     Args:
-      config: the evaluation's.
-      workdir: the evaluation's, which may be no run.
+      config: the evaluation's configuration.
+      workdir: the evaluation's workdir, which may not be a run.
 
     Raises:
-      UserError: a folder that is no run, two runs that were trained as one row, or a run that was trained on another
-        split of the data set, whose training images it would be scored on.
+      UserError: a folder is not a run, two runs were trained as the same row, or a run was trained on another split of
+        the data set and would be scored on its training images.
     """
     own = [_own(workdir, config)] if (workdir / FILE_NAME).exists() else []
     runs = [*own, *(_other(folder, config) for folder in named_runs(config))]
@@ -67,7 +67,7 @@ def named_runs(config: ConfigDict) -> list[Path]:
 
 def _own(workdir: Path, config: ConfigDict) -> Run:
     trained = load_run_config(workdir)
-    if config.runs and not family(config.method).sees_patches:  # The grid is meant for the others.
+    if config.runs and not family(config.method).sees_patches:  # The patch grid is meant for the other runs.
         config = _with_fields(config, trained, schema.LOOKS_CLOSELY)
     return Run(workdir, config, trained)
 
@@ -88,17 +88,17 @@ def _with_fields(config: ConfigDict, source: ConfigDict, fields: Iterable[str]) 
 
 
 def _data(config: ConfigDict) -> tuple[str, str]:
-    """The data set; that of a folder is the folder."""
+    """What identifies the data set; for `folder`, the folder."""
     return config.dataset, str(Path(config.data_dir).resolve()) if config.dataset == "folder" else ""
 
 
 def _at_home(run: Run) -> bool:
-    """Whether a run is evaluated on the data set that it was trained on."""
+    """Whether a run is evaluated on the data set it was trained on."""
     return "imported" not in run.trained and _data(run.trained) == _data(run.config)
 
 
 def own_part(config: ConfigDict, runs: Mapping[str, Run]) -> bool:
-    """Whether the data set is a flat folder that a run was trained on, and so is split by seed; if so it is printed."""
+    """Whether the data set is a flat folder that a run was trained on, and thus split by seed; if so, prints this."""
     from splice_jax.data.sets.builders import split_by_seed  # TFDS takes half a second to import.
 
     at_home = [run for run in runs.values() if _at_home(run)]
@@ -111,10 +111,10 @@ def own_part(config: ConfigDict, runs: Mapping[str, Run]) -> bool:
 
 
 def check_division(runs: Mapping[str, Run], division: str) -> None:
-    """Makes sure that no run was trained on another split of the data set that it is scored on.
+    """Checks that no run was trained on another split of the data set it is scored on.
 
     Raises:
-      UserError: one was, and could be scored on its training images.
+      UserError: a run was, and could be scored on its training images.
     """
     for run in filter(_at_home, runs.values()):
         require_division(run.workdir, division)

@@ -1,4 +1,4 @@
-"""Which rows an evaluation is of, and their localizers."""
+"""Which rows an evaluation has, and their localizers."""
 
 import copy
 from collections.abc import Mapping, Sequence
@@ -19,12 +19,12 @@ from splice_jax.methods.registry import is_trained
 
 
 def key_of(name: str, config: ConfigDict) -> Key:
-    """The method and the CRF of a row as `config.methods` calls it."""
+    """The method and CRF of a row, from its name in `config.methods`."""
     return name.removesuffix("+crf"), config.crf.backend if name.endswith("+crf") else "none"
 
 
 def row_names(config: ConfigDict, runs: Mapping[str, Run]) -> list[str]:
-    """The rows that `config.methods` names, or those of the runs, the evaluation's own with CRF too; then the trivial.
+    """The rows in `config.methods`, or those of the runs (the evaluation's own also with CRF); then the trivial rows.
 
     Raises:
       UserError: a name that is no row, no name at all, or a run that no row is taken from.
@@ -85,14 +85,14 @@ class Opened(NamedTuple):
 
     rows: list[Row]
     checkpoints: Mapping[str, str]
-    """By trained method, the digest of what was loaded."""
+    """By trained method, the digest of the loaded checkpoint."""
 
 
 def open_rows(named: Sequence[str], config: ConfigDict, runs: Mapping[str, Run]) -> Opened:
-    """The rows of these names; each localizer is made, or loaded from its run, once.
+    """The rows with these names; each localizer is made, or loaded from its run, once.
 
     Raises:
-      UserError: a run holds no trained network yet, or a better one each time that it is read.
+      UserError: a run holds no trained network yet, or its checkpoint keeps changing while it is read.
     """
     localizers: dict[str, Localizer | ByName] = {}
     checkpoints: dict[str, str] = {}
@@ -106,18 +106,19 @@ def open_rows(named: Sequence[str], config: ConfigDict, runs: Mapping[str, Run])
 
 
 def recorded_checkpoints(named: Sequence[str], runs: Mapping[str, Run]) -> dict[str, str]:
-    """By trained method, the digest of its run's checkpoint, where none is loaded."""
+    """By trained method, the digest of its run's checkpoint, without loading it."""
     methods = dict.fromkeys(name.removesuffix("+crf") for name in named)
     return {method: checkpoint_digest(runs[method].workdir) for method in methods if method in runs}
 
 
 def load_row(run: Run, row: str) -> tuple[Localizer, str]:
-    """The localizer of a trained row and the digest of the checkpoint that it has.
+    """The localizer of a trained row and the digest of its checkpoint.
 
-    A run may still be trained: only where the digest is the same before and after is it that of what was loaded.
+    Training may still be in progress, so the digest is compared before and after loading: only if it did not change is
+    it that of the loaded checkpoint.
 
     Raises:
-      UserError: the run holds no trained network yet, or a better one each time that it is read.
+      UserError: the run holds no trained network yet, or its checkpoint keeps changing while it is read.
     """
     for _ in range(ATTEMPTS):
         before = checkpoint_digest(run.workdir)
@@ -126,14 +127,14 @@ def load_row(run: Run, row: str) -> tuple[Localizer, str]:
         except UserError:
             if checkpoint_digest(run.workdir) == before:
                 raise
-            continue  # It was replaced while it was read.
+            continue  # It was replaced while being read.
         if checkpoint_digest(run.workdir) == before:
             return loaded, before
     raise changing_checkpoint(run.workdir)
 
 
 def _without_network(name: str, config: ConfigDict) -> Localizer | ByName:
-    """By its name, which other processes know too; itself where it is trivial or not one of this package."""
+    """A localizer's name, which other processes can use too; the localizer itself if trivial or not of this package."""
     made = localizer(name, seed=config.seed) if name == "random" else localizer(name)
     elsewhere = name not in TRIVIAL and type(made).__module__.startswith("splice_jax.")
     return ByName(name) if elsewhere else made

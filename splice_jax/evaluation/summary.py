@@ -1,4 +1,4 @@
-"""Mean and spread over runs that differ in their seeds alone, beside the published figures."""
+"""Mean and spread over runs that differ only in their seeds, next to the published figures."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -22,11 +22,11 @@ def summarize(runs: Sequence[Path], *, evaluation: str = "") -> dict[str, Any]:
 
     Args:
       runs: folders of runs, or scores.json files.
-      evaluation: the folder below RUN/evaluation to take, where a run has several.
+      evaluation: which folder in RUN/evaluation to use if a run has several.
 
     Raises:
-      UserError: a run without scores or with several, a run given twice, or runs that differ in data set, split, rows
-        or in a field of their configuration other than the seeds.
+      UserError: a run has no scores or several, a run is given twice, or runs differ in data set, split, rows or a
+        field of their configuration other than the seeds.
     """
     paths = [_scores_path(run, evaluation) for run in runs]
     twice = [str(run) for run, path in zip(runs, paths, strict=True) if paths.count(path) > 1]
@@ -49,7 +49,7 @@ def summarize(runs: Sequence[Path], *, evaluation: str = "") -> dict[str, Any]:
 
 
 def text(summary: Mapping[str, Any]) -> str:
-    """The summary as a table, measured and published figures in columns of their own."""
+    """The summary as a table, with measured and published figures in separate columns."""
     runs = summary["runs"]
     seeds = ", ".join("/".join(str(run[seed]) for seed in SEEDS if run[seed] is not None) for run in runs)
     spread = f"mean ± standard deviation over {len(runs)} runs" if len(runs) > 1 else "one run, so no spread"
@@ -67,7 +67,7 @@ def text(summary: Mapping[str, Any]) -> str:
 
 
 def same_seeds(summary: Mapping[str, Any]) -> str:
-    """A warning where two runs have the same seeds, or a row in common; their spread then says little. Else empty."""
+    """A warning if two runs share their seeds or a row, so that their spread means little; otherwise empty."""
     seen: dict[tuple[Any, ...], str] = {}
     shared: dict[tuple[str, str], str] = {}
     for run in summary["runs"]:
@@ -107,7 +107,7 @@ def read_scores(path: Path) -> dict[str, Any]:
     """The content of a scores.json.
 
     Raises:
-      UserError: it is missing or no such file.
+      UserError: the file is missing, or is not a scores.json.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -132,7 +132,7 @@ def _check_alike(first: Path, one: Mapping[str, Any], second: Path, other: Mappi
         }
         for content in (one, other)
     ]
-    if all("runs" in content for content in (one, other)):  # Evaluations of earlier versions do not say.
+    if all("runs" in content for content in (one, other)):  # Earlier versions did not record this.
         for side, content in zip(sides, (one, other), strict=True):
             side |= {f"note of {row['method']}": row["note"] for row in content["rows"]}
             side |= _flat(content["runs"], "runs.")
@@ -175,7 +175,7 @@ def _row(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _spread(values: Sequence[float | None]) -> dict[str, Any]:
-    """Mean and standard deviation; null where a run has no value, and no deviation of a single run."""
+    """Mean and standard deviation; null if a run has no value. A single run has no deviation."""
     defined = [value for value in values if value is not None]
     if len(defined) < len(values):
         return {"mean": None, "std": None, "values": list(values)}
@@ -193,7 +193,7 @@ def _cells(row: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _images(counts: Sequence[int | None]) -> str:
-    """Over how many images each run scored a row; evaluations of earlier versions do not say."""
+    """Over how many images the runs scored a row; earlier versions did not record this."""
     known = [count for count in counts if count is not None]
     if len(known) < len(counts):
         return NOTHING

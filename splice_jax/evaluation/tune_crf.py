@@ -34,7 +34,7 @@ FILE_NAME = "tune_crf.json"
 SPLIT = "val"
 SEARCHES = ("random", "grid")
 CHOSEN_BY = ("best-per-image", "0.5")
-"""Thresholds under which the score may be taken, the headline's first."""
+"""Thresholds at which the score may be taken, the headline's first."""
 
 _GRID_SEARCH: dict[str, tuple[Any, ...]] = {
     "bilateral_weight": (1.0, 3.0, 10.0),
@@ -51,7 +51,7 @@ _RANGES = {
     "smoothness_weight": (0.3, 10.0),
     "smoothness_position_std": (1.0, 10.0),
 }
-"""Drawn evenly in their logarithm; `neutral` is drawn too."""
+"""Drawn uniformly on a log scale; `neutral` is also drawn."""
 
 _PORTION = 4
 
@@ -65,7 +65,7 @@ class TrialTask(NamedTuple):
     sha256: str
     backend: str
     trials: Sequence[CrfParameters | None]
-    """None: the map as it is."""
+    """None: no CRF."""
 
 
 def tune(
@@ -81,14 +81,14 @@ def tune(
 ) -> dict[str, Any]:
     """Tries CRF parameters on the run's validation split and writes the best into its config.json.
 
-    What was tried is recorded in WORKDIR/tune_crf.json, whose content is returned. The run's present parameters are
-    among what is tried, so the score never falls.
+    All trials are recorded in WORKDIR/tune_crf.json, whose content is returned. The run's current parameters are among
+    the trials, so the score never falls.
 
     Args:
       workdir: a trained run.
       search: `random`, or `grid`: every combination of `_GRID_SEARCH`.
-      trials: how many parameters are drawn at random; a grid search has its own number.
-      seed: of the drawing.
+      trials: number of random trials; ignored by a grid search.
+      seed: seed of the random trials.
       threshold: `best-per-image` or `0.5`, see `conventions.Convention`; always given polarity, mean over images.
       score: `f1` or `mcc`.
       images: validation images to use, evenly taken from all; None for all.
@@ -139,7 +139,7 @@ def tune(
 
 
 def text(content: dict[str, Any]) -> str:
-    """What was found, for a terminal."""
+    """The result, for a terminal."""
     by = content["chosen_by"]
     column = f"{by['score']}_best" if by["threshold"] == "best-per-image" else f"{by['score']}_at_0.5"
     before, best = (content["trials"][content[which]] for which in ("before", "best"))
@@ -162,7 +162,7 @@ def _write_into_run(workdir: Path, parameters: CrfParameters) -> None:
 
 
 def _parameters(config: ConfigDict, search: str, trials: int, seed: int) -> list[CrfParameters]:
-    """The run's own first, then those to try."""
+    """The run's current parameters first, then those to try."""
     present = CrfParameters.from_config(config.crf)
     if search == "grid":
         tried = [dict(zip(_GRID_SEARCH, values, strict=True)) for values in itertools.product(*_GRID_SEARCH.values())]
@@ -185,7 +185,7 @@ def _evenly(truths: Sequence[Truth], images: int | None) -> list[Truth]:
 
 
 def _maps(stage: Stage, config: ConfigDict, workdir: Path) -> tuple[Stage, RowRecord]:
-    """The network's maps of the validation images: those of an evaluation where they are fresh, else made now."""
+    """The network's maps of the validation images: an evaluation's if they are fresh, otherwise made now."""
     run = Run(workdir, config, config)
     own = workdir / "evaluation" / "tune-crf" / "maps"
     made_from = stage.made_from(provenance.made_from(config.method, "none", config, run, checkpoint_digest(workdir)))
@@ -232,7 +232,7 @@ def _try(
 
 
 def _score(task: TrialTask) -> Float64[np.ndarray, "trials 4"]:
-    """F1 and MCC, at the best threshold and at 0.5, of one map after each CRF. Runs in any process."""
+    """F1 and MCC of one map, at the best threshold and at 0.5, after each trial's CRF. Runs in any process."""
     mask = read_mask(task.mask)
     levels = cache.read_map(task.path, task.sha256)
     found = []

@@ -1,4 +1,4 @@
-"""Localizing the splices in image files: what to localize, by which rows, and what is written of it."""
+"""Localizing splices in image files: which images, with which methods, and what is written."""
 
 from splice_jax.localize.batch import localize_files as localize_files
 from splice_jax.localize.inputs import find_images as find_images

@@ -1,4 +1,4 @@
-"""Localizing one image after the other."""
+"""Localizes images one after another."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -14,10 +14,10 @@ from splice_jax.methods.localizer import Localizer
 def localize_files(
     images: Mapping[Path, Path], output: Path, localizers: Sequence[Localizer], *, raw: bool = False
 ) -> int:
-    """Localizes every image by every method and writes the results; an image that fails is named on stderr.
+    """Localizes every image with every method and writes the results; images that fail are named on stderr.
 
-    Where a method is undefined for an image, the image fails if there is no other method, and is only named if there
-    is. Progress is a bar where stderr is a terminal, else a line per image and method on stdout.
+    If a method is undefined for an image, the image fails if there is no other method, and is only named otherwise.
+    Progress is shown as a bar if stderr is a terminal, otherwise as a line per image and method on stdout.
 
     Args:
         images: as `find_images` gives them.
@@ -36,7 +36,7 @@ def localize_files(
     failed = 0
     with summary(output, images) as add:
         for image, stem in tqdm(images.items(), unit="image", disable=not in_terminal):
-            errors: dict[str, None] = {}  # An image that cannot be read is one error, however many the methods.
+            errors: dict[str, None] = {}  # An unreadable image is one error, however many methods there are.
             for outcome in localize_image(image, stem, localizers, raw=raw):
                 add(outcome)
                 if outcome.status == FAILED or (single and outcome.status == UNDEFINED):
@@ -56,6 +56,6 @@ def _tell(outcome: Outcome, single: bool, in_terminal: bool) -> None:
     else:
         line = f"{what}: undefined, {outcome.reason}"
     if not in_terminal:
-        print(line.encode(errors="backslashreplace").decode(), flush=True)  # Names of files need not be UTF-8.
+        print(line.encode(errors="backslashreplace").decode(), flush=True)  # File names need not be UTF-8.
     elif outcome.status != OK:
         tqdm.write(line, file=sys.stderr)

@@ -13,18 +13,18 @@ from splice_jax.localize.results import SUFFIXES, named
 def find_images(
     paths: Iterable[Path], output: Path, *, recursive: bool = False, infixes: Sequence[str] = ("",)
 ) -> dict[Path, Path]:
-    """The files to localize, in order, each with the path that the names of its results begin with.
+    """The files to localize, in order, each with the path that its results' names start with.
 
     Args:
-        paths: images, and folders that stand for the images directly in them.
-        output: where the results go; where it lies in a folder given it is not searched for images.
-        recursive: whether folders stand for the images in their subfolders too; the results of these go to the same
+        paths: images, and folders, which stand for the images directly in them.
+        output: where the results go; not searched for images if it is inside a given folder.
+        recursive: whether folders also stand for the images in their subfolders, whose results go to the same
             subfolders of `output`. Links to folders are not followed.
         infixes: see `results.infixes`.
 
     Raises:
-        UserError: a folder without images, two images whose results would have the same names, or an image that a
-            result would overwrite.
+        UserError: a folder has no images, two images' results would have the same names, or a result would overwrite
+            an image.
     """
     images: dict[Path, Path] = {}
     for path in paths:
@@ -36,7 +36,7 @@ def find_images(
 
 
 def _images_at(path: Path, output: Path, recursive: bool) -> list[tuple[Path, Path]]:
-    """Images, each with its folder as seen from the one given."""
+    """Images, each with its folder relative to the given one."""
     if not os.path.isdir(path):
         return [(path, Path())]
     files = (file for file in _files_in(path, output, recursive) if file.suffix.lower() in IMAGE_SUFFIXES)
@@ -60,7 +60,7 @@ def _files_in(folder: Path, output: Path, recursive: bool) -> Iterator[Path]:
 
 
 def _is_broken(link: Path) -> bool:
-    """An image that cannot be read is to be named, not passed over."""
+    """Detects broken links, so that unreadable images are reported, not skipped."""
     return os.path.islink(link) and not os.path.exists(link)
 
 

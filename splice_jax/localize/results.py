@@ -1,13 +1,13 @@
-"""What is written of one image: maps, masks and overlays.
+"""What is written for one image: maps, masks and overlays.
 
-For an image STEM.jpg are written
+For an image STEM.jpg, these are
 
     STEM.probability.png    16-bit grey, 65535 = certainly spliced
     STEM.mask.png           8-bit grey, 255 = called spliced
     STEM.overlay.png        the photograph with what is called spliced tinted and outlined
-    STEM.npz                where asked for: `probability`, `mask` and, of rows with a label head, `label_probability`
+    STEM.npz                on request: `probability`, `mask` and, for methods with a label head, `label_probability`
 
-and by several methods STEM.METHOD.probability.png and so on.
+and with several methods STEM.METHOD.probability.png and so on.
 """
 
 import errno
@@ -28,14 +28,14 @@ from splice_jax.methods.localizer import Found, Localizer, Undefined
 from splice_jax.metrics import quantize
 
 SUFFIXES = (".probability.png", ".mask.png", ".overlay.png", ".npz")
-TINT = np.array([255, 0, 170], np.uint16)  # A magenta that hardly any photograph holds.
+TINT = np.array([255, 0, 170], np.uint16)  # A magenta that is rare in photographs.
 OK, UNDEFINED, FAILED = "ok", "undefined", "failed"
 
 _STRIP_ROWS = 256
 
 
 class Outcome(NamedTuple):
-    """What came of one image by one method; the columns of the summary."""
+    """The outcome of one method on one image; the columns of the summary."""
 
     image: str
     method: str
@@ -46,30 +46,30 @@ class Outcome(NamedTuple):
     marked_share: float | None = None
     """How much of the image is called spliced, 0 … 1."""
     seconds: float | None = None
-    """To localize and to write; the image is read once for all methods."""
+    """Time to localize and write; the image is read once for all methods."""
 
 
 def infixes(methods: Sequence[str]) -> list[str]:
-    """What stands between an image's stem and a result's suffix, by method; a single method needs no name."""
+    """What goes between an image's stem and a result's suffix, by method; a single method needs no name."""
     return [""] if len(methods) == 1 else [f".{method}" for method in methods]
 
 
 def named(stem: Path, suffix: str) -> Path:
-    """The file of a result; a stem may have dots of its own."""
+    """A result's file; a stem may contain dots."""
     return stem.with_name(stem.name + suffix)
 
 
 def localize_image(image: Path, stem: Path, localizers: Sequence[Localizer], *, raw: bool) -> Iterator[Outcome]:
-    """Reads an image once, localizes it by every method and writes the results.
+    """Reads an image once, localizes it with every method and writes the results.
 
     Args:
         image: the file.
-        stem: what the results' names begin with.
+        stem: what the results' names start with.
         localizers: the methods.
         raw: whether to write the arrays as well.
 
     Yields:
-        what came of it, as soon as a method has come to its end.
+        each method's outcome, as soon as it is finished.
     """
     try:
         pixels, encoded = _read(image)
@@ -100,7 +100,7 @@ def overlay(
 
 
 def _read(path: Path) -> tuple[UInt8[np.ndarray, "height width 3"], bytes]:
-    """Pixels and bytes of one reading: a file may change or go at any time."""
+    """Pixels and bytes, read at once, since a file may change or disappear at any time."""
     try:
         encoded = path.read_bytes()
     except OSError as error:
@@ -141,7 +141,7 @@ def _localize(
 
 
 def _found(localizer: Localizer, pixels: UInt8[np.ndarray, "height width 3"], encoded: bytes) -> Found:
-    """What the localizer finds; errors that do not name their row are given its name."""
+    """What the localizer finds; errors that do not name the method get its name."""
     try:
         return localizer.localize_encoded(pixels, encoded)
     except Undefined:
@@ -166,5 +166,5 @@ def _write(stem: Path, suffix: str, content: bytes) -> None:
 
 
 def _strips(rows: int) -> list[slice]:
-    """A hundred megapixels fit into memory once, their intermediate results only in parts."""
+    """Strips of an image: a hundred megapixels fit in memory once, but not all their intermediate results."""
     return [slice(start, start + _STRIP_ROWS) for start in range(0, rows, _STRIP_ROWS)]

@@ -1,4 +1,4 @@
-"""Which rows images are localized by."""
+"""Which methods images are localized with."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -11,29 +11,29 @@ from splice_jax.methods.registry import family
 
 
 class Rows(NamedTuple):
-    """The rows that images are localized by, in the order of the results."""
+    """The methods that images are localized with, in the order of the results."""
 
     of_run: list[str]
-    """Those that a run holds; "" is the one that it was trained as."""
+    """Methods that a run holds; "" is the one it was trained as."""
 
     without_run: list[str]
 
     @property
     def infixes(self) -> list[str]:
-        """What tells the results of one row from those of another."""
+        """What distinguishes the file names of different methods' results."""
         return infixes([*self.of_run, *self.without_run])
 
 
 def choose_rows(workdir: Path | None, method: str | None) -> Rows:
-    """The rows that `--workdir` and `--method` ask for; whether there are such rows shows when they are loaded.
+    """The methods that `--workdir` and `--method` ask for; whether they exist is checked when they are loaded.
 
     Args:
         workdir: a run, or None.
-        method: names with commas between them; `all` is every row of the run and every row that needs none. None is
-            the row that the run was trained as.
+        method: comma-separated names; `all` means every method of the run and every one that needs no run. None means
+            the method the run was trained as.
 
     Raises:
-        UserError: neither is given, or there is no such run to ask for all of its rows.
+        UserError: neither is given, or all methods are asked for and there is no such run.
     """
     if method is None:
         if workdir is None:
@@ -50,20 +50,20 @@ def choose_rows(workdir: Path | None, method: str | None) -> Rows:
 
 
 def load_rows(rows: Rows, workdir: Path | None, *, crf: str = "none", labels: bool = False) -> list[Localizer]:
-    """The localizers of chosen rows; a run is loaded once.
+    """The localizers of the chosen methods; a run is loaded once.
 
     Args:
         rows: see `choose_rows`.
-        workdir: the run that `rows.of_run` are of.
-        crf: `none` or a backend of the CRF.
-        labels: whether the labels are wanted as well as the map.
+        workdir: the run that holds `rows.of_run`.
+        crf: `none` or a CRF backend.
+        labels: whether labels are needed as well as the map.
 
     Raises:
-        UserError: no such row or run, or the CRF is not installed.
+        UserError: there is no such method or run, or the CRF is not installed.
     """
     localizers: list[Localizer] = []
     if workdir is not None and rows.of_run:
-        from splice_jax.runs import load  # Which loads JAX; the other rows do without.
+        from splice_jax.runs import load  # Loads JAX, which the other methods do not need.
 
         localizers = load.load_rows(workdir, rows.of_run, crf=crf, labels=labels)
     others = [localizer(name) for name in rows.without_run]

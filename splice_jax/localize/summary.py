@@ -1,4 +1,4 @@
-"""`summary.csv`: a line per image and method."""
+"""`summary.csv`: one line per image and method."""
 
 import csv
 import io
@@ -21,7 +21,7 @@ def summary(output: Path, images: Iterable[Path]) -> Iterator[Callable[[Outcome]
     once: a call that is killed leaves the lines of what it has done.
 
     Raises:
-        UserError: it cannot be written.
+        UserError: the summary cannot be written.
     """
     path, anew = output / FILE_NAME, {str(image) for image in images}
     kept = [line for line in _earlier(path) if line[0] not in anew]
@@ -40,7 +40,7 @@ def summary(output: Path, images: Iterable[Path]) -> Iterator[Callable[[Outcome]
 
 
 def refuse_mixing(images: Mapping[Path, Path], output: Path, methods: Sequence[str]) -> None:
-    """Makes sure that the results of a single method, which do not carry its name, do not replace another method's.
+    """Checks that a single method's results, whose names do not include it, do not replace another method's.
 
     Args:
         images: see `inputs.find_images`.
@@ -88,4 +88,4 @@ def _rounded(outcome: Outcome) -> Outcome:
 def _line(values: Iterable[object]) -> bytes:
     line = io.StringIO()
     csv.writer(line, lineterminator="\n").writerow(values)
-    return line.getvalue().encode("utf-8", "surrogateescape")  # Names of files need not be UTF-8.
+    return line.getvalue().encode("utf-8", "surrogateescape")  # File names need not be UTF-8.

@@ -1,1 +1,1 @@
-"""Weights from elsewhere as Flax variables."""
+"""Converts weights from elsewhere to Flax variables."""

@@ -18,15 +18,15 @@ def save_variables(variables: dict[str, Any], path: Path) -> None:
 
 
 def load_variables(path: Path, like: dict[str, Any]) -> dict[str, Any]:
-    """Variables of the names and shapes of `like`. Nothing is unpickled.
+    """Variables with the names and shapes of `like`. Nothing is unpickled.
 
     Raises:
-        UserError: no such file, not such a file, or arrays that are missing, left over or of another shape.
+        UserError: the file is missing or of another kind, or arrays are missing, left over or of another shape.
     """
     try:
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as members:
             arrays = {name: members[name] for name in members.files}
-    except Exception as error:  # zipfile, zlib and NumPy's header parser have each their own
+    except Exception as error:  # zipfile, zlib and NumPy's header parser each have their own
         raise UserError(f"{path}: cannot be read as a .npz file of weights ({one_line(error)})") from error
     wanted = {name: np.shape(value) for name, value in flatten_dict(like, sep="/").items()}
     wrong = sorted(set(wanted) ^ set(arrays))

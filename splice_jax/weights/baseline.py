@@ -1,7 +1,7 @@
 """The tensors of the PyTorch baseline as Flax variables, and back: names, axes and shapes. Needs no PyTorch.
 
 Names and layouts are those of Cun & Pun's released program, which runs PyTorch 0.4, and of torchvision's ResNet-18,
-whose children it numbers. Values are moved, never changed: a tensor that goes there and back is equal bit for bit.
+whose children it numbers. Values are only rearranged: a tensor converted back and forth is the same, bit for bit.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,24 +13,24 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from splice_jax.errors import UserError, listed
 
 ARCHITECTURES = {"jcs": "none", "sgn": "cnn", "res_sgn": "resnet18"}
-"""The global network of each."""
+"""The global network of each architecture."""
 
 COUNTERS = ".num_batches_tracked"
-"""How names end that PyTorch 0.4.0 did not have yet: integers that take part in nothing."""
+"""Suffix of integer tensors that PyTorch 0.4.0 did not have and that affect nothing."""
 
-_PARALLEL = "module."  # ahead of every name where the program ran on several devices
+_PARALLEL = "module."  # prefix of every name if the program ran on several devices
 _CNN_LAYERS, _CNN_SIDE = 5, 7
 
 
 class Layout(NamedTuple):
-    """How an array lies on either side."""
+    """How an array is converted in either direction."""
 
     to_flax: Callable[[np.ndarray], np.ndarray]
     to_torch: Callable[[np.ndarray], np.ndarray]
 
 
 class Place(NamedTuple):
-    """Where an array stands among the Flax variables."""
+    """Where an array goes among the Flax variables."""
 
     path: str
     layout: Layout
@@ -50,11 +50,11 @@ AS_IT_IS = Layout(lambda array: array, lambda array: array)
 CONVOLUTION = Layout(lambda array: array.transpose(2, 3, 1, 0), lambda array: array.transpose(3, 2, 0, 1))
 DENSE = Layout(lambda array: array.T, lambda array: array.T)
 DENSE_OF_MAP = Layout(_channels_last_inputs, _channels_first_inputs)
-"""A dense layer that sees a map as one vector: channel by channel in PyTorch, pixel by pixel in Flax."""
+"""A dense layer on flattened features: channel by channel in PyTorch, pixel by pixel in Flax."""
 
 
 def places(arch: str, layers: int) -> dict[str, Place]:
-    """Every tensor of an architecture with `layers` LSTM layers by its name, in the released program's order."""
+    """Every tensor of an architecture with `layers` LSTM layers, by name, in the released program's order."""
     table = {f"encode_lstm.conv{n}.weight": Place(f"params/local_network/conv{n}", CONVOLUTION) for n in (1, 2)}
     for layer in range(layers):
         for theirs, ours, layout in (("weight", "kernel", DENSE), ("bias", "bias", AS_IT_IS)):
@@ -113,7 +113,7 @@ def _resnet() -> dict[str, Place]:
 
 
 def plain_names(state: Mapping[str, Any]) -> dict[str, Any]:
-    """The tensors without the prefix that PyTorch's DataParallel puts ahead of their names."""
+    """The tensors without the prefix that PyTorch's DataParallel adds to their names."""
     return {str(name).removeprefix(_PARALLEL): tensor for name, tensor in state.items()}
 
 
@@ -123,23 +123,23 @@ def parallel_names(state: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def lstm_size(state: Mapping[str, Any]) -> tuple[int, int]:
-    """Hidden size and number of layers of the LSTM in a checkpoint; the paper's where it holds none."""
+    """Hidden size and number of layers of a checkpoint's LSTM; the paper's if it has none."""
     layers = sum(name.startswith("encode_lstm.lstm.weight_hh_l") for name in state)
     shape = np.shape(state.get("encode_lstm.lstm.weight_hh_l0", ()))
     return (int(shape[1]) if len(shape) == 2 else 256), layers or 3
 
 
 def to_variables(state: Mapping[str, Any], arch: str, like: Mapping[str, Any], *, source: str) -> dict[str, Any]:
-    """The Flax variables of the tensors `state`, whose names are plain.
+    """Converts the tensors `state`, with plain names, to Flax variables.
 
     Args:
-        state: NumPy arrays, or anything that NumPy makes arrays of; those that end in `COUNTERS` are left out.
+        state: NumPy arrays, or anything NumPy can convert; names ending in `COUNTERS` are ignored.
         arch: a key of `ARCHITECTURES`.
-        like: variables, or their shapes, of the network that the tensors are for.
-        source: what an error names.
+        like: the network's variables, or their shapes.
+        source: what to call the source in errors.
 
     Raises:
-        UserError: tensors that are missing, left over, misshapen or not finite, each by its name.
+        UserError: tensors are missing, left over, misshapen or not finite; each is named.
     """
     shapes = {path: leaf.shape for path, leaf in flatten_dict(like, sep="/").items()}
     table = places(arch, lstm_size(state)[1])
@@ -167,7 +167,7 @@ def _misfit(name: str, tensors: Mapping[str, Any], table: Mapping[str, Place], s
 
 
 def from_variables(variables: Mapping[str, Any], arch: str) -> dict[str, np.ndarray]:
-    """The tensors of a network by their plain names, in the released program's order; the inverse of `to_variables`."""
+    """A network's tensors by plain name, in the released program's order; the inverse of `to_variables`."""
     flat = flatten_dict(variables, sep="/")
     layers = sum(path.endswith("_recurrent/kernel") for path in flat)
     return {
@@ -177,7 +177,7 @@ def from_variables(variables: Mapping[str, Any], arch: str) -> dict[str, np.ndar
 
 
 def trained_names(arch: str, layers: int) -> list[str]:
-    """The names of the tensors that the released program's optimizer holds, in its order."""
+    """The names of the tensors in the released program's optimizer, in its order."""
     frozen = "global_network.global_network." if arch == "res_sgn" else "\0"
     table = places(arch, layers).items()
     return [name for name, place in table if place.path.startswith("params/") and not name.startswith(frozen)]

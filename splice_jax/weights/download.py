@@ -1,4 +1,4 @@
-"""Files by https, through pooch."""
+"""Downloads files over https with pooch."""
 
 import http.client
 import urllib.parse
@@ -13,13 +13,13 @@ from splice_jax.errors import UserError, one_line, printable
 
 MAX_BYTES = 2**30
 TIMEOUT = 30.0
-"""Seconds without a byte."""
+"""Seconds without receiving a byte."""
 
 _CHUNK = 2**20
 
 
 class _Progress:
-    """A progress bar in the form that pooch asks for, which stops a download that is too large."""
+    """A progress bar in pooch's form, which stops downloads that are too large."""
 
     def __init__(self, url: str) -> None:
         self._url, self._received, self._announced = url, 0, 0
@@ -27,7 +27,7 @@ class _Progress:
 
     @property
     def total(self) -> int:
-        """Bytes, as the server announced them; 0 where it did not."""
+        """Bytes announced by the server; 0 if it did not say."""
         return self._announced
 
     @total.setter
@@ -55,12 +55,12 @@ class _Progress:
 
 
 def is_url(source: str) -> bool:
-    """Whether this is an address and no path."""
+    """Whether this is an address rather than a path."""
     return "://" in source
 
 
 def download(url: str, folder: Path) -> Path:
-    """The file at an https address, whole, under its own name in `folder`. A bar shows the progress on a terminal.
+    """Downloads the whole file at an https address to `folder`, under its own name, with a progress bar on terminals.
 
     Raises:
         UserError: another protocol, no such file, no connection, more than `MAX_BYTES`, or no space to store it.
@@ -80,10 +80,10 @@ def download(url: str, folder: Path) -> Path:
             progressbar=progress,
             chunk_size=_CHUNK,
             timeout=TIMEOUT,
-            headers={"Accept-Encoding": "identity"},  # so that what is announced is what is stored
+            headers={"Accept-Encoding": "identity"},  # so that the announced size is the stored size
             hooks={"response": check},
         )(url, str(path), None)
-    except (OSError, http.client.HTTPException, ValueError) as error:  # Those of requests are OSErrors.
+    except (OSError, http.client.HTTPException, ValueError) as error:  # Errors of requests are OSErrors.
         raise UserError(f"{url}: {_what_failed(error)}") from error
     finally:
         progress.close()
@@ -95,7 +95,7 @@ def download(url: str, folder: Path) -> Path:
 
 
 def _check_answer(response: Any) -> None:
-    """Of every answer, before a redirection is followed."""
+    """Checks every answer before a redirect is followed."""
     target = urllib.parse.urljoin(response.url, response.headers.get("Location", response.url))
     if response.is_redirect and not _is_https(target):
         raise UserError(f"{response.url}: is redirected to {printable(target)}; only https is followed")
@@ -118,7 +118,7 @@ def _what_failed(error: BaseException) -> str:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """An error and those inside it, the innermost last: requests wraps urllib3's errors, which wrap the system's."""
+    """An error and those inside it, innermost last: requests wraps urllib3's errors, which wrap the system's."""
     yield error
     inner = getattr(error, "reason", None)
     for cause in (inner, *error.args, error.__cause__):

@@ -1,4 +1,4 @@
-"""Named tensors from `.pth`, `.safetensors` and `.npz` files, from which no object is ever unpickled."""
+"""Reads named tensors from `.pth`, `.safetensors` and `.npz` files, without ever unpickling objects."""
 
 import hashlib
 import re
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import jax.numpy as jnp  # from which NumPy has its bfloat16
+import jax.numpy as jnp  # gives NumPy its bfloat16
 import numpy as np
 
 from splice_jax.errors import UserError, one_line, printable
@@ -16,10 +16,10 @@ _HASH = re.compile(r"-([0-9a-f]{8,64})\.[^.]+$")
 
 
 def read_tensors(path: Path) -> dict[str, np.ndarray]:
-    """All tensors of a file, by their names there, at the precision they have there; but bfloat16 as float32.
+    """All tensors in a file, with its names and precision, except that bfloat16 becomes float32.
 
     Raises:
-        UserError: no such file, not the one whose SHA-256 its name gives, or one that holds more than tensors.
+        UserError: there is no such file, its SHA-256 does not match its name, or it holds more than tensors.
     """
     verify_hash(path)
     reader = _READERS.get(path.suffix.lower())
@@ -35,10 +35,10 @@ def read_tensors(path: Path) -> dict[str, np.ndarray]:
 
 
 def verify_hash(path: Path) -> None:
-    """Compares the file's SHA-256 with the beginning of it that its name gives, as in resnet18-f37072fd.pth.
+    """Compares the file's SHA-256 with the prefix of it in its name, as in resnet18-f37072fd.pth.
 
     Raises:
-        UserError: no such file, or they differ.
+        UserError: there is no such file, or they differ.
     """
     try:
         with path.open("rb") as file:

@@ -1,4 +1,4 @@
-"""PyTorch's checkpoint files. Only tensors and plain values are ever read from them, so that no file can run code."""
+"""PyTorch's checkpoint files. Only tensors and plain values are read from them, so that no file can run code."""
 
 import re
 import warnings
@@ -9,10 +9,10 @@ from splice_jax.errors import UserError, one_line, printable
 from splice_jax.files import replacing
 
 SAFE_VERSION = (2, 10)
-"""Below it a file can run code even so: CVE-2025-32434 (until 2.6), CVE-2026-24747 (until 2.10)."""
+"""In earlier versions, files can run code nevertheless: CVE-2025-32434 (until 2.6), CVE-2026-24747 (until 2.10)."""
 
 _ADVICE = re.compile(r".*(WeightsUnpickler error:|from a trusted source\.) | Check the documentation.*")
-"""What PyTorch's messages tell its own users around the reason."""
+"""Advice to PyTorch's own users that surrounds the reason in its messages."""
 
 
 def import_torch() -> Any:
@@ -29,10 +29,10 @@ def import_torch() -> Any:
 
 
 def read_pickled(path: Path) -> Any:
-    """What a file holds, tensors in host memory; in PyTorch's zip format or the one of versions below 1.6.
+    """A file's content, with tensors in host memory; in PyTorch's zip format or that of versions below 1.6.
 
     Raises:
-        UserError: PyTorch is not installed or too old to be safe, or the file is absent, damaged or holds more than
+        UserError: PyTorch is not installed or too old to be safe, or the file is missing, damaged or holds more than
             tensors and plain values.
     """
     torch = import_torch()
@@ -42,9 +42,9 @@ def read_pickled(path: Path) -> Any:
         needed = ".".join(map(str, SAFE_VERSION))
         raise UserError(f"{path}: PyTorch {torch.__version__} does not load files safely; upgrade to {needed} or later")
     try:
-        with warnings.catch_warnings(action="ignore"):  # of what PyTorch thinks of its older formats
+        with warnings.catch_warnings(action="ignore"):  # PyTorch's warnings about its older formats
             return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # the unpickler, the archive's reader and the tensors' have each their own
+    except Exception as error:  # unpickler, archive reader and tensor reader each have their own
         reason = _first_sentence(_ADVICE.sub("", one_line(error)))
         raise UserError(
             f"{path}: refused, for it is damaged or holds more than tensors and plain values ({printable(reason)})"
@@ -52,7 +52,7 @@ def read_pickled(path: Path) -> Any:
 
 
 def write_pickled(content: Any, path: Path) -> None:
-    """Writes tensors and plain values in the format that every version of PyTorch reads.
+    """Writes tensors and plain values in the format that every version of PyTorch can read.
 
     Raises:
         UserError: PyTorch is not installed, or the file cannot be written.

@@ -1,6 +1,7 @@
-"""torchvision's ResNet-18 and VGG-16 as Flax variables.
+"""Converts torchvision's ResNet-18 and VGG-16 to Flax variables.
 
-The names and shapes of torchvision's tensors follow from the Flax modules: what a file has to hold is nowhere listed.
+The names and shapes of torchvision's tensors are derived from the Flax modules, so there is no list of what a file must
+hold.
 """
 
 import tempfile
@@ -31,7 +32,7 @@ class Network(NamedTuple):
     title: str
     module: nn.Module
     torch_name: Callable[[str], str]  # of a Flax module's path
-    last_layer: str  # torchvision's name of the classes' layer, which has no counterpart
+    last_layer: str  # torchvision's name of the classification layer, which has no counterpart
     usage: str  # what to do with a file of its variables, {}
 
 
@@ -51,14 +52,14 @@ class Converted(NamedTuple):
 
 
 def convert(source: str, output: Path) -> Converted:
-    """Writes the Flax variables of torchvision's weights, as `splice_jax.weights.archive` does.
+    """Writes torchvision's weights as Flax variables, in the form of `splice_jax.weights.archive`.
 
     Args:
         source: path or https URL of a .pth, .safetensors or .npz file.
-        output: where to; nothing is left there after an error.
+        output: the file to write; nothing is left there after an error.
 
     Raises:
-        UserError: a file that cannot be had, is not safe to load, or holds something else.
+        UserError: the file is unavailable, not safe to load, or holds something else.
     """
     if not is_url(source):
         path = Path(source)
@@ -80,14 +81,14 @@ def _convert(path: Path, output: Path) -> Converted:
 
 
 def from_torchvision(tensors: Mapping[str, np.ndarray], source: str) -> tuple[Network, dict[str, Any]]:
-    """The network whose tensors these are, and its variables, float32.
+    """The network these tensors belong to, and its variables in float32.
 
     Args:
         tensors: by torchvision's names. The last layer and `num_batches_tracked` are not needed.
-        source: where they are from, for messages.
+        source: where they come from, for messages.
 
     Raises:
-        UserError: tensors that are missing, left over, misshapen, not floating-point or not finite.
+        UserError: tensors are missing, left over, misshapen, not floating-point or not finite.
     """
     network, wanted = _nearest(set(tensors), source)
     wrong = _differences(tensors, wanted, network.last_layer)
@@ -136,7 +137,7 @@ def _tensors(network: Network) -> Iterator[tuple[str, Tensor]]:
         _, *modules, variable = path
         module = network.torch_name("/".join(modules))
         shape = leaf.shape
-        if variable == "kernel":  # dense layers of torchvision may be convolutions here
+        if variable == "kernel":  # torchvision's dense layers may be convolutions here
             height, width, inputs, outputs = leaf.shape
             dense = module.startswith("classifier.")
             shape = (outputs, inputs * height * width) if dense else (outputs, inputs, height, width)
@@ -147,7 +148,7 @@ def _variable(values: np.ndarray, tensor: Tensor) -> np.ndarray:
     if tensor.variable[-1] == "kernel":
         height, width, inputs, outputs = tensor.variable_shape
         values = values.reshape(outputs, inputs, height, width).transpose(2, 3, 1, 0)
-    with np.errstate(over="ignore"):  # float64 may be too large, and is refused then
+    with np.errstate(over="ignore"):  # float64 may be too large, and is then refused
         return np.ascontiguousarray(values, np.float32)
 
 
@@ -158,7 +159,7 @@ def _resnet_name(path: str) -> str:
 
 def _vgg_names(*, batch_norm: bool) -> dict[str, str]:
     names = {"fc6": "classifier.0", "fc7": "classifier.3"}
-    position = 0  # torchvision counts every layer: convolution, BatchNorm where there is one, ReLU, and the pooling
+    position = 0  # torchvision counts every layer: convolution, BatchNorm (if any), ReLU and pooling
     for stage, convolutions in enumerate(CONVOLUTIONS, 1):
         for layer in range(1, convolutions + 1):
             names[f"conv{stage}_{layer}"] = f"features.{position}"

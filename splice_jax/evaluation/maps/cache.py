@@ -1,6 +1,6 @@
-"""The files of a folder of maps: ROW/IMAGE.png (16 bits) and, where a network labels its patches, ROW/IMAGE.labels.npy.
+"""The files in a folder of maps: ROW/IMAGE.png (16 bits) and, if a network labels its patches, ROW/IMAGE.labels.npy.
 
-What they were made from stands beside them, see `records`.
+What they were made from is recorded next to them, see `records`.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ Levels = UInt16[np.ndarray, "height width"]
 
 
 def map_path(maps: Path, row: str, image: str) -> Path:
-    """Where the 16-bit map of a row on an image is cached."""
+    """Where a row's 16-bit map of an image is cached."""
     return maps / row / f"{image.replace('/', '__')}.png"
 
 
@@ -40,7 +40,7 @@ def read_map(path: Path, sha256: str | None = None) -> Levels:
     """A cached map, exactly as it was scored.
 
     Raises:
-      UserError: it is missing or, where a checksum is given, is another file than the one that was written.
+      UserError: the map is missing or, if a checksum is given, was changed after it was written.
     """
     try:
         encoded = path.read_bytes()
@@ -53,13 +53,13 @@ def read_map(path: Path, sha256: str | None = None) -> Levels:
 
 
 def write_labels(path: Path, probability: Float32[np.ndarray, "rows columns"]) -> None:
-    """Caches what a label head said."""
+    """Caches a label head's probabilities."""
     with replacing(path) as temporary:
         np.save(temporary, probability)
 
 
 def read_labels(path: Path) -> Float32[np.ndarray, "rows columns"]:
-    """What `write_labels` wrote.
+    """The probabilities that `write_labels` wrote.
 
     Raises:
       UserError: it is missing or damaged.

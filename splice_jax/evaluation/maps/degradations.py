@@ -1,7 +1,7 @@
 """What may happen to a photograph after it was spliced: compression, blur, noise, a change of size.
 
-`jpeg:90,70,50;blur:1,2;noise:4,8;resize:0.75,0.5` names eight degradations. The whole chain, network and CRF, sees the
-degraded image alone; where its size differs, the map is brought back to the size of the mask, never the mask.
+`jpeg:90,70,50;blur:1,2;noise:4,8;resize:0.75,0.5` names nine degradations. The whole chain, network and CRF, only sees
+the degraded image; if its size differs, the map is resized to the mask, never the mask to the map.
 """
 
 import math
@@ -21,7 +21,7 @@ Pixels = UInt8[np.ndarray, "height width 3"]
 
 
 class Degradation(NamedTuple):
-    """One kind at one strength."""
+    """One kind of degradation at one strength."""
 
     kind: str
     strength: float
@@ -31,12 +31,12 @@ class Degradation(NamedTuple):
 
     @property
     def folder(self) -> str:
-        """What its folder of maps is called."""
+        """The name of its folder of maps."""
         return f"{self.kind}-{self.strength:g}"
 
 
 class Kind(NamedTuple):
-    """A kind of degradation: what its strength means, its range, and whether a smaller strength does more."""
+    """A kind of degradation: what its strength means, its range, and whether smaller strengths degrade more."""
 
     title: str
     least: float
@@ -44,7 +44,7 @@ class Kind(NamedTuple):
     whole: bool
     falling: bool
     none: float | None
-    """The strength that changes nothing; None where every strength does."""
+    """The strength that changes nothing; None if every strength changes something."""
 
 
 KINDS = {
@@ -56,13 +56,13 @@ KINDS = {
 
 
 def parse(text: str) -> tuple[Degradation, ...]:
-    """The degradations that the field `degradations` names, in its order; none for an empty one.
+    """The degradations named by the field `degradations`, in order; none if it is empty.
 
     >>> [str(degradation) for degradation in parse("jpeg:90,70; blur:1.5")]
     ['jpeg:90', 'jpeg:70', 'blur:1.5']
 
     Raises:
-      UserError: not of the form KIND:STRENGTH,STRENGTH;KIND:…, an unknown kind, a strength out of range or given twice.
+      UserError: not in the form KIND:STRENGTH,STRENGTH;KIND:…, an unknown kind, or a strength out of range or repeated.
     """
     found: list[Degradation] = []
     for part in filter(None, (part.strip() for part in text.split(";"))):
@@ -98,11 +98,11 @@ class Degraded(NamedTuple):
 
     image: UInt8[np.ndarray, "new_height new_width 3"]
     encoded: bytes = b""
-    """The file that it was decoded from; empty where the degradation makes none."""
+    """The file it was decoded from; empty if the degradation makes none."""
 
 
 def degrade(image: Pixels, degradation: Degradation, *, seed: int = 0) -> Degraded:
-    """The image after one degradation; noise is drawn from the image's own pixels and the seed, so it repeats."""
+    """The image after one degradation; noise is seeded by the image's pixels and `seed`, so it is reproducible."""
     if degradation.kind == "jpeg":
         encoded = encode_jpeg(image, int(degradation.strength))
         return Degraded(read_image(encoded), encoded)

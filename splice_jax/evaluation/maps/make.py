@@ -1,4 +1,4 @@
-"""Runs rows over the images of a split, once per image and localizer, and caches the maps that are not there yet."""
+"""Runs rows over the images of a split, once per image and localizer, and caches the missing maps."""
 
 import contextlib
 import functools
@@ -30,7 +30,7 @@ from splice_jax.methods import Found, Localizer, Undefined
 from splice_jax.workers import in_order, reading_ahead
 
 IMAGES_AHEAD = 4
-"""Images whose maps wait to be refined and written are held in memory, as many as this beside one per core."""
+"""How many images, besides one per core, are held in memory while their maps wait to be refined and written."""
 
 REFINING_AHEAD = 2
 """As many more where this process refines: one is, and one waits."""
@@ -50,23 +50,23 @@ class Row(NamedTuple):
 
     @property
     def name(self) -> str:
-        """As it is printed, and as `methods` calls it."""
+        """As printed, and as named in the field `methods`."""
         return row_name(self.localizer.name, self.crf)
 
 
 class Stage(NamedTuple):
-    """A split of images to run over, as they are or degraded, and where their maps go."""
+    """A split of images to process, as they are or degraded, and where their maps go."""
 
     title: str
     examples: Sequence[Example]
     truths: Sequence[Truth]
-    """Of those examples that are run over."""
+    """Only of the examples to process."""
     folder: Path
     degradation: Degradation | None = None
     seed: int = 0
 
     def made_from(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        """What a row's maps of this stage are made from, given what the row is made from."""
+        """What a row's maps in this stage are made from, given what the row is made from."""
         found = {**row, IMAGES: fingerprint(self.truths), DEGRADATION: str(self.degradation or "none")}
         if self.degradation is not None and self.degradation.kind == "noise":
             found[SEED] = self.seed
@@ -74,10 +74,10 @@ class Stage(NamedTuple):
 
 
 class Localized(NamedTuple):
-    """What is kept of what a localizer found in one image."""
+    """What is kept of a localizer's findings in one image."""
 
     levels: Levels | None
-    """None where it can say nothing about the image."""
+    """None if the method is undefined for the image."""
     seconds: float
     undefined: str = ""
     """Why there are no levels."""
@@ -87,14 +87,14 @@ class Localized(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """An image of a stage as localizers see it."""
+    """An image of a stage, as localizers see it."""
 
     truth: Truth
     image: UInt8[np.ndarray, "height width 3"]
     encoded: bytes
-    """Its file; empty where there is none."""
+    """Its file; empty if there is none."""
     mask: Bool[np.ndarray, "height width"] | None
-    """What a localizer's own scores are taken against; None of an authentic image and of a degraded one."""
+    """The truth for a localizer's own scores; None for authentic and degraded images."""
     degraded: bool
 
 
@@ -103,13 +103,13 @@ IN_THIS_PROCESS = ("jax",)
 
 
 class MapTask(NamedTuple):
-    """The maps that one localizer is to have of one image, with a CRF or without."""
+    """The maps that one localizer needs of one image, with and without CRF."""
 
     seen: Seen
     localized: Localized | ByName
-    """What was found, or who is to find it."""
+    """What was found, or the name of the localizer that has yet to run."""
     crfs: Mapping[str, str]
-    """By the names of the rows."""
+    """By row name."""
     parameters: CrfParameters
     folder: Path
 
@@ -123,10 +123,10 @@ def make_maps(
     workers: Executor,
     anew: bool = False,
 ) -> None:
-    """Writes the maps that rows lack on the images of a stage, and with each of them what it was made from.
+    """Writes the maps that rows lack for the images of a stage, and records what each was made from.
 
     Args:
-      rows: each localizer runs once per image, however many rows it stands in.
+      rows: each localizer runs once per image, however many rows share it.
       stage: the images.
       made_from: what each row is made from, by its name.
       parameters: of the CRF.
@@ -189,7 +189,7 @@ def _cached(row: str, backend: str, localized: Localized, task: MapTask) -> MapR
     started, truth, levels = time.perf_counter(), task.seen.truth, localized.levels
     path = cache.map_path(task.folder, row, truth.name)
     if levels is None:
-        path.unlink(missing_ok=True)  # Of an earlier evaluation.
+        path.unlink(missing_ok=True)  # From an earlier evaluation.
         seconds = round(localized.seconds, 4)
         return MapRecord(truth.name, "", seconds, undefined=localized.undefined, pixels=truth.pixels)
     plain, size = backend == "none", (truth.height, truth.width)
@@ -207,14 +207,14 @@ def _cached(row: str, backend: str, localized: Localized, task: MapTask) -> MapR
 
 
 def probability_of(levels: Levels) -> np.ndarray:
-    """A cached map as probabilities: what a CRF starts from, so that it starts from the same when it is run again."""
+    """A cached map as probabilities. CRFs always start from these, so that running one again gives the same result."""
     return (levels / np.float32(metrics.LEVELS)).astype(np.float32)
 
 
 def _tasks(
     rows: Sequence[Row], stage: Stage, journals: Mapping[str, Journal], parameters: CrfParameters
 ) -> Iterator[MapTask]:
-    """What is left to do, of each image first what other processes can localize."""
+    """The remaining work; for each image, methods that other processes can run come first."""
     missing = {
         truth.name: [row for row in rows if truth.name not in journals[row.name].entered] for truth in stage.truths
     }
@@ -242,7 +242,7 @@ def _seen(stage: Stage, truth: Truth) -> Seen:
 def _plain(
     method: str, lacking: Sequence[Row], stage: Stage, journals: Mapping[str, Journal], seen: Seen
 ) -> Localized | None:
-    """What the localizer found, from its cached map, where only a CRF row lacks one; None where it has to run."""
+    """The localizer's findings from its cached map if only rows with CRF lack theirs; None if it has to run."""
     if method not in journals or any(row.crf == "none" for row in lacking):
         return None
     record = journals[method].entered[seen.truth.name]
@@ -254,12 +254,12 @@ def _plain(
 
 @functools.cache
 def _own(named: ByName) -> Localizer:
-    """This process's."""
+    """This process's own localizer."""
     return methods.localizer(named.name)
 
 
 def _localize(localizer: Localizer, seen: Seen) -> Localized:
-    """What a localizer finds, or nothing and why."""
+    """What a localizer finds, or why it is undefined."""
     started = time.perf_counter()
     try:
         with _memory_of(localizer.name, seen.truth.name):
@@ -272,13 +272,13 @@ def _localize(localizer: Localizer, seen: Seen) -> Localized:
 
 
 def _beside(found: Found, mask: Bool[np.ndarray, "height width"]) -> dict[str, float]:
-    """Scores of the localizer's own, where they have a value."""
+    """The localizer's own scores that have a value."""
     return {name: value for name, value in found.scores(mask).items() if math.isfinite(value)}
 
 
 @contextlib.contextmanager
 def _memory_of(row: str, image: str) -> Iterator[None]:
-    """Says of which row and image where memory runs out, on this machine's side or on a device's."""
+    """Names the row and image if the machine or a device runs out of memory."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:

@@ -1,4 +1,4 @@
-"""Which maps an evaluation needs: of the split that is scored, of validation images, of degraded images."""
+"""Which maps an evaluation needs: for the scored split, for validation images, for degraded images."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ Key = tuple[str, str]
 """Method and CRF of a row."""
 
 IN_PROCESS_MEGAPIXELS = 10
-"""Up to here, times localizers, other processes take longer to start than the localizing."""
+"""Up to this many megapixels times localizers, starting other processes takes longer than localizing."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +32,7 @@ class Validation:
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """Rows, by method and CRF with what each is made from, and the stages that their maps are made in."""
+    """Rows, by method and CRF, with what each is made from, and the stages in which their maps are made."""
 
     rows: Mapping[Key, Mapping[str, Any]]
     main: Stage
@@ -40,7 +40,7 @@ class Plan:
     degraded: Sequence[Stage]
     ignore_border: int = 0
     processes: int | None = None
-    """Beside this one; None: one per core where there is enough to do."""
+    """Besides this one; None: one per core if there is enough to do."""
 
     def make(self, rows: Sequence[Row], parameters: CrfParameters, *, anew: bool = False) -> None:
         """Makes and caches the maps that are missing or stale, or all of them anew."""
@@ -58,24 +58,24 @@ class Plan:
         return None if localizers * pixels / 1e6 > IN_PROCESS_MEGAPIXELS else 0
 
     def require(self) -> None:
-        """Makes sure that all maps are there and are what `make` would make.
+        """Checks that all maps exist and are what `make` would make.
 
         Raises:
-          UserError: they are missing or stale.
+          UserError: maps are missing or stale.
         """
         for stage in self.stages():
             for key in self.rows:
                 self.record(stage, key)
 
     def stages(self) -> list[Stage]:
-        """All of them, the main one first."""
+        """All stages, the main one first."""
         return [self.main, *([self.validation] if self.validation else []), *self.degraded]
 
     def record(self, stage: Stage, key: Key) -> records.RowRecord:
-        """What was recorded of a row's maps on a stage.
+        """The record of a row's maps in a stage.
 
         Raises:
-          UserError: they are missing, or are not what `make` would make.
+          UserError: the maps are missing, or are not what `make` would make.
         """
         return records.require(stage.folder, row_name(*key), stage.made_from(self.rows[key]))
 
@@ -92,10 +92,10 @@ def plan(
     ignore_border: int = 0,
     processes: int | None = None,
 ) -> Plan:
-    """The plan of an evaluation into the folder `output`.
+    """The plan of an evaluation that writes into the folder `output`.
 
     Raises:
-      UserError: the split that `title` names has no spliced image, or two images of one name.
+      UserError: the split that `title` names has no spliced image, or two images with the same name.
     """
     truths = read_truths(examples)
     spliced = _spliced(truths)

@@ -1,4 +1,4 @@
-"""What a row's map depends on, so that a cached map is known to be stale."""
+"""What a row's maps depend on, to detect stale cached maps."""
 
 import contextlib
 import hashlib
@@ -16,26 +16,26 @@ from splice_jax.runs import schema
 from splice_jax.runs.configuration import field_value
 
 CHECKPOINT = Path("checkpoints", "best")
-"""As `splice_jax.runs.checkpoints` names it; to ask it would load JAX, which a re-scoring has no use for."""
+"""As in `splice_jax.runs.checkpoints`; importing that would load JAX, which re-scoring does not need."""
 
 ATTEMPTS = 5
-"""At a checkpoint that changes while it is read."""
+"""How often to try reading a checkpoint that changes while it is read."""
 
 IMAGES, DEGRADATION, SEED = "images", "degradation", "seed"
 
 
 def made_from(method: str, crf: str, config: ConfigDict, run: Run | None, checkpoint: str = "") -> dict[str, Any]:
-    """What the maps of a row are made from, apart from the images.
+    """What a row's maps are made from, apart from the images.
 
-    Of a run's network: the checkpoint's content and the run's configuration; of another row: its name, and of random
-    maps the seed.
+    For a run's network: the checkpoint's content and the run's configuration; for other methods: the name, and for
+    random maps the seed.
 
     Args:
-      method: the row's.
-      crf: the CRF after it.
-      config: of the evaluation.
-      run: that the row is taken from; None where it needs none.
-      checkpoint: of that run, see `checkpoint_digest`.
+      method: the row's method.
+      crf: the row's CRF.
+      config: the evaluation's configuration.
+      run: the run the row is taken from; None if it needs none.
+      checkpoint: that run's checkpoint, see `checkpoint_digest`.
     """
     found: dict[str, Any] = {"method": method}
     if run is not None:
@@ -50,10 +50,10 @@ def made_from(method: str, crf: str, config: ConfigDict, run: Run | None, checkp
 
 
 def differing_fields(expected: Mapping[str, Any], recorded: Mapping[str, Any]) -> list[str]:
-    """The names of what maps would be made from otherwise now, sorted.
+    """The sorted names of fields in which maps made now would differ from recorded ones.
 
-    Records of earlier versions also name fields that change no map, which are passed over, and lack those that are
-    newer than they are: these had the default then, as in the configuration of an old run.
+    Records of earlier versions also name fields that do not affect maps, which are ignored, and lack newer fields,
+    which then had their defaults, as in the configuration of an old run.
     """
     defaults = _influential(schema.default_config())
     then = {name: value for name, value in recorded.items() if _counts(name, recorded)}
@@ -63,7 +63,7 @@ def differing_fields(expected: Mapping[str, Any], recorded: Mapping[str, Any]) -
 
 
 def _as_json(value: Any) -> Any:
-    return json.loads(json.dumps(value))  # Which has lists where a configuration has tuples.
+    return json.loads(json.dumps(value))  # JSON has lists where a configuration has tuples.
 
 
 def _counts(name: str, recorded: Mapping[str, Any]) -> bool:
@@ -73,24 +73,24 @@ def _counts(name: str, recorded: Mapping[str, Any]) -> bool:
 
 
 def checkpoint_digest(workdir: Path) -> str:
-    """SHA-256 of a run's best checkpoint, read without JAX; "" where there is none.
+    """SHA-256 of a run's best checkpoint, read without JAX; "" if there is none.
 
     Raises:
-      UserError: training replaces it again and again while it is read.
+      UserError: training keeps replacing it while it is read.
     """
     for _ in range(ATTEMPTS):
-        with contextlib.suppress(FileNotFoundError):  # It was removed, for the run has a better one now.
+        with contextlib.suppress(FileNotFoundError):  # Removed because the run has a better one now.
             return _digest(workdir / CHECKPOINT)
     raise changing_checkpoint(workdir)
 
 
 def changing_checkpoint(workdir: Path) -> UserError:
-    """What to raise where a checkpoint never stands still for as long as it is read."""
+    """The error to raise if a checkpoint changes every time it is read."""
     return UserError(f"{workdir}: a better checkpoint came each time that it was read; evaluate a copy of the run")
 
 
 def _digest(folder: Path) -> str:
-    """Of the newest checkpoint in a folder, not of what is written beside it or is being removed."""
+    """Digest of the newest checkpoint in a folder, ignoring any that are being written or removed."""
     step = _newest(folder)
     if step is None:
         return ""

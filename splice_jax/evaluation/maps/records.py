@@ -1,8 +1,8 @@
-"""What the cached maps of a row were made from: ROW.json once all of them are there, until then ROW.jsonl.
+"""Records what a row's cached maps were made from: in ROW.json once they are all there, until then in ROW.jsonl.
 
-ROW.jsonl grows by a line with every map, so that an evaluation that was stopped goes on where it stopped. Its first
-line says what the row is made from; each of the others is one image: its pixels, the checksum of its map, the seconds
-that it took, or why the row can say nothing about it.
+ROW.jsonl grows by a line with every map, so that an interrupted evaluation continues where it stopped. Its first line
+says what the row is made from; every other line is about one image: its pixels, its map's checksum, the seconds it
+took, or why the row is undefined for it.
 """
 
 import json
@@ -24,14 +24,14 @@ class MapRecord:
 
     image: str
     sha256: str
-    """Of the PNG file; empty where there is none."""
+    """Checksum of the PNG file; empty if there is none."""
     seconds: float
     labels: bool = False
-    """Whether the label head's probabilities stand beside it."""
+    """Whether the label head's probabilities are stored with it."""
     undefined: str = ""
     """Why there is no map."""
     beside: Mapping[str, float] = field(default_factory=dict)
-    """What the localizer scores beside the map, see `Found.scores`."""
+    """The localizer's own scores, see `Found.scores`."""
     pixels: str = ""
     """See `Truth.pixels`; empty in records of earlier versions."""
 
@@ -47,7 +47,7 @@ class RowRecord:
 
 
 def read_record(maps: Path, row: str) -> RowRecord:
-    """The record of a row whose maps are all there.
+    """The record of a row with complete maps.
 
     Raises:
       UserError: the row's maps are missing or incomplete.
@@ -64,10 +64,10 @@ def read_record(maps: Path, row: str) -> RowRecord:
 
 
 def require(maps: Path, row: str, made_from: Mapping[str, Any]) -> RowRecord:
-    """The record of a row whose maps are what would be made now.
+    """The record of a row whose maps are as they would be made now.
 
     Raises:
-      UserError: they are missing, or were made from something else, which is named.
+      UserError: the maps are missing, or were made from something else, which is named.
     """
     record = read_record(maps, row)
     stale = differing_fields(made_from, record.made_from)
@@ -80,24 +80,24 @@ def require(maps: Path, row: str, made_from: Mapping[str, Any]) -> RowRecord:
 
 
 class Journal:
-    """The maps of one row: those that are fresh, and those that are made now and entered one by one."""
+    """The maps of one row: fresh ones from earlier, and new ones entered as they are made."""
 
     def __init__(
         self, maps: Path, row: str, made_from: Mapping[str, Any], truths: Sequence[Truth], *, anew: bool = False
     ) -> None:
-        """Takes over the maps of earlier evaluations that would be made just so again.
+        """Keeps the maps of earlier evaluations that would come out the same again.
 
         Args:
           maps: the folder.
-          row: its name.
+          row: the row's name.
           made_from: what its maps are made from.
           truths: the images.
-          anew: takes over none.
+          anew: keeps none.
         """
         self._maps, self._row, self._made_from, self._truths = maps, row, dict(made_from), truths
         self._path = maps / f"{row}.jsonl"
         self.entered = {record.image: record for record in ([] if anew else self._fresh())}
-        """By the names of the images."""
+        """By image name."""
         if self.entered:
             with replacing(self._path) as temporary:
                 temporary.write_text(self._head() + "".join(map(_line, self.entered.values())), encoding="utf-8")
@@ -106,7 +106,7 @@ class Journal:
         _record_path(maps, row).unlink(missing_ok=True)
 
     def enter(self, record: MapRecord) -> None:
-        """Adds a map that has been made."""
+        """Adds a finished map."""
         head = "" if self.entered else self._head()
         self.entered[record.image] = record
         writable_folder(self._maps)
@@ -117,7 +117,7 @@ class Journal:
             raise UserError(f"{self._path}: cannot be written ({one_line(error)}); free the disk") from error
 
     def close(self, patches: tuple[int, str] | None) -> None:
-        """Says that all maps are there.
+        """Records that all maps are there.
 
         Args:
           patches: stride and border of the grid that a label head looked at; None without one.
@@ -132,7 +132,7 @@ class Journal:
         return json.dumps({"made_from": self._made_from}) + "\n"
 
     def _fresh(self) -> Iterator[MapRecord]:
-        """Of each image, the record whose map is there and was made from the same; the newest where there are two."""
+        """For each image, the newest record whose map exists and was made from the same things."""
         known = {truth.name: truth.pixels for truth in self._truths}
         found = {record.image: record for record in [*self._of_complete_row(), *self._of_stopped_row()]}
         for name, record in found.items():
@@ -145,7 +145,7 @@ class Journal:
         except UserError:
             return []
         stale = differing_fields(self._made_from, record.made_from)
-        if not stale:  # Records of earlier versions know the pixels of all images together only.
+        if not stale:  # Earlier versions only recorded the pixels of all images together.
             known = {truth.name: truth.pixels for truth in self._truths}
             return [replace(each, pixels=known.get(each.image, "")) for each in record.maps]
         return list(record.maps) if stale == [IMAGES] else []
@@ -162,13 +162,13 @@ class Journal:
         for line in lines[1:]:
             try:
                 found.append(MapRecord(**json.loads(line)))
-            except (ValueError, TypeError):  # Half a line is what a process that is killed leaves.
+            except (ValueError, TypeError):  # A killed process may leave half a line.
                 break
         return found
 
 
 def _intact(maps: Path, row: str, record: MapRecord) -> bool:
-    """Whether the files that a record tells of are those that were written."""
+    """Whether the files a record refers to are still as written."""
     try:
         if not record.undefined:
             cache.read_map(cache.map_path(maps, row, record.image), record.sha256)

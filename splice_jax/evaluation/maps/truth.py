@@ -1,4 +1,4 @@
-"""What scoring needs of a split without its pictures: names, sizes, masks, and which pixels the images had."""
+"""What scoring needs to know about a split, apart from its images: names, sizes, masks, and digests of the pixels."""
 
 import hashlib
 from collections.abc import Sequence
@@ -20,16 +20,16 @@ class Truth(NamedTuple):
     mask: bytes
     """As PNG."""
     spliced: bool
-    """False where no pixel is: an authentic image."""
+    """False if no pixel is spliced, or the image is authentic."""
     pixels: str
-    """SHA-256 of the image as it is stored."""
+    """SHA-256 of the image as stored."""
 
 
 def read_truths(examples: Sequence[Example]) -> list[Truth]:
-    """Of every image of a split; of a prepared data set no picture is decoded.
+    """The truth of every image of a split; images of prepared data sets are not decoded.
 
     Raises:
-      UserError: two images of one name, whose maps could not be told apart.
+      UserError: two images have the same name, so their maps could not be told apart.
     """
     truths = [_truth(examples, index) for index in range(len(examples))]
     names: set[str] = set()
@@ -60,6 +60,6 @@ def _truth(examples: Sequence[Example], index: int) -> Truth:
 
 
 def fingerprint(truths: Sequence[Truth]) -> str:
-    """Changes with the name or the pixels of any image; masks may be corrected, and the maps scored again."""
+    """A text that changes with any image's name or pixels, but not with masks: these may be corrected and rescored."""
     listed = "\n".join(f"{truth.name} {truth.pixels}" for truth in truths)
     return hashlib.sha256(listed.encode()).hexdigest()

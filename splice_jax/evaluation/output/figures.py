@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from splice_jax.evaluation.output.report.gallery import Picture
 
 COMPARED = 6
-"""Images in the comparison, evenly spread from the best to the worst: none is picked by hand."""
+"""Images in the comparison, evenly spaced from best to worst: none is picked by hand."""
 
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#999999")
 _MARKS = "osD^vPX*"
 _WIDTH = 2.4
-"""Inches of a column."""
+"""Width of a column in inches."""
 
 
 def ranks(images: int) -> list[int]:
@@ -35,9 +35,9 @@ def ranks(images: int) -> list[int]:
 
 
 def compared_rows(scores: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The rows of the comparison figure as (title, row): the best rival by the headline F1, ours without and with CRF.
+    """The rows in the comparison figure as (title, row): the best rival by headline F1, ours without and with CRF.
 
-    Ours is the run's own method, or the row that the evaluation is about where that was not scored.
+    Ours is the run's own method or, if that was not scored, the row the evaluation is about.
     """
     shown = names(scores)
     own = scores["config"].get("method", "")
@@ -52,7 +52,7 @@ def compared_rows(scores: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def write_comparison(path: Path, scores: Mapping[str, Any], shown: Sequence[int], images: "Iterable[Picture]") -> None:
-    """Writes the comparison figure: image, rival where one is scored, ours without CRF, ours, ground truth.
+    """Writes the comparison figure: image, rival (if one is scored), ours without CRF, ours, ground truth.
 
     Args:
       path: of the PNG.

@@ -1,13 +1,13 @@
-"""Published figures, to stand beside measured ones and never among them.
+"""Published figures, to be shown next to measured ones but never mixed with them.
 
-They were obtained on the whole data sets under their authors' own protocols. Where a source does not say what its F1
-is, the best threshold per image is likely: the convention of that time.
+They were obtained on whole data sets under their authors' own protocols. If a source does not define its F1, it is
+likely at the best threshold per image, the convention of that time.
 """
 
 from typing import NamedTuple
 
 DATASETS = {"nc2016": "NIST NC2016", "carvalho": "Carvalho (DSO-1)", "columbia": "Columbia"}
-"""Data sets of the published figures by their name in a configuration, as they are printed, in the paper's order."""
+"""Printed names of the published figures' data sets, by their name in a configuration, in the paper's order."""
 
 _PAPER = ("Cun & Pun, ECCV Workshops 2018", "read in the paper's table")
 _ERA = ("literature of 2017 to 2019, best threshold per image", "read in a secondary source")
@@ -15,7 +15,7 @@ _RECALLED = ("literature of 2017 to 2019, best threshold per image", "recalled, 
 
 
 class Published(NamedTuple):
-    """F1 in [0, 1] and MCC in [-1, 1] by data set; None where the source gives none."""
+    """F1 in [0, 1] and MCC in [-1, 1] by data set; None if the source gives none."""
 
     method: str
     row: str
@@ -26,7 +26,7 @@ class Published(NamedTuple):
 
 
 class PublishedAccuracy(NamedTuple):
-    """Shares, in [0, 1], of patch labels and of pixels predicted rightly, by data set."""
+    """Shares, in [0, 1], of correctly predicted patch labels and pixels, by data set."""
 
     method: str
     row: str

@@ -1,4 +1,4 @@
-"""What an evaluation found, and the files of numbers that it is written to."""
+"""The results of an evaluation, and the files of numbers they are written to."""
 
 import csv
 import json
@@ -31,8 +31,8 @@ def content(
       planned: the evaluation.
       found: its rows.
       header: see `evaluate.write`.
-      chosen_on: of the threshold `validation`, the split and its images, or the reason why there is none.
-      seed: of the bootstrap.
+      chosen_on: the split and images on which the threshold `validation` is chosen, or the reason why there is none.
+      seed: seed of the bootstrap.
     """
     truths, notes = planned.main.truths, header.get("notes", {})
     spliced, listed = sum(truth.spliced for truth in truths), conventions(validation=planned.validation is not None)
@@ -63,11 +63,11 @@ def row_entry(
     """One of the `rows` of scores.json.
 
     `patch_accuracy` is over all patches and all scored pixels of the split's spliced images; `seconds_per_image` is the
-    median, which the first image's compilation does not move; `detection` is null without authentic images. `images`
-    of the split's spliced images have a map, the others have none for the reasons counted in `undefined`; where all
-    are without, every score is null. `note` says how a network is not the published one and whether it was trained on
-    other data; `beside` holds means over images of what the row scores beside its map, as the camera response's
-    `edge_auc`, with the number of images.
+    median, which the first image's compilation does not affect; `detection` is null without authentic images. `images`
+    counts the spliced images that have a map; `undefined` counts the reasons why the others have none. If none has a
+    map, every score is null. `note` says how a network differs from the published one and whether it was trained on
+    other data; `beside` holds means over images of the row's other scores, such as `camera_response`'s `edge_auc`,
+    with the number of images.
     """
     method, crf = key
     return {
@@ -109,7 +109,7 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def curves(rows: Mapping[Key, RowResult]) -> dict[str, Any]:
-    """The content of curves.json: F1 and MCC of every row against the threshold."""
+    """The content of curves.json: every row's F1 and MCC against the threshold."""
     return {
         "thresholds": [point / (POINTS - 1) for point in range(POINTS)],
         "rows": [{"method": method, "crf": crf} | row.scores.curves() for (method, crf), row in rows.items()],
@@ -117,10 +117,10 @@ def curves(rows: Mapping[Key, RowResult]) -> dict[str, Any]:
 
 
 def write_per_image(path: Path, rows: Mapping[Key, RowResult]) -> None:
-    """Writes per_image.csv: one line per row and image, authentic images too.
+    """Writes per_image.csv: one line per row and image, including authentic images.
 
-    What an image has no value for is an empty cell: all localization scores of an authentic image, the AUC of an image
-    that is spliced everywhere, all but the reason in `undefined` where the row is undefined. A threshold may be `inf`.
+    Missing values are empty cells: all localization scores of an authentic image, the AUC of an image that is spliced
+    everywhere, and everything but the reason in `undefined` if the row is undefined. A threshold may be `inf`.
     """
     lines: list[dict[str, Any]] = [
         {"image": line["image"], "method": method, "crf": crf} | line
@@ -174,7 +174,7 @@ def _localized(result: RowResult) -> Iterator[dict[str, Any]]:
 
 
 def commit() -> str:
-    """The commit of the checkout that runs, with `-dirty` where it was changed since; else the package's version."""
+    """The commit of the running checkout, with `-dirty` if it was changed; otherwise the package's version."""
     checkout = Path(splice_jax.__file__).parents[1]
     version = f"splice_jax {splice_jax.__version__}"
     if not (checkout / ".git").exists():

@@ -1,4 +1,4 @@
-"""Score against strength of degradation: the content of degradations.json."""
+"""Scores against the strength of degradation: the content of degradations.json."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,12 +9,12 @@ from splice_jax.evaluation.scores.planned import Series
 
 
 def content(scores: Mapping[str, Any], degraded: Sequence[Series], *, seed: int) -> dict[str, Any]:
-    """Every row on the images as they are, and under each degradation, under every convention.
+    """Every row on undegraded images and under each degradation, under every convention.
 
     Args:
       scores: the content of scores.json.
       degraded: the rows under each degradation.
-      seed: of the bootstrap, which draws the same images at every strength.
+      seed: seed of the bootstrap, which draws the same images at every strength.
     """
     conventions = [convention_of(entry) for entry in scores["rows"][0]["scores"]]
     points = [

@@ -1,4 +1,4 @@
-"""The paper's tables out of measured scores, with published figures in columns of their own, and every convention."""
+"""The paper's tables from measured scores, with published figures in separate columns, and every convention."""
 
 import csv
 import io
@@ -12,7 +12,7 @@ from splice_jax.evaluation.scores.conventions import CONVENTIONS, HALF, HEADLINE
 from splice_jax.files import replacing
 
 NOTHING = "–"
-"""What stands in a cell where there is nothing to say; never 0."""
+"""Shown in cells without a value, never 0."""
 
 Table = list[dict[str, str]]
 """Lines, each by the titles of its columns."""
@@ -42,7 +42,7 @@ def table_1(scores: Mapping[str, Any]) -> Table:
 
 
 def table_2(scores: Mapping[str, Any]) -> Table:
-    """Shares of patch labels and of pixels that a network's heads have right at 0.5, measured and published."""
+    """Shares of patch labels and pixels that a network's heads get right at 0.5, measured and published."""
     figures = {figure.row: figure for figure in published.ACCURACIES if scores["dataset"] in figure.accuracy}
     lines = []
     for name, row in zip(names(scores), scores["rows"], strict=True):
@@ -55,7 +55,7 @@ def table_2(scores: Mapping[str, Any]) -> Table:
 
 
 def text_differences(scores: Mapping[str, Any]) -> str:
-    """What the row that the evaluation is about scores above every other, compactly, for a terminal."""
+    """Differences between the evaluation's main row and every other, compactly, for a terminal."""
     about = main_row(names(scores))
     chosen = [each for each in scores["differences"] if convention_of(each) == HEADLINE]
     lines = [_difference(each, about) for each in chosen if about in (each["row"], each["other"])]
@@ -77,7 +77,7 @@ def _difference(each: Mapping[str, Any], about: str) -> str:
 
 
 def undefined(row: Mapping[str, Any]) -> str:
-    """For how many images a row of scores.json has no score and why; empty where it has one for all."""
+    """For how many images a row of scores.json has no score, and why; empty if it has one for all."""
     missing = sum(row["undefined"].values())
     reasons = "; ".join(
         reason if len(row["undefined"]) == 1 else f"{reason} ({count})" for reason, count in row["undefined"].items()
@@ -86,13 +86,13 @@ def undefined(row: Mapping[str, Any]) -> str:
 
 
 def undefined_rows(scores: Mapping[str, Any]) -> list[str]:
-    """A line for every row without a score for some image."""
+    """A line for every row that lacks a score for some image."""
     reasons = zip(names(scores), map(undefined, scores["rows"]), strict=True)
     return [f"{name}: {reason}" for name, reason in reasons if reason]
 
 
 def beside_maps(scores: Mapping[str, Any]) -> list[str]:
-    """A line for every score that a row has beside those of its maps, as the AUC of edges."""
+    """A line for every score of a row other than its maps', such as the AUC of edges."""
     return [
         f"{row}: {name} {with_interval(found, 'mean')}, mean over {found['images']} images"
         for row, entry in zip(names(scores), scores["rows"], strict=True)
@@ -101,7 +101,7 @@ def beside_maps(scores: Mapping[str, Any]) -> list[str]:
 
 
 def signed(value: float) -> str:
-    """Three decimals with a sign, which zero has too."""
+    """Three decimals with a sign, even for zero."""
     return f"{round(value, 3) + 0:+.3f}"
 
 
@@ -111,7 +111,7 @@ def decimal(value: float) -> str:
 
 
 def with_interval(entry: Mapping[str, Any], score: str) -> str:
-    """A score and its interval; `NOTHING` where it has no value."""
+    """A score and its interval; `NOTHING` if it has no value."""
     if entry[score] is None:
         return NOTHING
     low, high = entry[f"{score}_ci95"]
@@ -131,7 +131,7 @@ def _unmeasured() -> dict[str, str]:
 
 
 def published_scores(figure: published.Published | None, dataset: str) -> dict[str, str]:
-    """The columns of what is published, with its source and certainty; `NOTHING` in all of them where nothing is."""
+    """The columns for published figures, with source and certainty; `NOTHING` in all of them if there are none."""
     f1, mcc = (None, None) if figure is None else figure.scores[dataset]
     cells = [NOTHING if value is None else f"{value:.4g}" for value in (f1, mcc)]
     return {"published method": figure.method if figure else NOTHING} | _sourced(("F1", "MCC"), cells, figure)
@@ -195,7 +195,7 @@ def _document(scores: Mapping[str, Any], first: Table, second: Table) -> str:
 
 
 def _detection(scores: Mapping[str, Any]) -> Table:
-    """The image-level scores of the rows that have any."""
+    """Image-level scores of the rows that have any."""
     return [
         {
             "row": row_name(row["method"], row["crf"]),
@@ -211,7 +211,7 @@ def _detection(scores: Mapping[str, Any]) -> Table:
 
 
 def _every_convention(scores: Mapping[str, Any]) -> str:
-    """A table for each convention, for numbers of two conventions are not comparable."""
+    """One table per convention, since numbers under different conventions are not comparable."""
     parts = []
     for convention in CONVENTIONS:
         try:

@@ -1,9 +1,10 @@
 """95 % intervals by the bootstrap over images (Efron 1979), corrected for bias and skewness (BCa, Efron 1987).
 
-Percentiles of the samples alone cover too little where images are few. The correction needs every statistic with each
-image left out in turn; above `MOST_CORRECTED` images it is too small to matter, and plain percentiles are taken.
+With few images, plain percentiles of the samples give intervals that are too narrow. The correction needs every
+statistic with each image left out in turn; above `MOST_CORRECTED` images it is too small to matter, and plain
+percentiles are used.
 
-With the same seed and number of images the same images are drawn for every row, which pairs their differences. Samples
+For the same seed and number of images, the same images are drawn for every row, which pairs their differences. Samples
 are drawn a block at a time, so that memory does not grow with their number.
 """
 
@@ -15,10 +16,10 @@ from jaxtyping import Float, Float64, Int, Int64
 from scipy.special import ndtr, ndtri
 
 RESAMPLES = 2000
-"""Samples behind every interval."""
+"""Number of samples per interval."""
 
 MOST_CORRECTED = 10_000
-"""Images up to which an interval is BCa."""
+"""Maximum number of images for BCa intervals."""
 
 METHOD = f"BCa, percentile above {MOST_CORRECTED} images"
 
@@ -33,14 +34,14 @@ def of_mean(values: Float[np.ndarray, " images"], *, seed: int) -> list[float]:
     if values.min() == values.max():
         return [float(values[0])] * 2
     sampled = np.concatenate([values[drawn].mean(axis=1) for [drawn] in _blocks((len(values),), seed)])
-    # Without image i the mean falls by (value i - mean) / (images - 1).
+    # Without image i, the mean falls by (value i - mean) / (images - 1).
     return _interval(sampled, float(values.mean()), [values - values.mean()])
 
 
 def of_pooled(counts: Int64[np.ndarray, "images *shape"], statistic: Statistic, *, seed: int) -> list[float]:
-    """The interval of a statistic of counts that are added over images, as [low, high].
+    """The interval of a statistic of counts summed over images, as [low, high].
 
-    The sums of every sample are exact, so they do not depend on the order of addition.
+    Every sample's sums are exact, so they do not depend on the order of addition.
     """
     images, shape = len(counts), counts.shape[1:]
     flat = counts.reshape(images, -1).astype(np.float64)
@@ -61,17 +62,17 @@ def of_pooled(counts: Int64[np.ndarray, "images *shape"], statistic: Statistic, 
 def of_two_groups(
     first: Float[np.ndarray, " first"], second: Float[np.ndarray, " second"], *, seed: int
 ) -> tuple[float, list[float]]:
-    """The share of pairs in which the first group's value is the higher, ties counting half, and its interval.
+    """The share of pairs in which the first group's value is higher, with ties counting half, and its interval.
 
-    That is the AUC by which the values tell the groups apart (Mann & Whitney 1947). Images of each group are drawn on
-    their own.
+    This is the AUC with which the values separate the groups (Mann & Whitney 1947). Images of each group are drawn
+    separately.
     """
     levels, ranks = np.unique(np.concatenate([first, second]), return_inverse=True)
     ours, theirs = ranks[: len(first)], ranks[len(first) :]
     pairs = len(first) * len(second)
 
     def share(drawn: Sequence[Int[np.ndarray, "samples images"]]) -> Float64[np.ndarray, " samples"]:
-        """Both groups counted by level: a value beats those of lower levels, and half of those of its own."""
+        """Counts both groups by level: a value beats all values at lower levels, and half of those at its own."""
         wins, losses = (_times(group[each], len(levels)) for group, each in zip((ours, theirs), drawn, strict=True))
         return (wins * (losses.cumsum(axis=1) - losses / 2)).sum(axis=1) / pairs
 
@@ -88,13 +89,13 @@ def of_two_groups(
 def _interval(
     sampled: Float64[np.ndarray, " samples"], value: float, influence: Sequence[Float64[np.ndarray, " images"]]
 ) -> list[float]:
-    """The percentiles of the samples between which the statistic lies.
+    """The statistic's interval, between two percentiles of the samples.
 
     Args:
       sampled: the statistic of every sample; NaN where it is undefined.
       value: the statistic of the images themselves.
-      influence: by group, what each image adds to the statistic: (images - 1) times the mean of the statistics with
-        one image left out, minus the one without this image.
+      influence: by group, each image's influence on the statistic: (images - 1) times the difference between the mean
+        of all statistics with one image left out and the one without this image.
     """
     defined = sampled[~np.isnan(sampled)]
     if defined.min() == defined.max():
@@ -109,7 +110,7 @@ def _interval(
 def _corrected(
     sampled: Float64[np.ndarray, " samples"], value: float, influence: Sequence[Float64[np.ndarray, " images"]]
 ) -> Float64[np.ndarray, "2"]:
-    """The tails that BCa takes; plain ones where every sample lies on one side of the value, and nothing follows."""
+    """The tails for BCa; plain ones if all samples are on one side of the value, which allows no correction."""
     bias = ndtri((np.mean(sampled < value) + np.mean(sampled <= value)) / 2)
     cubes = sum((each**3).sum() / len(each) ** 3 for each in influence)
     squares = sum((each**2).sum() / len(each) ** 2 for each in influence)
@@ -122,9 +123,9 @@ def _corrected(
 
 
 def _blocks(sizes: tuple[int, ...], seed: int) -> Iterator[list[Int[np.ndarray, "samples images"]]]:
-    """The images that each sample draws, with replacement, out of groups of these sizes; a block of samples at a time.
+    """The images each sample draws, with replacement, from groups of these sizes; a block of samples at a time.
 
-    Where a group is alone its draws are the same in whatever blocks.
+    For a single group, the draws do not depend on the size of the blocks.
     """
     if RESAMPLES * sum(sizes) <= _BLOCK_DRAWS:
         yield from _remembered(sizes, seed)
@@ -146,7 +147,7 @@ def _drawn(sizes: tuple[int, ...], seed: int) -> Iterator[list[Int[np.ndarray, "
 
 
 def _times(drawn: Int[np.ndarray, "samples images"], kinds: int) -> Float64[np.ndarray, "samples kinds"]:
-    """How often each of 0 ... kinds - 1 stands in each sample."""
+    """How often each of 0 ... kinds - 1 occurs in each sample."""
     offset = kinds * np.arange(len(drawn))[:, None]
     times = np.bincount((drawn + offset).ravel(), minlength=len(drawn) * kinds)
     return times.reshape(len(drawn), kinds).astype(np.float64)

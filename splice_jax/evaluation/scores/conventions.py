@@ -1,7 +1,7 @@
 """What "F1" means here: sixteen conventions, each a way to turn the maps of a method into one number.
 
-The literature computes a dozen different numbers under that name. Every number that leaves this package carries its
-convention, and numbers of two conventions never stand in one column.
+The literature uses that name for a dozen different numbers. Every number this package outputs states its convention,
+and numbers under different conventions are never in the same column.
 """
 
 import itertools
@@ -12,22 +12,22 @@ from typing import Any
 from splice_jax import metrics
 
 SCORES: dict[str, metrics.Score] = {"f1": metrics.f1, "mcc": metrics.mcc, "iou": metrics.iou}
-"""The scores that need a threshold. Each has thresholds and a polarity of its own wherever the best one is taken."""
+"""The scores that need a threshold. Wherever the best is taken, each score has its own thresholds and polarity."""
 
 
 @dataclass(frozen=True)
 class Convention:
-    """One way to turn maps into one number; the words are those of scores.json."""
+    """One way to turn maps into one number; terms are those of scores.json."""
 
     threshold: str
-    """`0.5`; `best-per-image`: an oracle, the best one for each image; `best-per-dataset`: an oracle, the one that is
-    best for all images together, by mean or pooled as `average` says; `validation`: the one with the highest mean over
-    the images of the validation split, given polarity."""
+    """`0.5`; `best-per-image`: an oracle, the best one for each image; `best-per-dataset`: an oracle, the best one for
+    all images together, by mean or pooled depending on `average`; `validation`: the one with the highest mean over the
+    validation split's images, in given polarity."""
     average: str = "images"
-    """`images`: the mean over images; `pooled`: the score of the pixels of all images counted together."""
+    """`images`: the mean over images; `pooled`: the score of all images' pixels counted together."""
     polarity: str = "given"
     """`given`: higher = more likely spliced, as the method says. `oracle`: the better of the prediction and its
-    opposite, per image for a mean over images and for all images at once where pixels are pooled."""
+    opposite, per image for a mean over images and for all images at once if pixels are pooled."""
 
     def __str__(self) -> str:
         """The convention in full, for titles."""
@@ -35,7 +35,7 @@ class Convention:
 
     @property
     def of_one_image(self) -> str:
-        """What of the convention concerns the score of a single image."""
+        """The part of the convention that affects a single image's score."""
         return f"{_WORDS[self.threshold]}, {_WORDS[self.polarity]}"
 
 
@@ -56,19 +56,19 @@ CONVENTIONS = tuple(
     Convention(threshold, average, polarity)
     for polarity, average, threshold in itertools.product(("given", "oracle"), ("images", "pooled"), THRESHOLDS)
 )
-"""All sixteen, the headline first and the threshold of 0.5 beside it."""
+"""All sixteen: the headline first, then the threshold of 0.5."""
 
 
 def conventions(*, validation: bool) -> list[Convention]:
-    """Those that an evaluation has: without validation images, no threshold is chosen on them."""
+    """The conventions an evaluation has; without validation images, no threshold can be chosen on them."""
     return [each for each in CONVENTIONS if validation or each.threshold != "validation"]
 
 
 def find(scores: Sequence[Mapping[str, Any]], convention: Convention) -> Mapping[str, Any]:
-    """The entry of a row's `scores` under a convention.
+    """The entry in a row's `scores` for a convention.
 
     Raises:
-      KeyError: there is none, as for `validation` where the data set has no validation split.
+      KeyError: there is none, for example for `validation` if the data set has no validation split.
     """
     for entry in scores:
         if convention_of(entry) == convention:
@@ -77,5 +77,5 @@ def find(scores: Sequence[Mapping[str, Any]], convention: Convention) -> Mapping
 
 
 def convention_of(entry: Mapping[str, Any]) -> Convention:
-    """That under which an entry of `scores`, or of `differences`, stands."""
+    """The convention of an entry of `scores` or `differences`."""
     return Convention(entry["threshold"], entry["average"], entry["polarity"])

@@ -1,4 +1,4 @@
-"""Whether an image is spliced at all: authentic images, which no localization score can use, tell of false alarms."""
+"""Is an image spliced at all? Authentic images, which localization scores cannot use, show false alarms."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -13,31 +13,31 @@ TAIL = 0.05
 """An image's score is the highest probability that this share of its pixels reaches: the 95th percentile of its map."""
 
 ALARM = 0.01
-"""More of its pixels than this share at 0.5 or above call an image spliced."""
+"""An image is called spliced if more than this share of its pixels is at 0.5 or above."""
 
 IMAGE_SCORE = "95th percentile of the map"
 FALSE_ALARM = "more than 1 % of the pixels at 0.5 or above"
 
 
 class ImageLevel(NamedTuple):
-    """What a map says of its image as a whole."""
+    """What a map says about its image as a whole."""
 
     spliced: bool
     score: float
     """In [0, 1], see `TAIL`."""
     marked: float
-    """Share of the pixels with a probability of at least 0.5."""
+    """Share of pixels with a probability of at least 0.5."""
 
 
 def image_level(levels: UInt16[np.ndarray, "height width"], *, spliced: bool) -> ImageLevel:
-    """Of one 16-bit map; every pixel counts."""
+    """Computed from one 16-bit map; every pixel counts."""
     reached = np.cumsum(np.bincount(levels.ravel(), minlength=LEVELS + 1)[::-1])
     level = LEVELS - int(np.searchsorted(reached, TAIL * levels.size))
     return ImageLevel(spliced, level / LEVELS, float(reached[LEVELS - 32768] / levels.size))
 
 
 def summarize(images: Sequence[ImageLevel], *, seed: int) -> dict[str, Any] | None:
-    """The `detection` of one row of scores.json; None where there is no authentic, or no spliced, image with a map."""
+    """The `detection` of a row in scores.json; None without both an authentic and a spliced image that have maps."""
     spliced = [image for image in images if image.spliced]
     authentic = [image for image in images if not image.spliced]
     if not authentic or not spliced:

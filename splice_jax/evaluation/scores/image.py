@@ -1,7 +1,7 @@
-"""What one map says about one image, and the sums over images from which shared thresholds are found.
+"""The scores of one map, and the sums over images from which shared thresholds are found.
 
-A 16-bit map has 65,537 different predictions: `step` s calls the s highest levels spliced, so that step 0 marks
-nothing and the last step everything. All of them are scored at once, in the memory of a few curves.
+A 16-bit map has 65,537 different predictions: `step` s calls the s highest levels spliced, so step 0 marks nothing and
+the last step everything. All of them are scored at once, in the memory of a few curves.
 """
 
 from dataclasses import dataclass
@@ -16,12 +16,12 @@ from splice_jax.metrics import LEVELS, Counts
 
 STEPS = LEVELS + 2
 HALF_STEP = LEVELS + 1 - 32768
-"""The step that marks what has a probability of at least 0.5."""
+"""The step that marks probabilities of at least 0.5."""
 
 BINS = 1024
 _LOGITS = np.log((np.arange(LEVELS + 1) + 0.5) / (LEVELS + 0.5 - np.arange(LEVELS + 1)))
 _BIN = np.floor((_LOGITS - _LOGITS[0]) / (_LOGITS[-1] - _LOGITS[0]) * (BINS - 1e-6)).astype(np.int64)
-"""Of each level, in equal steps of the logit: single levels near 0 and 1, where maps have most of their pixels."""
+"""Each level's bin, in equal steps of the logit: fine near 0 and 1, where maps have most of their pixels."""
 
 Map = UInt16[np.ndarray, "height width"]
 Mask = Bool[np.ndarray, "height width"]
@@ -42,22 +42,22 @@ class Scores(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class ImageScores:
-    """All that is kept of one map's curve."""
+    """What is kept of one map's curve."""
 
     half: Int64[np.ndarray, "4"]
     """tp, fp, fn, tn at threshold 0.5."""
     best: Int64[np.ndarray, "scores polarities 4"]
-    """tp, fp, fn, tn where each score is highest: by the prediction as given, and by its opposite."""
+    """tp, fp, fn, tn where each score is highest, for the prediction as given and for its opposite."""
     best_steps: Int64[np.ndarray, "scores polarities"]
-    """Where that is; of the opposite prediction, the step whose prediction is turned round."""
+    """The steps where that is; for the opposite prediction, the step whose prediction is inverted."""
     auc: float
-    """NaN where the whole image is spliced."""
+    """NaN if the whole image is spliced."""
     histogram: Int32[np.ndarray, f"2 {BINS}"]
     """Host and spliced pixels in bins of descending probability, for the interval of a pooled AUC."""
 
     @property
     def at(self) -> dict[str, Scores]:
-        """The scores in given polarity by a convention's threshold, where it is the image's own or 0.5."""
+        """The scores in given polarity, by threshold: the image's best, or 0.5."""
         best, half = self.best[:, 0], Counts(*self.half)
         return {
             "best-per-image": Scores(
@@ -68,7 +68,7 @@ class ImageScores:
 
     @property
     def best_thresholds(self) -> Scores:
-        """Where `at["best-per-image"]` is attained; infinite where marking nothing is best."""
+        """The thresholds of `at["best-per-image"]`; infinite if marking nothing is best."""
         return Scores(*(threshold_of(int(step)) for step in self.best_steps[:, 0]))
 
     @property
@@ -79,17 +79,17 @@ class ImageScores:
 
 @dataclass(eq=False)
 class Sums:
-    """What every step scores, summed over images: enough for thresholds that all images share, and for pooled AUC."""
+    """Every step's scores, summed over images: enough for thresholds shared by all images, and for pooled AUC."""
 
     images: int
     scores: Float64[np.ndarray, f"2 scores {STEPS}"]
-    """In given polarity, and of the better of both polarities of each image."""
+    """In given polarity, and for the better of both polarities of each image."""
     tp: Int64[np.ndarray, f"{STEPS}"]
     fp: Int64[np.ndarray, f"{STEPS}"]
 
     @classmethod
     def zero(cls) -> Self:
-        """Of no image."""
+        """The sums over no images."""
         return cls(0, np.zeros((2, len(SCORES), STEPS)), np.zeros(STEPS, np.int64), np.zeros(STEPS, np.int64))
 
     def add(self, other: Self) -> None:
@@ -101,7 +101,7 @@ class Sums:
 
     @property
     def counts(self) -> Counts:
-        """Of the pixels of all images together, at every step."""
+        """The counts of all images' pixels together, at every step."""
         return Counts(self.tp, self.fp, self.tp[-1] - self.tp, self.fp[-1] - self.fp)
 
 
@@ -111,10 +111,10 @@ def survey(levels: Map, mask: Mask, *, ignore_border: int = 0) -> tuple[ImageSco
     Args:
       levels: the map.
       mask: True = spliced.
-      ignore_border: pixels this near to the boundary of the mask, on either side of it, do not count; 0: all count.
+      ignore_border: pixels this close to the mask's boundary, on either side, are ignored; 0: none are.
 
     Raises:
-      ValueError: map and mask of different size, or no spliced pixel that counts: there is nothing to localize.
+      ValueError: map and mask differ in size, or no spliced pixel counts, so that there is nothing to localize.
     """
     curve = _curve(levels, mask, ignore_border)
     opposite = metrics.inverted(curve.counts)
@@ -137,7 +137,7 @@ def score_image(levels: Map, mask: Mask) -> ImageScores:
 def counts_at_steps(
     levels: Map, mask: Mask, steps: Int64[np.ndarray, " steps"], *, ignore_border: int = 0
 ) -> Int64[np.ndarray, "steps 4"]:
-    """tp, fp, fn, tn of one map at some steps; errors as of `survey`."""
+    """tp, fp, fn, tn of one map at some steps; raises as `survey`."""
     counts = _curve(levels, mask, ignore_border).counts
     return np.stack([count[steps] for count in counts], axis=1)
 
@@ -154,7 +154,7 @@ def _curve(levels: Map, mask: Mask, ignore_border: int) -> metrics.Curve:
 
 
 def _histogram(curve: metrics.Curve) -> Int32[np.ndarray, f"2 {BINS}"]:
-    """From the curve's counts, whose differences are the pixels of each level, highest level first."""
+    """Computed from the curve's counts, whose differences are the pixels at each level, highest level first."""
     weights = (np.diff(curve.counts.fp), np.diff(curve.counts.tp))
     bins = BINS - 1 - _BIN[::-1]
     return np.stack([np.bincount(bins, weight, BINS) for weight in weights]).astype(np.int32)

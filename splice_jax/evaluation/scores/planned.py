@@ -1,4 +1,4 @@
-"""The scores of everything that a plan has maps of: every row, also on degraded images."""
+"""The scores of all maps in a plan: every row, including on degraded images."""
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
@@ -21,16 +21,16 @@ class Series(NamedTuple):
 
 
 class Results(NamedTuple):
-    """What every row scored."""
+    """The scores of every row."""
 
     rows: Mapping[Key, RowResult]
     degraded: Sequence[Series]
 
 
 def score(plan: Plan) -> Results:
-    """Scores the maps of every row, and of every row on degraded images.
+    """Scores the maps of every row, including those of degraded images.
 
-    A threshold from validation is chosen on images that are not degraded.
+    Validation thresholds are chosen on undegraded images.
     """
     with readers(plan) as workers:
         chosen: dict[Key, Sums | None] = {}

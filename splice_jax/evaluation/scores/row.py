@@ -1,4 +1,4 @@
-"""The scores of a row under every convention, from what is kept of its images' curves."""
+"""The scores of a row under every convention, computed from what is kept of its images' curves."""
 
 import itertools
 from collections.abc import Mapping, Sequence
@@ -15,22 +15,22 @@ from splice_jax.evaluation.scores.image import ImageScores, Sums, threshold_of
 from splice_jax.metrics import LEVELS, Counts
 
 POINTS = 201
-"""Thresholds 0, 0.005, …, 1 at which curves are written."""
+"""Number of thresholds at which curves are written: 0, 0.005, …, 1."""
 
 _TURNED = [2, 3, 0, 1]
-"""tp, fp, fn, tn of the opposite prediction, out of those of a prediction."""
+"""Indices that turn a prediction's tp, fp, fn, tn into those of the opposite prediction."""
 
 Area = tuple[float | None, list[float] | None]
-"""An AUC and its interval; None where it is undefined."""
+"""An AUC and its interval; None if undefined."""
 
 Shared = Mapping[tuple[Convention, str], tuple[int, int]]
-"""Of a convention and a score, the steps that all images share: of the prediction as given, and of the one turned."""
+"""By convention and score, the steps that all images share: for the prediction as given, and for its opposite."""
 
 
 def shared_steps(sums: Sums, validation: Sums | None) -> Shared:
-    """The best steps per data set and, where there are sums of validation images, those that validation chooses.
+    """The best steps per data set and, given sums of validation images, those chosen by validation.
 
-    Of steps that score the same the first is taken, which is the highest threshold.
+    Among steps with the same score, the first is taken, which has the highest threshold.
     """
     found: dict[tuple[Convention, str], tuple[int, int]] = {}
     for index, name in enumerate(SCORES):
@@ -56,7 +56,7 @@ def distinct_steps(shared: Shared) -> Int64[np.ndarray, " steps"]:
 
 @dataclass(eq=False)
 class RowScores:
-    """One row: what its images scored, at their own thresholds and at shared ones; of no image, it has no score."""
+    """One row's images and their scores, at their own and at shared thresholds; without images, it has no score."""
 
     images: Sequence[ImageScores]
     sums: Sums
@@ -64,18 +64,18 @@ class RowScores:
     at_shared: Int64[np.ndarray, "images steps 4"]
     """tp, fp, fn, tn of every image at every one of `distinct_steps`."""
     names: Sequence[str]
-    """Of the images."""
+    """The images' names."""
 
     @property
     def conventions(self) -> list[Convention]:
-        """Those that can be had, the headline first: without validation images, not all."""
+        """The available conventions, the headline first; without validation images, not all are."""
         if not self.images:
             return []
         shared = {convention for convention, _ in self.shared}
         return [each for each in CONVENTIONS if each in shared or each.threshold in ("best-per-image", "0.5")]
 
     def counts(self, convention: Convention, score: str) -> Int64[np.ndarray, "images polarities 4"]:
-        """What each image is scored by: its counts as given and, for an oracle of polarity, those turned round."""
+        """Each image's counts to be scored: as given and, for oracle polarity, also of the opposite prediction."""
         if convention.threshold == "best-per-image":
             both = np.stack([image.best[list(SCORES).index(score)] for image in self.images])
         elif convention.threshold == "0.5":
@@ -87,11 +87,11 @@ class RowScores:
         return both if convention.polarity == "oracle" else both[:, :1]
 
     def values(self, convention: Convention, score: str) -> Float64[np.ndarray, " images"]:
-        """What each image scores on its own; where pixels are pooled, too."""
+        """Each image's own score, even if pixels are pooled."""
         return _better(score, self.counts(convention, score))
 
     def entries(self, *, seed: int, conventions: Sequence[Convention] | None = None) -> list[dict[str, Any]]:
-        """The `scores` of one row of scores.json, null where it has none; by default under its own conventions."""
+        """The `scores` of a row in scores.json, null where it has none; by default under its own conventions."""
         own = self.conventions
         kinds = dict.fromkeys((each.average, each.polarity) for each in own)
         areas = {kind: self._auc(*kind, seed) for kind in kinds}
@@ -134,7 +134,7 @@ class RowScores:
         )
 
     def _thresholds(self, convention: Convention) -> dict[str, float]:
-        """Where all images share one; above 1 it marks nothing."""
+        """The thresholds shared by all images, if any; above 1, nothing is marked."""
         found = {}
         for name in SCORES if (convention, "f1") in self.shared else ():
             total = self.counts(convention, name).sum(axis=0)
@@ -144,7 +144,7 @@ class RowScores:
         return found
 
     def curves(self) -> dict[str, Any]:
-        """F1 and MCC against the threshold, at `POINTS` thresholds from 0 to 1, in given polarity; null of no image."""
+        """F1 and MCC at `POINTS` thresholds from 0 to 1, in given polarity; null without images."""
         if not self.images:
             return dict.fromkeys(("images", "pooled", "pooled_roc"))
         steps = np.array([LEVELS + 1 + (-point * LEVELS) // (POINTS - 1) for point in range(POINTS)])
@@ -162,10 +162,10 @@ class RowScores:
 
 
 def differences(rows: Mapping[str, RowScores], *, seed: int) -> list[dict[str, Any]]:
-    """Of any two rows, the mean over images of what the first scores above the second, with paired intervals.
+    """For every pair of rows, the mean over images of the first's score minus the second's, with paired intervals.
 
-    Under the headline convention and at a threshold of 0.5, over the images that have a score of both rows; null where
-    there is none. A minimum over all pairs of rows is no test: look at the pairs that were meant to be compared.
+    Under the headline convention and at a threshold of 0.5, over images scored by both rows; null if there are none.
+    Picking the smallest value over all pairs is not a test: look at the pairs you meant to compare.
     """
     return [
         {"row": first, "other": second} | convention.__dict__ | _difference(rows[first], rows[second], convention, seed)
@@ -200,7 +200,7 @@ def _better(score: str, counts: Num[np.ndarray, "*shape polarities 4"]) -> Float
 
 
 def _area(host: Num[np.ndarray, "*shape points"], spliced: Num[np.ndarray, "*shape points"]) -> Any:
-    """Area under the ROC curve of cumulated counts; NaN where a sample has pixels of one kind only."""
+    """Area under the ROC curve of cumulative counts; NaN if a sample has only one kind of pixel."""
     start = np.zeros((*host.shape[:-1], 1))
     x, y = (np.concatenate([start, counts], axis=-1) for counts in (host, spliced))
     total = x[..., -1] * y[..., -1]

@@ -1,8 +1,8 @@
-"""Scores cached maps, without any network: what `evaluate.py` does after the maps are there, and all of a re-scoring.
+"""Scores cached maps without any network: what `evaluate.py` does once maps exist, and all that re-scoring does.
 
-Maps are read a few at a time by all cores. A first pass surveys every curve and sums the scores at every step; the
-steps that all images share follow from the sums, and a second pass counts there. Sums are added in fixed portions, so
-that the last digit does not depend on the number of processes.
+All cores read maps, a few at a time. A first pass surveys every curve and sums the scores at every step; the steps that
+all images share follow from the sums, and a second pass counts pixels at these. Sums are added in fixed portions, so
+that not even the last digit depends on the number of processes.
 """
 
 from collections import Counter
@@ -34,7 +34,7 @@ PORTION = 8
 """Maps per task."""
 
 IN_PROCESS_MEGAPIXELS = 40
-"""Below this, other processes take longer to start than the scoring."""
+"""Below this, starting other processes takes longer than scoring."""
 
 
 class Accuracy(NamedTuple):
@@ -70,18 +70,18 @@ class RowResult(NamedTuple):
 
     scores: RowScores
     truths: Sequence[Truth]
-    """Of every image of the split, authentic ones too."""
+    """For every image of the split, including authentic ones."""
     undefined: Mapping[str, str]
-    """By the names of the images without a map, why there is none."""
+    """Why there is no map, by image name."""
     levels: Sequence[ImageLevel]
-    """Of every image with a map, in the order of `truths`; so are the rest."""
+    """For every image with a map, in the order of `truths`; likewise the fields below."""
     accuracies: Sequence[Accuracy | None]
     seconds: Sequence[float]
     beside: Sequence[Mapping[str, float]]
-    """What the localizer scores beside the map."""
+    """The localizer's own scores."""
 
     def reasons(self) -> dict[str, int]:
-        """How many of the spliced images are without a map for which reason."""
+        """How many spliced images have no map, by reason."""
         names = [truth.name for truth in self.truths if truth.spliced and truth.name in self.undefined]
         return dict(Counter(self.undefined[name] for name in names))
 
@@ -92,13 +92,13 @@ class RowMaps(NamedTuple):
     truths: Sequence[Truth]
     undefined: Mapping[str, str]
     jobs: Sequence[ScoreJob]
-    """Of the images that are not undefined."""
+    """For images the row is defined for."""
     seconds: Sequence[float]
     beside: Sequence[Mapping[str, float]]
 
     @classmethod
     def of(cls, folder: Path, row: str, record: RowRecord, truths: Sequence[Truth], *, ignore_border: int) -> "RowMaps":
-        """Those of a row's record, in the order of the split."""
+        """The maps in a row's record, in the order of the split."""
         by_image = {each.image: each for each in record.maps}
         undefined = {truth.name: reason for truth in truths if (reason := by_image[truth.name].undefined)}
         found = [(by_image[truth.name], truth) for truth in truths if truth.name not in undefined]
@@ -156,7 +156,7 @@ def _portions(jobs: Sequence[ScoreJob]) -> list[Sequence[ScoreJob]]:
 
 
 def _pass(function: Callable[[Given], Result], tasks: Sequence[Given], workers: Executor) -> Iterator[Result]:
-    """Results of the tasks in their order, under a progress bar."""
+    """The tasks' results in order, with a progress bar."""
     results = in_order(workers, function, tasks)
     yield from tqdm(results, desc="scoring", total=len(tasks), unit="portion", leave=False, disable=None)
 

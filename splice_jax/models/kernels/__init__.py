@@ -1,1 +1,1 @@
-"""Operations the networks are built from, written to be fast in XLA on each kind of processor."""
+"""The networks' building blocks, written to be fast in XLA, by processor."""

@@ -1,1 +1,1 @@
-"""The report of an evaluation: one page that needs nothing else."""
+"""The report of an evaluation: a single self-contained page."""

@@ -1,4 +1,4 @@
-"""The images of a report: what each row scored on them, and their pictures, made by all cores."""
+"""The images of a report: every row's scores on them, and their pictures, made on all cores."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
@@ -25,7 +25,7 @@ from splice_jax.workers import in_order
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """One image with the maps and scores of the rows that have any there."""
+    """One image with the maps and scores of the rows that are defined for it."""
 
     name: str
     image: UInt8[np.ndarray, "height width 3"]
@@ -33,14 +33,14 @@ class Picture:
     maps: Mapping[str, UInt16[np.ndarray, "height width"]]
     scores: Mapping[str, ImageScores]
     undefined: Mapping[str, str]
-    """Of the other rows, why they have none."""
+    """Why the other rows have none."""
 
 
 class Gallery:
-    """The spliced images of a split, best to worst by the headline F1 of the row that the evaluation is about."""
+    """The spliced images of a split, from best to worst by the headline F1 of the evaluation's main row."""
 
     def __init__(self, stage: Stage, found: Mapping[Key, RowResult]) -> None:
-        """Images without a score of that row come last."""
+        """Images that this row has no score for come last."""
         self.stage = stage
         self.rows = {row_name(*key): result for key, result in found.items()}
         self.main = main_row(list(self.rows))
@@ -55,7 +55,7 @@ class Gallery:
         self.truths: Sequence[Truth] = sorted(spliced, key=lambda truth: -values.get(truth.name, -1))
 
     def index(self) -> list[dict[str, Any]]:
-        """What the page knows of every image before its pictures; scores with four decimals, null where undefined."""
+        """What the page knows about every image except its pictures; scores have four decimals, null if undefined."""
         return [
             {
                 "name": truth.name,
@@ -67,7 +67,7 @@ class Gallery:
         ]
 
     def pictures(self, ranks: Sequence[int]) -> Iterator[Picture]:
-        """The images of these ranks, 0 for the best, one after the other."""
+        """The images with these ranks (0 is the best), one at a time."""
         for truth in (self.truths[rank] for rank in ranks):
             example = self.stage.examples[truth.position]
             scores = {row: self._by_image[row][truth.name] for row in self._mapped(truth)}
@@ -76,7 +76,7 @@ class Gallery:
             yield Picture(truth.name, example.image, example.mask, levels, scores, undefined)
 
     def encoded(self, workers: Executor) -> Iterator[dict[str, Any]]:
-        """The pictures of every image in order: base64 of image, mask and, by row, map and what it calls spliced."""
+        """Every image's pictures in order: base64 of image, mask and, by row, the map and what it calls spliced."""
         return in_order(workers, encode, self._tasks())
 
     def _tasks(self) -> Iterator["PictureTask"]:
@@ -107,12 +107,12 @@ class Gallery:
 
 
 class PictureTask(NamedTuple):
-    """One image whose pictures are to be made."""
+    """An image whose pictures are to be made."""
 
     photograph: str
     mask: bytes
     sources: Mapping[str, tuple[Path, int]]
-    """By row, its map and the lowest level that its best threshold for F1 calls spliced."""
+    """By row, the map and the lowest level called spliced at its best threshold for F1."""
     side: int
 
 

@@ -1,7 +1,7 @@
-"""The result of an evaluation for people: a table for the terminal, and one HTML file that needs nothing else.
+"""Human-readable results of an evaluation: a table for the terminal, and one self-contained HTML file.
 
-The file holds its own style, program, numbers and pictures, and its policy forbids it to ask anything of a network.
-Pictures stand behind the page as text and are decoded only while they are near the screen.
+The file holds its own style, program, numbers and pictures, and its policy forbids network requests. Pictures are
+stored as text at the end of the page and decoded only while they are near the screen.
 """
 
 import functools
@@ -23,11 +23,11 @@ from splice_jax.evaluation.scores.conventions import HALF, HEADLINE
 _PACKAGE = "splice_jax.evaluation.output.report"
 
 PARTS = ("tables.js", "charts.js", "gallery.js")
-"""Of the page's program, in their order."""
+"""The parts of the page's program, in order."""
 
 
 class Content(NamedTuple):
-    """The numbers of a report."""
+    """The numbers in a report."""
 
     scores: Mapping[str, Any]
     """The content of scores.json."""
@@ -40,20 +40,20 @@ class Content(NamedTuple):
 
 
 def title(scores: Mapping[str, Any]) -> str:
-    """`sgn+crf on columbia, test split`, or on the name that the evaluation was given."""
+    """`sgn+crf on columbia, test split`, or with the evaluation's name if it has one."""
     name = scores["config"].get("evaluation_name") or f"{scores['dataset']}, {scores['split']} split"
     return f"{main_row(names(scores))} on {name}"
 
 
 def headline(scores: Mapping[str, Any]) -> str:
-    """What the headline numbers are, in full."""
+    """A full description of the headline numbers."""
     border = scores.get("ignore_border", 0)
     without = f", without the pixels within {border} of a mask's boundary" if border else ""
     return f"F1 and MCC {HEADLINE}, over {scores['images']} spliced images{without}, with bootstrap 95 % intervals"
 
 
 def text_table(scores: Mapping[str, Any]) -> str:
-    """The scores for a terminal, the headline named in full above them, what no map tells below."""
+    """The scores for a terminal, with the headline in full above and everything that is not about maps below."""
     lines: list[tuple[str, ...]] = [("row", "F1 best", "MCC best", "F1 at 0.5", "MCC at 0.5", "images", "s/image")]
     for row in scores["rows"]:
         entries = [conventions.find(row["scores"], convention) for convention in (HEADLINE, HALF)]
@@ -72,10 +72,10 @@ def write(path: Path, content: Content, encoded: Iterable[Mapping[str, Any]]) ->
     """Writes the report.
 
     Args:
-      path: of the file.
+      path: the file to write.
       content: its numbers.
-      encoded: the pictures of the images of `content`, in their order; taken one at a time, so that any number fits
-        into memory.
+      encoded: the pictures of the images in `content`, in the same order; read one at a time, so that any number fits
+        in memory.
     """
     template = _templates().get_template("report.html")
     with path.open("w", encoding="utf-8") as file:
@@ -84,7 +84,7 @@ def write(path: Path, content: Content, encoded: Iterable[Mapping[str, Any]]) ->
 
 @functools.cache
 def _templates() -> jinja2.Environment:
-    """The folder `page`; whatever is filled in is escaped for HTML, and JSON so that it can end no element."""
+    """Templates in the folder `page`; values are escaped for HTML, and JSON so that it cannot close an element."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader(_PACKAGE, "page"),
         autoescape=True,
@@ -140,7 +140,7 @@ def _data(content: Content) -> dict[str, Any]:
 
 
 def _part(name: str) -> Markup:
-    """Of the page, the style or the program, which are to stand in it as they are."""
+    """The page's style or program, to be inserted without escaping."""
     return Markup(resources.files(_PACKAGE).joinpath("page", name).read_text(encoding="utf-8"))
 
 

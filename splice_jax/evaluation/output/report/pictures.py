@@ -1,7 +1,7 @@
 """Small pictures for the report: photographs, masks, maps, and what a map calls spliced at two thresholds.
 
-Errors are not stored: the page draws them from the mask and what was called. Both are sampled, never averaged, so that
-every point of them is a pixel that was scored.
+Errors are not stored: the page draws them from the mask and what was called spliced. Both are sampled, never averaged,
+so that every point is a pixel that was scored.
 """
 
 import base64
@@ -15,14 +15,14 @@ from PIL import Image
 from splice_jax.metrics import LEVELS
 
 LONGEST_SIDE = 480
-"""Pixels of a picture's longer side."""
+"""A picture's longer side in pixels."""
 
 FULL_SIZE_MAPS = 2500
-"""Of more maps each is smaller, so that a report of a thousand images and twenty rows still opens."""
+"""With more maps, each is smaller, so that a report with a thousand images and twenty rows still opens."""
 
 HALF_LEVEL = 32768
 CALLED_AT_BEST, CALLED_AT_HALF = 85, 170
-"""Grey values of `called`, which add up."""
+"""Grey values in `called`, which are added."""
 
 _LEAST_SIDE = 120
 Pixels = UInt8[np.ndarray, "height width 3"]
@@ -30,7 +30,7 @@ Levels = UInt16[np.ndarray, "height width"]
 
 
 def longest_side(maps: int) -> int:
-    """Of the maps in a report that shows so many.
+    """The longest side of maps in a report that shows this many.
 
     >>> longest_side(54), longest_side(10_000)
     (480, 240)
@@ -39,24 +39,24 @@ def longest_side(maps: int) -> int:
 
 
 def photograph(image: Pixels, side: int = LONGEST_SIDE) -> str:
-    """The image, reduced to `side`, as a JPEG in base64."""
+    """The image, reduced to `side`, as a base64 JPEG."""
     return _jpeg(_reduce(Image.fromarray(image), side, Image.Resampling.BOX), 78)
 
 
 def mask(spliced: Bool[np.ndarray, "height width"], side: int = LONGEST_SIDE) -> str:
-    """The ground truth, 255 = spliced, reduced, as a PNG in base64."""
+    """The ground truth, 255 = spliced, reduced, as a base64 PNG."""
     return _png(spliced.astype(np.uint8) * np.uint8(255), side)
 
 
 def probability(levels: Levels, side: int = LONGEST_SIDE) -> str:
-    """A 16-bit map in grey, reduced, as a JPEG in base64: for the eye, thresholds are applied before."""
+    """A 16-bit map in grey, reduced, as a base64 JPEG: only for viewing, thresholds are applied before."""
     shares = Image.fromarray((levels / np.float32(LEVELS / 255)).astype(np.float32))
     reduced = np.array(_reduce(shares, side, Image.Resampling.BOX))
     return _jpeg(Image.fromarray(np.rint(reduced).clip(0, 255).astype(np.uint8)), 60)
 
 
 def called(levels: Levels, best_level: int, side: int = LONGEST_SIDE) -> str:
-    """What a map calls spliced: 85 from its best level on, 170 from 0.5 on, 255 both; a PNG in base64."""
+    """What a map calls spliced: 85 from its best level up, 170 from 0.5 up, 255 for both; a base64 PNG."""
     at_best, at_half = levels >= best_level, levels >= HALF_LEVEL
     return _png(at_best * np.uint8(CALLED_AT_BEST) + at_half * np.uint8(CALLED_AT_HALF), side)
 

@@ -1,7 +1,7 @@
-"""What stands in the tables of the report; page/table.html draws them.
+"""The content of the report's tables; page/table.html draws them.
 
-They are complete without the page's program, which only sorts and chooses. A cell that holds a number has it at full
-precision beside its words, and columns are sorted by it.
+They are complete without the page's program, which only sorts and selects. Cells with numbers also hold them at full
+precision, by which columns are sorted.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ _THRESHOLDS = {
 }
 
 Groups = Sequence[tuple[str, Sequence[str]]]
-"""Columns under a common title; a title of "" stands for none. A title may have a line break in it."""
+"""Columns under a common title; "" means no title. A title may contain a line break."""
 
 
 class Bar(NamedTuple):
@@ -32,11 +32,11 @@ class Bar(NamedTuple):
     mean: float
     high: float
     zero: float | None = None
-    """Where 0 is, if that is marked."""
+    """Where 0 is, if it is marked."""
 
 
 class Cell(NamedTuple):
-    """One cell: its words, the number that it is sorted by, a smaller line below, an interval drawn, a hint."""
+    """One cell: its text, the number it is sorted by, a smaller line below, an interval to draw, a hint."""
 
     text: str
     value: float | None = None
@@ -46,12 +46,12 @@ class Cell(NamedTuple):
 
     @property
     def words(self) -> bool:
-        """Whether it holds neither a number nor the mark for none."""
+        """Whether it holds neither a number nor the mark for a missing one."""
         return self.value is None and self.text != NOTHING
 
 
 class Line(NamedTuple):
-    """One line: its head, its cells, a smaller line below the head, and by what the program finds and styles it."""
+    """One line: its head, its cells, a smaller line below the head, and keys for the program and its styles."""
 
     head: str
     cells: Sequence[Cell]
@@ -63,22 +63,22 @@ class Line(NamedTuple):
 
 
 class Table(NamedTuple):
-    """A table whose columns the program makes sortable, in a box that scrolls sideways."""
+    """A table in a horizontally scrolling box, whose columns the program makes sortable."""
 
     caption: str
     groups: Groups
     lines: Sequence[Line]
     first: str = "row"
-    """The title of the lines' heads."""
+    """The title of the column of heads."""
 
     @property
     def titled(self) -> bool:
-        """Whether a line of titles stands above the columns' own."""
+        """Whether there is a line of group titles above the columns' own."""
         return any(title for title, _ in self.groups)
 
     @property
     def edges(self) -> set[int]:
-        """The columns before which a line is drawn, the lines' heads being column 0."""
+        """The columns before which a vertical line is drawn; column 0 is the heads."""
         edges, start = set(), 1
         for title, columns in self.groups:
             if title:
@@ -88,7 +88,7 @@ class Table(NamedTuple):
 
 
 def headline(scores: Mapping[str, Any]) -> Table:
-    """The headline and the threshold of 0.5 beside it, with intervals."""
+    """The headline next to the threshold of 0.5, with intervals."""
     lowest = {score: _lowest(scores, score) for score in ("f1", "mcc")}
     lines = []
     for row in scores["rows"]:
@@ -110,7 +110,7 @@ def headline(scores: Mapping[str, Any]) -> Table:
 
 
 def every_convention(scores: Mapping[str, Any]) -> dict[str, Table]:
-    """Every convention, one table for each score; the program shows one of them at a time."""
+    """Every convention, in one table per score; the program shows one at a time."""
     return {score: _of_score(scores, score) for score in SCORES}
 
 
@@ -179,7 +179,7 @@ def accuracies(scores: Mapping[str, Any]) -> Table:
 
 
 def published_scores(scores: Mapping[str, Any]) -> Table:
-    """F1 and MCC as printed by others."""
+    """F1 and MCC as published by others."""
     lines = []
     for figure in published.SCORES:
         pairs = [pair for name in published.DATASETS for pair in figure.scores.get(name, (None, None))]
@@ -190,7 +190,7 @@ def published_scores(scores: Mapping[str, Any]) -> Table:
 
 
 def published_accuracies(scores: Mapping[str, Any]) -> Table:
-    """Table 2 as printed by others."""
+    """Table 2 as published by others."""
     lines = []
     for figure in published.ACCURACIES:
         shares = [share for name in published.DATASETS for share in figure.accuracy[name]]
@@ -210,7 +210,7 @@ def _number(value: float | None, hint: str = "") -> Cell:
 
 
 def _score(entry: Mapping[str, Any], score: str, hint: str = "", lowest: float | None = None) -> Cell:
-    """A score with its interval, which is drawn where the left end of its line is given."""
+    """A score with its interval, which is drawn if the left end of its line is given."""
     if entry[score] is None:
         return Cell(NOTHING, hint=hint)
     low, high = entry[f"{score}_ci95"]
@@ -227,7 +227,7 @@ def _difference(each: Mapping[str, Any], score: str, sign: int, widest: float) -
 
 
 def _widest(scores: Mapping[str, Any]) -> float:
-    """How far from 0 the interval of any difference goes: where the lines of all end."""
+    """How far from 0 the interval of any difference reaches, which is where all lines end."""
     intervals = [each[f"{score}_ci95"] for each in scores["differences"] for score in ("f1", "mcc")]
     return max([0.01, *(abs(bound) for interval in intervals if interval for bound in interval)])
 
@@ -251,7 +251,7 @@ def _known(dataset: str, scores: Mapping[str, Any]) -> str:
 
 
 def _lowest(scores: Mapping[str, Any], score: str) -> float:
-    """Where the lines of all rows' intervals begin: at 0, or below it where an interval does."""
+    """Where the lines of all rows' intervals start: at 0, or lower if an interval does."""
     bounds = [find(row["scores"], HEADLINE)[f"{score}_ci95"] for row in scores["rows"]]
     return min([0.0, *(bound[0] for bound in bounds if bound is not None)])
 
