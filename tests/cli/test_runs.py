@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from splice_jax import cli
+from splice_jax.errors import require_extra
 from splice_jax.runs.builtin import NAMES, builtin
 
 ROOT = Path(__file__).parents[2]
@@ -88,15 +89,19 @@ def test_evaluate_scores_rows_that_need_no_run(
 def test_a_missing_extra_is_one_line_that_says_how_to_get_it(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    listed = ["numpy>=2.0", 'grain>=0.2.3; extra == "train"', 'tensorflow-datasets>=4.9; extra == "train"']
+    absent = ['no-such-grain>=0.2.3; extra == "train"', 'no.such-datasets>=4.9; extra == "train"']
+    listed = ["numpy>=2.0", 'pillow>=11; extra == "train"', *absent, 'no-such-page; extra == "evaluate"']
     monkeypatch.setattr("importlib.metadata.requires", lambda name: {"splice_jax": listed}[name])
-    monkeypatch.setitem(sys.modules, "grain", None)
-    monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
     code, said, complaint = outcome(capsys, "train", "--workdir", tmp_path / "run")
     hint = 'pip install "splice_jax[train]"'
-    expected = f"error: grain, tensorflow_datasets: not installed, but needed here; install by: {hint}\n"
+    expected = f"error: no-such-grain, no.such-datasets: not installed, but needed here; install by: {hint}\n"
     assert (code, said, complaint) == (2, "", expected)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("extra", ["train", "evaluate"])
+def test_an_extra_that_is_installed_is_found(extra: str) -> None:
+    require_extra(extra)  # By the package's own metadata: names such as Jinja2's are not those of modules.
 
 
 def test_messages_name_commands_that_are_installed() -> None:

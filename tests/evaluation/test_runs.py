@@ -84,7 +84,7 @@ def test_a_run_is_not_scored_on_another_seed_s_split_of_its_own_data(tiny: Any, 
             runs_by_row(config, workdir)
     assert runs_by_row(tiny(dataset="columbia", split_seed=1, runs=str(run)), tmp_path)["bappy"].note() == (
         "hidden_size 64, num_layers 1, input_normalization residual, activation leaky_relu, block_order row, "
-        "initialization looks_linear, in-domain"
+        "initialization looks_linear, border inward, in-domain"
     )
     assert "cross-data-set" in runs_by_row(tiny(dataset="carvalho", runs=str(run)), tmp_path)["bappy"].note()
 
