@@ -50,12 +50,13 @@ def evaluate(config: ConfigDict, workdir: Path) -> Path:
     # 1. Which rows? They are loaded before the images are read, since preparing a data set can take long.
     runs = runs_by_row(config, workdir)
     named = row_names(config, runs)
-    config = with_usable_crf(config, named)
+    output = output_folder(config, workdir)
+    config = with_usable_crf(config, named, output / "maps" if config.rescore else None)
     opened = None if config.rescore else open_rows(named, config, runs)
     checkpoints = opened.checkpoints if opened else recorded_checkpoints(named, runs)
 
     # 2. Which images?
-    divide_flat, output = own_part(config, runs), output_folder(config, workdir)
+    divide_flat = own_part(config, runs)
     examples = _open(config, config.split, divide_flat, include_authentic=True)
     check_division(runs, getattr(examples, "division", ""))
     validation = validation_images(config, divide_flat)

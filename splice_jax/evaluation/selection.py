@@ -1,7 +1,9 @@
 """Which rows an evaluation has, and their localizers."""
 
+import contextlib
 import copy
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from ml_collections import ConfigDict
@@ -12,6 +14,7 @@ from splice_jax.errors import UserError
 from splice_jax.evaluation.maps.make import ByName, Row
 from splice_jax.evaluation.maps.plan import Key
 from splice_jax.evaluation.maps.provenance import ATTEMPTS, changing_checkpoint, checkpoint_digest
+from splice_jax.evaluation.maps.records import read_record
 from splice_jax.evaluation.rows import TRIVIAL
 from splice_jax.evaluation.runs import Run, named_runs
 from splice_jax.methods import Localizer, localizer, names
@@ -42,17 +45,31 @@ def row_names(config: ConfigDict, runs: Mapping[str, Run]) -> list[str]:
     return list(dict.fromkeys((*chosen, *TRIVIAL)))
 
 
-def with_usable_crf(config: ConfigDict, named: Sequence[str]) -> ConfigDict:
-    """The configuration with the backend that refines these rows, where any of them has a CRF.
+def with_usable_crf(config: ConfigDict, named: Sequence[str], maps: Path | None = None) -> ConfigDict:
+    """The configuration with the backend that refines these rows, if any of them has a CRF.
+
+    Args:
+      config: the evaluation's.
+      named: its rows.
+      maps: the folder of cached maps, if they are only scored again: maps that the configured backend refined can be
+        scored without it.
 
     Raises:
       UserError: no such backend.
     """
-    if not _refined(named):
+    if not _refined(named) or (maps is not None and config.crf.backend in _refined_by(named, maps)):
         return config
     config = copy.deepcopy(config)
     config.crf.backend = crf.usable(config.crf.backend)
     return config
+
+
+def _refined_by(named: Sequence[str], maps: Path) -> set[str]:
+    """The backends that refined the cached maps of these rows; empty if there are none."""
+    with contextlib.suppress(UserError):
+        records = (read_record(maps, name) for name in named if name.endswith("+crf"))
+        return {record.made_from.get("crf.backend", "") for record in records}
+    return set()
 
 
 def _refined(named: Sequence[str]) -> bool:
