@@ -113,6 +113,7 @@ def _fields(content: Content) -> dict[str, Any]:
         "accuracies": tables.accuracies(scores),
         "published": tables.published_scores(scores),
         "published_accuracies": tables.published_accuracies(scores),
+        "networks": notes(scores),
         "undefined": undefined_rows(scores),
         "beside_maps": beside_maps(scores),
         "crf": _crf(scores),

@@ -51,11 +51,10 @@ class Cell(NamedTuple):
 
 
 class Line(NamedTuple):
-    """One line: its head, its cells, a smaller line below the head, and keys for the program and its styles."""
+    """One line: its head, its cells, and keys for the program and its styles."""
 
     head: str
     cells: Sequence[Cell]
-    note: str = ""
     kind: str = ""
     row: str = ""
     threshold: str = ""
@@ -202,7 +201,7 @@ def published_accuracies(scores: Mapping[str, Any]) -> Table:
 def _line(scores: Mapping[str, Any], row: Mapping[str, Any], cells: Sequence[Cell]) -> Line:
     name = row_name(row["method"], row["crf"])
     kind = "main" if name == main_row(names(scores)) else "trivial" if name in TRIVIAL else ""
-    return Line(name, cells, row.get("note", ""), kind)
+    return Line(name, cells, kind)
 
 
 def _number(value: float | None, hint: str = "") -> Cell:
