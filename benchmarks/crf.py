@@ -1,6 +1,7 @@
 """The fully connected CRF by JAX beside pydensecrf: agreement, latency of one image, images per second of many.
 
     python -m benchmarks.crf [--photographs=FOLDER] [--width=757] [--height=568] [--rounds=5] [--images=8]
+    python -m benchmarks.crf --workdir=RUN --splices=DIR
 
 Both take turns on the same images and maps, in one process, which both may use whole; a ratio is the median over rounds
 of the ratios within a round, with the lowest and the highest. Where many images are at hand, pydensecrf, which uses one
@@ -24,7 +25,10 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from splice_jax.crf import CrfParameters, on_device, pydensecrf
+import splice_jax
+from splice_jax import metrics
+from splice_jax.crf import CrfParameters, on_device, pydensecrf, refine
+from splice_jax.images import read_image, read_mask
 
 Pair = tuple[np.ndarray, np.ndarray]
 
@@ -37,7 +41,12 @@ def main() -> None:
     flags.add_argument("--height", type=int, default=568)
     flags.add_argument("--rounds", type=int, default=5, metavar="N")
     flags.add_argument("--images", type=int, default=8, metavar="N", help="how many different ones (default 8)")
+    flags.add_argument("--workdir", type=Path, metavar="DIR", help="a run, whose maps are refined by both instead")
+    flags.add_argument("--splices", type=Path, metavar="DIR", help="with --workdir: a folder of images/ and masks/")
     given = flags.parse_args()
+    if given.workdir:
+        trained_maps(given.workdir, given.splices)
+        return
     pairs = made_up((given.height, given.width), given.images, given.photographs)
     beside = importlib.util.find_spec("pydensecrf") is not None
     print(
@@ -55,6 +64,26 @@ def main() -> None:
     with ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("spawn")) as workers:
         throughput(pairs, given.rounds, workers if beside else None)
     print(f"memory: at most {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB in this process")
+
+
+def trained_maps(workdir: Path, splices: Path) -> None:
+    """How far apart both are on a network's maps of splices: marginals, and the scores at the best thresholds."""
+    localizer = splice_jax.load(workdir)
+    found: dict[int, list[list[float]]] = {1: [], 5: [], 10: []}
+    for file in sorted((splices / "images").iterdir()):
+        image, mask = read_image(file), read_mask(splices / "masks" / f"{file.stem}.png")
+        probability = localizer(image).probability
+        for iterations, rows in found.items():
+            parameters = CrfParameters(iterations=iterations)
+            both = [refine(backend, image, probability, parameters) for backend in ("jax", "pydensecrf")]
+            curves = [metrics.curve(metrics.quantize(each), mask) for each in both]
+            scores = [curve.best(score).value for score in (metrics.f1, metrics.mcc) for curve in curves]
+            rows.append([float(np.abs(both[0] - both[1]).mean()), *scores])
+    for iterations, rows in found.items():
+        means, worst = np.mean(rows, axis=0), np.max(rows, axis=0)[0]
+        apart = f"marginals {means[0]:.5f} apart (most {worst:.5f})"
+        f1, mcc = (f"{ours:.4f} and {theirs:.4f}" for ours, theirs in means[1:].reshape(2, 2))
+        print(f"{iterations} steps, {len(rows)} images: {apart}, F1 {f1}, MCC {mcc}")
 
 
 def made_up(size: tuple[int, int], count: int, photographs: Path | None) -> list[Pair]:
