@@ -38,7 +38,7 @@ def train(config: ConfigDict, workdir: Path) -> State:
     Raises:
         UserError: a field or file is wrong, the workdir holds another configuration, or a loss is not finite.
     """
-    check_fields(config)
+    schema.check_config(config)
     rows = family(config.method)
     network = rows.network(config)
     if not (workdir / FILE_NAME).exists() and (missing := rows.missing_weights(config)):
@@ -101,17 +101,6 @@ def train(config: ConfigDict, workdir: Path) -> State:
                 record = {"data": batches.get_state(), "best_score": best_score, "devices": parallel.total}
                 last.save(step, parallel.unreplicate(replicas), record)
     return parallel.unreplicate(replicas)
-
-
-def check_fields(config: ConfigDict) -> None:
-    """Checks that training can do what the configuration asks for.
-
-    Raises:
-        UserError: a field is out of range.
-    """
-    schema.check_config(config)
-    if len(config.loss.class_weights) != 2:
-        raise UserError(f"config.loss.class_weights: {config.loss.class_weights} are not two weights, W_n and W_s")
 
 
 def check_workdir(config: ConfigDict, workdir: Path) -> ConfigDict | None:

@@ -9,7 +9,7 @@ from splice_jax.data.sets.builders import BUILDERS
 from splice_jax.runs.builtin import NAMES, baseline, builtin, default
 from splice_jax.runs.configuration import field_names, load_config, read_config_file, save_config
 from splice_jax.runs.load import network_from_config
-from splice_jax.training.loop import check_fields
+from splice_jax.runs.schema import check_config
 
 FOLDER = Path(__file__).parents[2] / "configs"
 FILES = sorted(FOLDER.glob("*.py"))
@@ -37,7 +37,7 @@ def test_fields_and_their_types_are_those_of_the_default(config: ConfigDict) -> 
 
 
 def test_training_and_evaluation_accept_every_field(config: ConfigDict) -> None:
-    check_fields(config)
+    check_config(config)
     network = network_from_config(config)
     for field in ("hidden_size", "num_layers") if config.method in ("sgn", "bappy") else ():
         assert getattr(network, field) == config[field]

@@ -18,7 +18,8 @@ from splice_jax.training.optimizer import make_optimizer
 from splice_jax.training.step import ParallelStep, State, StepSpec, initial_state
 
 OPTIMIZER = make_optimizer(optax.constant_schedule(1e-3), frozen=FAMILY.frozen)
-LOSS = ConfigDict({"beta": 10.0, "smooth": 0.1, "normalization": "weight", "class_weights": (1.0, 5.0)})
+TERMS = {"beta": 10.0, "smooth": 0.1, "normalization": "weight", "class_weights": (1.0, 5.0)}
+LOSS = ConfigDict(TERMS | {"of_another_method": 1.0})  # All methods' fields stand in one section.
 
 
 class Case:

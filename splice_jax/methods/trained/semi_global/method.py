@@ -8,6 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from splice_jax.errors import UserError
 from splice_jax.methods.family import Family, Refine, Training, Variables
 from splice_jax.methods.fields import Field
 from splice_jax.methods.localizer import Localizer
@@ -174,6 +175,12 @@ class SemiGlobal(Family):
         """As in the base class, plus whether the frozen ResNet-18 has random weights."""
         random = _random_resnet(config) and "imported" not in config  # An imported checkpoint brings its own.
         return super().differences(config) + ["ResNet-18 with random weights"] * random
+
+    def check(self, config: "ConfigDict") -> None:
+        """As in the base class; also checks that there is a weight for each of the two classes."""
+        super().check(config)
+        if len(config.loss.class_weights) != 2:
+            raise UserError(f"config.loss.class_weights: {config.loss.class_weights} are not two weights, W_n and W_s")
 
     def network(self, config: "ConfigDict") -> "SemiGlobalNetwork":
         """The Semi-Global Network; for `bappy`, without its global branch."""

@@ -47,7 +47,16 @@ def loss(network: SemiGlobalNetwork, terms: ConfigDict, *, augment: bool) -> Los
             mutable=["batch_stats"],
         )
         targets = batch["labels"], batch["masks"]
-        found = semi_global_loss(outputs.label, outputs.mask, *targets, **terms, axis_name=axis_name)
+        found = semi_global_loss(
+            outputs.label,
+            outputs.mask,
+            *targets,
+            class_weights=terms.class_weights,
+            beta=terms.beta,
+            smooth=terms.smooth,
+            normalization=terms.normalization,
+            axis_name=axis_name,
+        )
         scalars = {f"loss/{name}": value for name, value in found._asdict().items()}
         scalars["bottleneck/active"] = outputs.active.mean()
         scalars["bottleneck/dead_patches"] = (outputs.active == 0).mean()
