@@ -48,8 +48,15 @@ def real_data() -> Path:
     They are not the project's to hand on: they lie beside the checkout, and a clone has none.
     """
     if not _REAL_DATA.is_dir():
-        pytest.skip(f"no real photographs: {_REAL_DATA} is absent")
+        pytest.skip(f"the real photographs are not ours to hand on, and {_REAL_DATA} is absent")
     return _REAL_DATA
+
+
+@pytest.fixture
+def without_pydensecrf(monkeypatch: pytest.MonkeyPatch) -> None:
+    """pydensecrf cannot be found, whether it is installed or not."""
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *_: None if name == "pydensecrf" else find(name))
 
 
 def _write_splices(folder: Path, sizes: tuple[tuple[int, int], ...]) -> None:

@@ -10,13 +10,11 @@ import pytest
 from splice_jax import crf
 from splice_jax.crf import CLIP, CrfParameters, otsu, refine
 from splice_jax.errors import UserError
+from tests.optional import needs_pydensecrf
 
 ROOT = Path(__file__).parents[2]
 NO_PAIRWISE = CrfParameters(bilateral_weight=0, smoothness_weight=0)
-installed = pytest.mark.skipif(
-    importlib.util.find_spec("pydensecrf") is None, reason="the extra [pydensecrf] is not installed"
-)
-each_backend = pytest.mark.parametrize("backend", ["jax", pytest.param("pydensecrf", marks=installed)])
+each_backend = pytest.mark.parametrize("backend", ["jax", pytest.param("pydensecrf", marks=needs_pydensecrf)])
 
 
 def photograph(height: int, width: int, seed: int = 0) -> np.ndarray:
@@ -112,21 +110,19 @@ def test_none_returns_the_map_itself() -> None:
     assert refine("none", photograph(2, 2), probability, CrfParameters()) is probability
 
 
-def test_a_missing_extra_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *_: None if name == "pydensecrf" else found(name))
+@pytest.mark.usefixtures("without_pydensecrf")
+def test_a_missing_extra_says_how_to_get_it() -> None:
     with pytest.raises(UserError, match=r'pip install "splice_jax\[pydensecrf\]"'):
         refine("pydensecrf", photograph(2, 2), np.zeros((2, 2), np.float32), CrfParameters())
     with pytest.raises(UserError, match="or take jax"):
         crf.backend_module("pydensecrf")
 
 
+@pytest.mark.usefixtures("without_pydensecrf")
 def test_jax_takes_the_place_of_what_is_not_installed_and_says_so_once(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert [crf.usable(backend) for backend in ("none", "jax")] == ["none", "jax"]
-    found = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *_: None if name == "pydensecrf" else found(name))
     crf._say_once.cache_clear()
     assert [crf.usable("pydensecrf") for _ in range(2)] == ["jax", "jax"]
     assert capsys.readouterr().err == "crf.backend: pydensecrf is not installed, so jax refines the maps\n"

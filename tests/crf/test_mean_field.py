@@ -1,4 +1,3 @@
-import importlib.util
 from collections.abc import Callable
 from typing import Any
 
@@ -9,12 +8,10 @@ import pytest
 
 from splice_jax.crf import CrfParameters, exact, on_device, permutohedral, refine
 from splice_jax.crf.mean_field import Inference, Kernels, mean_field
+from tests.optional import HAS_PYDENSECRF, needs_pydensecrf
 
 USUAL = Kernels(10.0, 80.0, 13.0, 3.0, 3.0)
 OTHERS = Kernels(10.0, 80.0, 5.0, 3.0, 3.0), Kernels(5.0, 10.0, 20.0, 1.0, 1.0), Kernels(4.0, 20.0, 8.0, 3.0, 2.0)
-installed = pytest.mark.skipif(
-    importlib.util.find_spec("pydensecrf") is None, reason="the extra [pydensecrf] is not installed"
-)
 inferred = jax.jit(mean_field, static_argnames=("iterations", "capacity", "reach"))
 
 
@@ -68,13 +65,13 @@ def test_marginals_are_those_of_brute_force(iterations: int) -> None:
         for row, image in enumerate(images):
             wanted = exact.mean_field(unary[row].astype(np.float64), image, kernels, iterations)
             errors.append(np.abs(result.marginals[row] - wanted).mean())
-            if errors[-1] > 2e-2 and importlib.util.find_spec("pydensecrf") is not None:
+            if errors[-1] > 2e-2 and HAS_PYDENSECRF:
                 theirs = np.abs(pydensecrf(unary[row], image, kernels, iterations) - wanted).mean()
                 assert errors[-1] < theirs + 1e-3
     assert np.median(errors) < 5e-3 and np.mean(errors) < 1e-2
 
 
-@installed
+@needs_pydensecrf
 @pytest.mark.parametrize("iterations", [1, 5, 10])
 def test_marginals_are_pydensecrfs(iterations: int) -> None:
     images = np.stack([scene(48, 64, seed) for seed in range(3)])
@@ -87,7 +84,7 @@ def test_marginals_are_pydensecrfs(iterations: int) -> None:
             assert np.abs(result.marginals[row] - wanted).mean() < 1e-2
 
 
-@installed
+@needs_pydensecrf
 def test_the_bilateral_kernel_alone_is_pydensecrfs_to_rounding() -> None:
     image = scene(24, 24, 3)
     unary = energies(image, 0)
@@ -97,7 +94,7 @@ def test_the_bilateral_kernel_alone_is_pydensecrfs_to_rounding() -> None:
         np.testing.assert_allclose(result.marginals[0], pydensecrf(unary, image, alone, 1), atol=2e-4)
 
 
-@installed
+@needs_pydensecrf
 def test_any_number_of_labels_and_any_compatibility() -> None:
     image = scene(24, 24, 4)
     unary = energies(image, 0, 5)

@@ -1,5 +1,4 @@
 import csv
-import importlib.util
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ml_collections import ConfigDict
 
 import splice_jax
 from splice_jax import data
@@ -23,12 +21,10 @@ from splice_jax.evaluation.scores.image import score_image
 from splice_jax.images import read_image, read_mask
 from splice_jax.methods import Found, Localizer, localizer
 from splice_jax.metrics import quantize
-from splice_jax.runs.builtin.default import get_config
 from splice_jax.runs.configuration import save_config
+from tests.evaluation.configurations import config
+from tests.optional import needs_pydensecrf
 
-has_pydensecrf = pytest.mark.skipif(
-    importlib.util.find_spec("pydensecrf") is None, reason="the extra [pydensecrf] is not installed"
-)
 HEADER = {"dataset": "folder", "split": "test", "config": {"seed": 0}, "commit": "abc"}
 
 
@@ -142,7 +138,7 @@ def test_the_crf_row_refines_the_cached_map_and_the_network_runs_once(examples: 
     assert scores["rows"][1]["scores"][1]["f1"] > scores["rows"][0]["scores"][1]["f1"]
 
 
-@pytest.mark.parametrize("backend", ["jax", pytest.param("pydensecrf", marks=has_pydensecrf)])
+@pytest.mark.parametrize("backend", ["jax", pytest.param("pydensecrf", marks=needs_pydensecrf)])
 def test_processes_change_nothing_but_the_time(examples: list[Example], tmp_path: Path, backend: str) -> None:
     def timeless(processes: int) -> tuple[list[dict[str, str]], str, bytes]:
         output = tmp_path / str(processes)
@@ -180,17 +176,6 @@ def test_nothing_half_written_stays_when_a_localizer_fails(examples: list[Exampl
     with pytest.raises(UserError, match="no"):
         evaluate_rows([Row(Failing())], examples, tmp_path, header=HEADER)
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
-
-
-def config(**changes: object) -> ConfigDict:
-    found = get_config()
-    given: dict[str, object] = {
-        "dataset": "folder",
-        "data_dir": "somewhere",
-        "crf": {"backend": "none", "iterations": 2},
-    }
-    found.update(given | changes)
-    return found
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Evaluations of a real, tiny run: again, from cached maps, from stale ones."""
 
-import importlib.util
 import json
 import os
 import shutil
@@ -74,14 +73,12 @@ def test_two_evaluations_are_equal_apart_from_times(evaluated: Path, tmp_path: P
             assert lines[0] == lines[1]
 
 
+@pytest.mark.usefixtures("without_pydensecrf")
 def test_a_run_whose_crf_is_not_installed_is_refined_by_jax_and_scored_again_as_such(
     evaluated: Path,
     tmp_path: Path,
     entry: Callable[..., Any],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    find = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *_: None if name == "pydensecrf" else find(name))
     run = shutil.copytree(evaluated, tmp_path / "run")
     flags = "--config.methods=sgn,sgn+crf", "--config.crf.iterations=2", "--config.crf.backend=pydensecrf"
     results = run / "evaluation/folder-test"

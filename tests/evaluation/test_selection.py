@@ -1,29 +1,16 @@
 """Which rows an evaluation is of."""
 
-import importlib.util
 from pathlib import Path
 
 import pytest
-from ml_collections import ConfigDict
 
 import splice_jax
 from splice_jax.errors import UserError
 from splice_jax.evaluation.runs import Run, runs_by_row
 from splice_jax.evaluation.selection import open_rows, row_names, with_usable_crf
 from splice_jax.methods import Localizer, localizer
-from splice_jax.runs.builtin.default import get_config
 from splice_jax.runs.configuration import save_config
-
-
-def config(**changes: object) -> ConfigDict:
-    found = get_config()
-    given: dict[str, object] = {
-        "dataset": "folder",
-        "data_dir": "somewhere",
-        "crf": {"backend": "none", "iterations": 2},
-    }
-    found.update(given | changes)
-    return found
+from tests.evaluation.configurations import config
 
 
 def named(row: str) -> Localizer:
@@ -76,11 +63,8 @@ def test_wrong_rows_are_named() -> None:
         with_usable_crf(config(crf={"backend": "dense"}), ["sgn+crf"])
 
 
-def test_the_backend_is_changed_only_where_rows_need_one_that_is_missing(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    find = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *_: None if name == "pydensecrf" else find(name))
+@pytest.mark.usefixtures("without_pydensecrf")
+def test_the_backend_is_changed_only_where_rows_need_one_that_is_missing(capsys: pytest.CaptureFixture[str]) -> None:
     given = config(crf={"backend": "pydensecrf"})
     assert with_usable_crf(given, ["sgn", "random"]) == given
     assert capsys.readouterr().err == ""
