@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,22 @@ class Found:
     label_probability: Float32[np.ndarray, "rows columns"] | None = None
     """In [0, 1], one per patch of the grid; None for methods without a label head."""
 
-    def scores(self, mask: Bool[np.ndarray, "height width"]) -> dict[str, float]:
+    score: float | None = None
+    """Calibrated probability that the image is spliced, in [0, 1], if half of all images were; None where a method has
+    none."""
+
+    alarm: float | None = None
+    """Share of authentic calibration photographs that score at least as high, in [0, 1]; None where a method has no
+    score."""
+
+    valid: Bool[np.ndarray, "height width"] = None  # type: ignore[assignment]  # all of it, unless given
+    """Where the method can say something; everywhere unless given. It changes no score."""
+
+    def __post_init__(self) -> None:
+        if self.valid is None:
+            object.__setattr__(self, "valid", np.ones(self.probability.shape, bool))  # type: ignore[unreachable]
+
+    def further_scores(self, mask: Bool[np.ndarray, "height width"]) -> dict[str, float]:
         """Scores other than the map's, by name, given the true mask; none, unless a method overrides this."""
         return {}
 
@@ -63,3 +79,16 @@ class Localizer(ABC):
           Undefined: such a file cannot carry the method's trace.
         """
         return self(image)
+
+    def localize_file(self, path: str | Path) -> Found:
+        """Localizes the spliced region of an image file, with whatever the method can read from the file itself.
+
+        Raises:
+          Undefined: such a file cannot carry the method's trace.
+          UserError: the file cannot be read.
+        """
+        from splice_jax.files import read_bytes  # Methods can be named without Pillow.
+        from splice_jax.images import read_image
+
+        encoded = read_bytes(path)
+        return self.localize_encoded(read_image(encoded, name=str(path)), encoded)

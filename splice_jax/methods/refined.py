@@ -1,5 +1,6 @@
 """Any method followed by a CRF."""
 
+import dataclasses
 from collections.abc import Callable
 
 import numpy as np
@@ -41,4 +42,4 @@ class Refined(Localizer):
     def _refined(self, image: np.ndarray, localize: Callable[[np.ndarray], Found]) -> Found:
         found = localize(image)
         probability = crfs.refine(self.crf, image, found.probability, self.parameters)
-        return Found(probability, probability >= 0.5, found.label_probability)
+        return dataclasses.replace(found, probability=probability, mask=probability >= 0.5)

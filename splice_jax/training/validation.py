@@ -20,8 +20,8 @@ def validate(
 
     Returns:
         means over the images of `validation/{f1,mcc}_best` (at each image's best threshold), `validation/{f1,mcc}`
-        (at threshold 0.5), `validation/auc` and the localizer's own scores (`Found.scores`); and a picture with one of
-        the first images, its mask and its map side by side on each line.
+        (at threshold 0.5), `validation/auc` and the localizer's own scores (`Found.further_scores`); and a picture with
+        one of the first images, its mask and its map side by side on each line.
     """
     scores: list[dict[str, float]] = []
     rows: list[np.ndarray] = []
@@ -50,7 +50,7 @@ def _scores(found: Found, example: Example) -> dict[str, float]:
         "f1": float(metrics.f1(fixed)),
         "mcc": float(metrics.mcc(fixed)),
         "auc": curve.auc(),
-        **found.scores(example.mask),
+        **found.further_scores(example.mask),
     }
 
 

@@ -155,7 +155,7 @@ def test_one_evaluation_holds_the_rows_of_all_runs(
     localizer, auc = load(others[1]), {}
     for path in (panes / "test" / "images").iterdir():
         mask = read_mask((panes / "test" / "masks" / path.name).read_bytes(), name=path.name)
-        auc[path.stem] = localizer(read_image(path)).scores(mask)["edge_auc"]
+        auc[path.stem] = localizer(read_image(path)).further_scores(mask)["edge_auc"]
     beside = rows["camera_response"]["beside"]["edge_auc"]
     assert beside["images"] == 2 and beside["mean"] == pytest.approx(sum(auc.values()) / 2)
     with (folder / "per_image.csv").open(newline="") as file:

@@ -103,7 +103,7 @@ def test_an_image_spliced_everywhere_has_no_auc_and_spoils_no_mean():
 
 def test_scores_of_the_localizer_s_own_are_averaged_where_they_are_defined():
     class Own(Found):
-        def scores(self, mask: np.ndarray) -> dict[str, float]:
+        def further_scores(self, mask: np.ndarray) -> dict[str, float]:
             return {"edge_auc": own.pop()}
 
     class Judging(Remembered):

@@ -273,7 +273,7 @@ def _localize(localizer: Localizer, seen: Seen) -> Localized:
 
 def _beside(found: Found, mask: Bool[np.ndarray, "height width"]) -> dict[str, float]:
     """The localizer's own scores that have a value."""
-    return {name: value for name, value in found.scores(mask).items() if math.isfinite(value)}
+    return {name: value for name, value in found.further_scores(mask).items() if math.isfinite(value)}
 
 
 @contextlib.contextmanager

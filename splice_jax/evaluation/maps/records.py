@@ -31,7 +31,7 @@ class MapRecord:
     undefined: str = ""
     """Why there is no map."""
     beside: Mapping[str, float] = field(default_factory=dict)
-    """The localizer's own scores, see `Found.scores`."""
+    """The localizer's own scores, see `Found.further_scores`."""
     pixels: str = ""
     """See `Truth.pixels`; empty in records of earlier versions."""
 

@@ -52,7 +52,7 @@ class FoundEdges(Found):
     edge_probability: Float32[np.ndarray, " n"] = field(default_factory=lambda: np.empty(0, np.float32))
     """Probability that each edge is forged."""
 
-    def scores(self, mask: Bool[np.ndarray, "height width"]) -> dict[str, float]:
+    def further_scores(self, mask: Bool[np.ndarray, "height width"]) -> dict[str, float]:
         """`edge_auc`: how well forged edges are told from authentic ones; NaN if either kind is missing."""
         labels = edge_labels(mask, self.edge_positions)
         clear = labels >= 0
@@ -83,7 +83,7 @@ class CameraResponseLocalizer(NetworkLocalizer):
         probability = region(edges.positions, forged, size)
         if self.refine is not None:
             probability = self.refine(image, probability)
-        return FoundEdges(probability, probability >= 0.5, None, edges.positions, forged)
+        return FoundEdges(probability, probability >= 0.5, edge_positions=edges.positions, edge_probability=forged)
 
     def _judge(self, histograms: UInt8[np.ndarray, "n 28 28"]) -> Float32[np.ndarray, " n"]:
         """The probability that each edge is forged."""

@@ -61,7 +61,7 @@ def test_a_run_is_loaded_and_finds_the_region(run: Path) -> None:
     found: Any = localizer(image)
     assert localizer.name == "camera_response" and found.probability.shape == mask.shape
     assert found.edge_probability.shape == (len(found.edge_positions),)
-    assert found.scores(mask)["edge_auc"] > 0.9
+    assert found.further_scores(mask)["edge_auc"] > 0.9
     assert found.probability[mask].mean() > found.probability[~mask].mean() + 0.2
     again: Any = localizer(image)
     np.testing.assert_array_equal(found.probability, again.probability)
@@ -132,7 +132,7 @@ def test_scores_of_edges_by_hand() -> None:
     positions = np.array([[20, 24], [20, 26], [20, 5], [20, 45], [20, 30]], np.int32)
     probability = np.array([0.9, 0.4, 0.5, 0.1, 1.0], np.float32)  # the last is neither
     empty = np.zeros((50, 50), np.float32)
-    found = FoundEdges(empty, empty > 0, None, positions, probability)
-    assert found.scores(mask) == {"edge_auc": pytest.approx(0.75, abs=1e-3)}
-    assert np.isnan(found.scores(np.zeros_like(mask))["edge_auc"])
-    assert np.isnan(FoundEdges(empty, empty > 0).scores(mask)["edge_auc"])
+    found = FoundEdges(empty, empty > 0, edge_positions=positions, edge_probability=probability)
+    assert found.further_scores(mask) == {"edge_auc": pytest.approx(0.75, abs=1e-3)}
+    assert np.isnan(found.further_scores(np.zeros_like(mask))["edge_auc"])
+    assert np.isnan(FoundEdges(empty, empty > 0).further_scores(mask)["edge_auc"])
