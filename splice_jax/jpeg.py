@@ -45,6 +45,20 @@ STANDARD_TABLE = np.array(
 )
 """Quantisation steps for luma at quality 50, from the example in the standard (ITU-T T.81, table K.1)."""
 
+STANDARD_CHROMA_TABLE = np.full((8, 8), 99, np.uint16)
+"""The same for chroma (table K.2)."""
+STANDARD_CHROMA_TABLE[:4, :4] = [[17, 18, 24, 47], [18, 21, 26, 66], [24, 26, 56, 99], [47, 66, 99, 99]]
+
+
+def scaled_table(table: UInt16[np.ndarray, "8 8"], quality: int) -> UInt16[np.ndarray, "8 8"]:
+    """A table for quality 50 scaled to another, 1 … 100, as libjpeg does.
+
+    >>> scaled_table(STANDARD_TABLE, 90)[0, :3].tolist()
+    [3, 2, 2]
+    """
+    percent = 5000 // quality if quality < 50 else 200 - 2 * quality
+    return np.clip((table.astype(np.int64) * percent + 50) // 100, 1, 255).astype(np.uint16)
+
 
 class NoCoefficientsError(Exception):
     """A file without readable luma coefficients; the message says what kind of file it is."""

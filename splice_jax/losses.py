@@ -92,6 +92,40 @@ def semi_global_loss(
     return LossTerms(total, classification, segmentation, smooth_term)
 
 
+def binary_cross_entropy(
+    logits: Float[Array, "..."], target: Float[Array, "..."], counted: Float[Array, "..."], weight: float = 1.0
+) -> Float[Array, ""]:
+    """Mean of -(W t log p + (1 - t) log(1 - p)) over the elements that count, p = sigmoid(logit).
+
+    Args:
+        logits: log odds.
+        target: t, in [0, 1].
+        counted: 1 for elements that count, 0 for others.
+        weight: W, of the positive class.
+    """
+    losses = weight * target * jax.nn.softplus(-logits) + (1 - target) * jax.nn.softplus(logits)
+    return (losses * counted).sum() / jnp.maximum(counted.sum(), 1)
+
+
+def soft_dice(
+    logits: Float[Array, "n h w"], target: Float[Array, "n h w"], counted: Float[Array, "n h w"], chosen: Array
+) -> Float[Array, ""]:
+    """Mean of 1 - (2 Σ p t + 1) / (Σ p + Σ t + 1) over the chosen images, 0 if there are none.
+
+    F. Milletari, N. Navab and S.-A. Ahmadi, 3DV 2016.
+
+    Args:
+        logits: log odds; p is their sigmoid.
+        target: t, in [0, 1].
+        counted: 1 for pixels that count.
+        chosen: [n], whether an image counts.
+    """
+    probability = jax.nn.sigmoid(logits) * counted
+    both, either = (probability * target).sum((1, 2)), (probability + target * counted).sum((1, 2))
+    dice = 1 - (2 * both + 1) / (either + 1)
+    return (dice * chosen).sum() / jnp.maximum(chosen.sum(), 1)
+
+
 def median_frequency_weights(counts: Int[np.ndarray, "images classes"]) -> Float32[np.ndarray, " classes"]:
     """Class weights that make rare classes count as much as frequent ones (Eigen & Fergus, ICCV 2015).
 

@@ -11,8 +11,11 @@ from splice_jax.cli.parser import Commands, positive
 def _add_compose(commands: Commands) -> None:
     text = "Compose spliced images with their masks from photographs, in the form of a folder data set."
     command = commands.add_parser("compose", help="make splices from photographs", description=text)
-    command.add_argument("photos", type=Path, metavar="PHOTOS", help="a folder of authentic photographs")
-    command.add_argument("--regions", type=Path, metavar="DIR", help="a segmentation of each photograph, by its stem")
+    command.add_argument("photos", nargs="+", type=Path, metavar="PHOTOS", help="a folder of authentic photographs")
+    segmented = "segmentations of photographs, by their stems; for several folders of photographs, as many, in order"
+    command.add_argument("--regions", nargs="+", type=Path, metavar="DIR", help=segmented)
+    half = "only the photographs of one half, which a hash of their names decides"
+    command.add_argument("--half", type=int, choices=(0, 1), help=half)
     command.add_argument("--output", type=Path, required=True, metavar="DIR", help="where the data set goes")
     command.add_argument("--count", type=positive, default=1000, metavar="N", help="images to compose (default 1000)")
     command.add_argument("--seed", type=int, default=0, metavar="S", help="another seed, other images (default 0)")

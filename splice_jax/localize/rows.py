@@ -4,10 +4,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from splice_jax import runtime
-from splice_jax.errors import UserError
 from splice_jax.localize.results import infixes
 from splice_jax.methods import Localizer, localizer, names
-from splice_jax.methods.registry import family
+from splice_jax.methods.registry import PACKAGED, family
 
 
 class Rows(NamedTuple):
@@ -30,22 +29,20 @@ def choose_rows(workdir: Path | None, method: str | None) -> Rows:
     Args:
         workdir: a run, or None.
         method: comma-separated names; `all` means every method of the run and every one that needs no run. None means
-            the method the run was trained as.
+            the method the run was trained as; without a run, the packaged model.
 
     Raises:
-        UserError: neither is given, or all methods are asked for and there is no such run.
+        UserError: all methods are asked for and there is no such run.
     """
     if method is None:
-        if workdir is None:
-            raise UserError("--workdir, --method: give a trained run, or a row that needs none; see --help")
-        return Rows([""], [])
+        return Rows([], [PACKAGED[0]]) if workdir is None else Rows([""], [])
     asked = [name.strip() for name in method.split(",")]
     if "all" in asked:
-        asked = [*_held(workdir), *names()]
+        asked = [*_held(workdir), *names()]  # A run's own model is preferred to the packaged one.
     asked = list(dict.fromkeys(filter(None, asked))) or [""]
     if workdir is None:
         return Rows([], asked)
-    known = names()
+    known = [name for name in names() if name not in PACKAGED or name not in _held(workdir)]
     return Rows([name for name in asked if name not in known], [name for name in asked if name in known])
 
 
@@ -66,6 +63,8 @@ def load_rows(rows: Rows, workdir: Path | None, *, crf: str = "none", labels: bo
         from splice_jax.runs import load  # Loads JAX, which the other methods do not need.
 
         localizers = load.load_rows(workdir, rows.of_run, crf=crf, labels=labels)
+    if any(name in PACKAGED for name in rows.without_run):
+        runtime.set_up_where_unused()
     others = [localizer(name) for name in rows.without_run]
     if crf != "none" and others:
         from splice_jax.methods.refined import Refined

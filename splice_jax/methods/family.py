@@ -82,6 +82,9 @@ class Family(ABC):
     frozen: ClassVar[frozenset[str]] = frozenset()
     """Top-level modules of `params` that training leaves unchanged."""
 
+    learns_authentic: ClassVar[bool] = False
+    """Whether authentic images are trained on as well."""
+
     sees_patches: ClassVar[bool] = False
     """Whether the network sees an image patch by patch, on a grid that an evaluation may choose."""
 
@@ -140,6 +143,14 @@ class Family(ABC):
         import jax
 
         return jax.eval_shape(functools.partial(self.initialize, network), jax.random.key(0))
+
+    def packaged(self, *, refine: Refine | None = None) -> Localizer:
+        """The localizer of the trained model that comes with the package, for methods in `registry.PACKAGED`.
+
+        Raises:
+            UserError: its file is damaged.
+        """
+        raise NotImplementedError(f"{type(self).__name__} comes without a trained model")
 
     def missing_weights(self, config: "ConfigDict") -> str:
         """An error message if a new run would start from random weights where that makes no sense; otherwise ""."""

@@ -16,6 +16,9 @@ from splice_jax.methods.localizer import Localizer
 TRIVIAL = ("all_spliced", "random")
 """Methods that ignore the image's content."""
 
+PACKAGED = ("sgt",)
+"""Trained methods of which a trained model comes with the package."""
+
 _HOMES = {
     **dict.fromkeys(TRIVIAL, "trivial"),
     **dict.fromkeys(("noi1", "noi2", "noi4"), "traces.noise"),
@@ -27,6 +30,7 @@ _HOMES = {
     **dict.fromkeys(("sgn", "bappy"), "trained.semi_global.method"),
     **dict.fromkeys(("sfcn", "mfcn", "mfcn_edge"), "trained.mfcn.method"),
     "camera_response": "trained.camera_response.method",
+    "sgt": "trained.semi_global_traces.method",
 }
 """Every method and the module in this folder that registers it, imported when the method is first asked for."""
 
@@ -84,7 +88,7 @@ def method(name: str) -> Method:
 
 def names() -> list[str]:
     """Names of all methods that need no trained run, sorted."""
-    return sorted(name for name in {*_HOMES, *_known} if not is_trained(name))
+    return sorted(name for name in {*_HOMES, *_known} if not is_trained(name) or name in PACKAGED)
 
 
 def hand_crafted() -> list[str]:
@@ -108,6 +112,8 @@ def localizer(name: str, **options: Any) -> Localizer:
     Raises:
       UserError: the name is not that of such a method.
     """
+    if name in PACKAGED:
+        return family(name).packaged(**options)
     if is_trained(name):
         raise UserError(f"method {name!r} is trained: name its run, --workdir=DIR or splice_jax.load(DIR)")
     if name not in names():

@@ -12,14 +12,14 @@ from splice_jax import runtime
 from splice_jax.errors import UserError
 from splice_jax.methods.family import Refine, Variables
 from splice_jax.methods.localizer import Localizer
-from splice_jax.methods.registry import family
+from splice_jax.methods.registry import PACKAGED, family
 from splice_jax.runs import schema
 from splice_jax.runs.checkpoints import BEST, Checkpoints
 from splice_jax.runs.configuration import load_run_config
 
 
 def load(
-    workdir: str | Path,
+    workdir: str | Path | None = None,
     *,
     crf: str = "none",
     config: ConfigDict | None = None,
@@ -27,14 +27,14 @@ def load(
     labels: bool = True,
     set_up: bool = True,
 ) -> Localizer:
-    """The localizer of a run at its best checkpoint so far; training may still be in progress.
+    """The localizer of the packaged model, or of a run at its best checkpoint so far, even while it is trained.
 
     In a process that has not used JAX yet, the first call sets JAX up as the commands do (`runtime.set_up`): one CPU
     device per core, compiled programs kept in the user's cache, freed memory kept by the C library. A process that has
     already computed with JAX, or has chosen its number of CPU devices, keeps its settings.
 
     Args:
-        workdir: the run's folder, as given to `train`.
+        workdir: the run's folder, as given to `train`; None for the model that comes with the package.
         crf: `none`, `jax` or `pydensecrf`.
         config: sets the grid of patches and the CRF's parameters; the run's own config.json by default.
         row: one of `Family.rows` if the run holds several; by default the method it was trained as.
@@ -44,7 +44,26 @@ def load(
     Raises:
         UserError: there is no run, it has no checkpoint yet or no such method, or the CRF is not installed.
     """
+    if workdir is None:
+        return load_packaged(crf=crf, config=config, set_up=set_up)
     return load_rows(workdir, [row], crf=crf, config=config, labels=labels, set_up=set_up)[0]
+
+
+def load_packaged(*, crf: str = "none", config: ConfigDict | None = None, set_up: bool = True) -> Localizer:
+    """The localizer of the model that comes with the package, calibrated; as `load`.
+
+    Args:
+        crf: `none`, `jax` or `pydensecrf`.
+        config: sets the CRF's parameters; the defaults of all fields otherwise.
+        set_up: as in `load`.
+
+    Raises:
+        UserError: the model's file is damaged, or the CRF is not installed.
+    """
+    if set_up:
+        runtime.set_up_where_unused()
+    refine = crf_from_config(config or schema.default_config(), crf)
+    return family(PACKAGED[0]).packaged(refine=refine)
 
 
 def load_rows(

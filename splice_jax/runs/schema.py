@@ -78,8 +78,16 @@ _OPTIMISATION = (
         "num_steps", 0, "optimisation", "where it is not 0, it counts and num_epochs does not", least=0, extendable=True
     ),
     Field("learning_rate", 1e-3, "optimisation", "at its highest", least=0),
-    Field("optimizer", "adam", "optimisation", "sgd has momentum 0.9", ("adam", "sgd")),
-    Field("weight_decay", 0.0, "optimisation", "of kernels, added to their gradients", least=0),
+    Field("optimizer", "adam", "optimisation", "sgd has momentum 0.9", ("adam", "adamw", "sgd")),
+    Field("weight_decay", 0.0, "optimisation", "of kernels, added to their gradients (adamw: updates)", least=0),
+    Field(
+        "ema_decay",
+        0.0,
+        "optimisation",
+        "of the parameters' moving average, which localizes in their place; 0: none",
+        least=0,
+        most=0.99999,
+    ),
     Field("schedule", "step", "optimisation", "cosine goes down to zero", ("step", "cosine")),
     Field("drop_epochs", (20, 40), "optimisation", "of the schedule step"),
     Field("drop_factor", 0.1, "optimisation", "of the schedule step", least=0),

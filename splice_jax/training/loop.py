@@ -55,9 +55,9 @@ def train(config: ConfigDict, workdir: Path) -> State:
         clip_norm=config.clip_norm,
         frozen=rows.frozen,
     )
-    state = initial_state(variables, optimizer, config.seed)
+    state = initial_state(variables, optimizer, config.seed, averaged=config.ema_decay > 0)
     record_division(workdir, examples.division)
-    parallel = ParallelStep(StepSpec(loss, optimizer, rows.frozen), resident)
+    parallel = ParallelStep(StepSpec(loss, optimizer, rows.frozen, config.ema_decay), resident)
     last, best = Checkpoints(workdir, LAST), Checkpoints(workdir, BEST)
     if last.step is not None and last.step > steps:
         raise UserError(f"config.num_steps: the run would end at step {steps}, but {workdir} is at step {last.step}")
@@ -133,7 +133,8 @@ def training_data(config: ConfigDict) -> tuple[Split, Sequence[Example]]:
         UserError: data are missing or wrong.
     """
     where = config.dataset, config.data_dir
-    examples = open_split(*where, "train", split_seed=config.split_seed, divide_flat=True)
+    authentic = family(config.method).learns_authentic
+    examples = open_split(*where, "train", split_seed=config.split_seed, divide_flat=True, include_authentic=authentic)
     validation = open_split(*where, "val", split_seed=config.split_seed, divide_flat=True)
     chosen = np.unique(np.linspace(0, len(validation) - 1, min(config.validation_images, len(validation)), dtype=int))
     return examples, [validation[int(index)] for index in chosen]

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import optax
 
-OPTIMIZERS = ("adam", "sgd")
+OPTIMIZERS = ("adam", "adamw", "sgd")
 MOMENTUM = 0.9
 
 
@@ -43,22 +43,30 @@ def make_optimizer(
 
     Args:
         schedule: learning rate by step.
-        kind: `adam` (betas 0.9 and 0.999), or `sgd` with momentum 0.9.
-        weight_decay: multiple of each kernel that is added to its gradient, as in PyTorch and Caffe; biases and
-            BatchNorm scales do not decay.
+        kind: `adam` (betas 0.9 and 0.999), `adamw`, or `sgd` with momentum 0.9.
+        weight_decay: multiple of each kernel that is added to its gradient, as in PyTorch and Caffe, or with `adamw` to
+            its update; biases and normalisations' scales do not decay.
         clip_norm: gradients with a larger global norm are scaled down to it; 0 disables clipping.
         frozen: top-level modules of `params` that are not trained.
     """
     parts = [optax.clip_by_global_norm(clip_norm)] if clip_norm else []
-    if weight_decay:
+    if weight_decay and kind != "adamw":
         parts.append(optax.add_decayed_weights(weight_decay, _kernels))
-    parts.append(optax.adam(schedule) if kind == "adam" else optax.sgd(schedule, MOMENTUM))
+    parts.append(_rule(kind, schedule, weight_decay))
     trained = optax.chain(*parts) if len(parts) > 1 else parts[0]
 
     def labels(params: Any) -> Any:
         return jax.tree.map(lambda kept: "frozen" if kept else "trained", is_frozen(params, frozen))
 
     return optax.partition({"trained": trained, "frozen": optax.set_to_zero()}, labels)
+
+
+def _rule(kind: str, schedule: optax.Schedule, weight_decay: float) -> optax.GradientTransformation:
+    if kind == "sgd":
+        return optax.sgd(schedule, MOMENTUM)
+    if kind == "adamw":
+        return optax.adamw(schedule, weight_decay=weight_decay, mask=_kernels)
+    return optax.adam(schedule)
 
 
 def _kernels(params: Any) -> Any:

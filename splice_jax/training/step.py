@@ -31,15 +31,19 @@ class State:
     batch_stats: Any
     optimizer_state: Any
     key: Array
+    average: Any
+    """The parameters' exponential moving average; {} if none is kept."""
 
     @property
     def variables(self) -> dict[str, Any]:
-        """The Flax variables."""
-        return {"params": self.params} | ({"batch_stats": self.batch_stats} if self.batch_stats else {})
+        """The Flax variables to localize with: averaged parameters, where an average is kept."""
+        return {"params": self.average or self.params} | ({"batch_stats": self.batch_stats} if self.batch_stats else {})
 
 
-def initial_state(variables: dict[str, Any], optimizer: optax.GradientTransformation, seed: int) -> State:
-    """The state before the first step."""
+def initial_state(
+    variables: dict[str, Any], optimizer: optax.GradientTransformation, seed: int, *, averaged: bool = False
+) -> State:
+    """The state before the first step; `averaged`: whether an average of the parameters is kept."""
     params = variables["params"]
     return State(
         step=jnp.zeros((), jnp.int32),
@@ -47,6 +51,7 @@ def initial_state(variables: dict[str, Any], optimizer: optax.GradientTransforma
         batch_stats=variables.get("batch_stats", {}),
         optimizer_state=optimizer.init(params),
         key=jax.random.PRNGKey(seed),
+        average=jax.tree.map(jnp.array, params) if averaged else {},
     )
 
 
@@ -57,6 +62,8 @@ class StepSpec(NamedTuple):
     optimizer: optax.GradientTransformation
     frozen: frozenset[str] = frozenset()
     """Top-level modules of `params` that a step leaves unchanged, bit for bit."""
+    ema_decay: float = 0.0
+    """Of the parameters' moving average; smaller in the first steps, so that the start is soon forgotten."""
 
 
 def train_step(
@@ -85,7 +92,11 @@ def train_step(
         "norm/parameter": optax.tree.norm(params),
         "norm/update": optax.tree.norm(updates),
     }
-    new = State(state.step + 1, params, batch_stats, optimizer_state, state.key)
+    decay = jnp.minimum(spec.ema_decay, state.step / (state.step + 50))
+    average = jax.tree.map(
+        lambda old, new: decay * old + (1 - decay) * new, state.average, params if state.average else {}
+    )
+    new = State(state.step + 1, params, batch_stats, optimizer_state, state.key, average)
     return new, scalars
 
 

@@ -8,51 +8,46 @@ of photographs, whatever the order or process it is made in.
 import contextlib
 import csv
 import functools
-import hashlib
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
-from PIL import Image as Pillow
 from tqdm import tqdm
 
 from splice_jax.data.composing import compositions
-from splice_jax.data.composing.camera import Image
 from splice_jax.data.composing.compositions import Photograph
-from splice_jax.data.composing.objects import Regions
-from splice_jax.data.composing.recipes import RECIPES
-from splice_jax.data.composing.splicing import Splice, compose_splice
+from splice_jax.data.composing.recipes import MIXTURES, RECIPES
+from splice_jax.data.composing.sources import JPEG_START, Source, cut, find_sources, read_source, untouched
+from splice_jax.data.composing.splicing import Splice, compose_authentic, compose_jitter, compose_splice
 from splice_jax.errors import UserError
-from splice_jax.files import is_unfinished, read_bytes, refuse_broken_link, replacing, sweep
-from splice_jax.images import IMAGE_SUFFIXES, read_image
+from splice_jax.files import is_unfinished, replacing, sweep
 from splice_jax.workers import executor, in_order
 
 SPLITS = ("train", "val", "test")
 FEWEST = 2
 """Photographs a split needs at least: a host and a donor."""
-SMALLEST_SIDE = 64
-LARGEST_SIDE = 1024
-"""Larger photographs are cropped to this at random, not shrunk: shrinking would destroy their traces."""
 _AT_A_TIME = 8
 """Images composed per request to a process: the list of photographs is sent with every request."""
 
 
-@dataclass(frozen=True)
-class Source:
-    """A photograph, the digest of its file, and its segmentation, if there is one."""
+class Composition(NamedTuple):
+    """What one call of a `Composer` gives."""
 
-    photo: Path
-    content: str
-    regions: Path | None = None
+    splice: Splice
+    host: Source
+    donor: Source
+    """The host itself, if nothing comes from another photograph."""
+    recipe: str
+    """Its name in `RECIPES`."""
 
 
 @dataclass(frozen=True)
 class Composer:
     """All splices of one split: `composer(index)` composes one.
 
-    sources: at least two photographs. split: one of `SPLITS`. recipe: a name in `RECIPES`.
+    sources: at least two photographs. split: one of `SPLITS`. recipe: a name in `RECIPES` or `MIXTURES`.
     """
 
     sources: tuple[Source, ...]
@@ -60,24 +55,45 @@ class Composer:
     seed: int
     recipe: str
 
-    def __call__(self, index: int) -> tuple[Splice, Source, Source]:
+    def __call__(self, index: int) -> Composition:
         """The splice, its host and its donor. Raises UserError if one of them cannot be used."""
         rng = np.random.default_rng((self.seed, SPLITS.index(self.split), index))
+        name = self._recipe(rng)
+        recipe = RECIPES[name]
         host, donor = (self.sources[i] for i in rng.choice(len(self.sources), 2, replace=False))
-        host_image, _ = _read(host, rng)
-        donor_image, regions = _read(donor, rng)
-        host_image = _cut(host_image, tuple(3 * side // 2 for side in donor_image.shape[:2]), rng)
+        if recipe.kind == "untouched":
+            return Composition(untouched(host), host, host, name)
+        side = int(rng.integers(recipe.side[0], recipe.side[1] + 1))
+        host_image, host_regions = read_source(host, rng, side, recipe.on_grid)
+        if recipe.kind == "authentic":
+            return Composition(compose_authentic(host_image, rng, recipe), host, host, name)
+        if recipe.kind == "jitter":
+            return Composition(compose_jitter(host_image, host_regions, rng, recipe), host, host, name)
+        donor_image, regions = read_source(donor, rng, side, recipe.on_grid)
+        if not recipe.on_grid:
+            host_image, host_regions = (
+                cut(host_image, tuple(3 * side // 2 for side in donor_image.shape[:2]), rng),
+                None,
+            )
         try:
-            return compose_splice(host_image, donor_image, regions, rng, RECIPES[self.recipe]), host, donor
+            splice = compose_splice(host_image, donor_image, regions, rng, recipe, host_regions=host_regions)
         except ValueError as error:
             raise UserError(f"{donor.photo}: too small beside {host.photo.name} ({error}); leave it out") from error
+        return Composition(splice, host, donor, name)
+
+    def _recipe(self, rng: np.random.Generator) -> str:
+        if self.recipe in RECIPES:
+            return self.recipe
+        shares = MIXTURES[self.recipe]
+        return str(rng.choice(list(shares), p=list(shares.values())))
 
 
 def compose_folder(
-    photos: Path,
+    photos: Path | Sequence[Path],
     output: Path,
     *,
-    regions: Path | None = None,
+    regions: Path | Sequence[Path] | None = None,
+    half: int | None = None,
     count: int | Mapping[str, int] = 1000,
     seed: int = 0,
     recipe: str = "histories",
@@ -88,9 +104,11 @@ def compose_folder(
     """Writes composed splices to output/{train,val,test}/{images,masks}, each with a compositions.csv.
 
     Args:
-      photos: folder of authentic photographs; subfolders are ignored.
-      regions: folder with one segmentation per photograph: an image of region numbers with the same stem and size.
-        Objects to cut out are unions of adjacent regions; if None, they are drawn.
+      photos: folder of authentic photographs, or several; subfolders are ignored.
+      regions: folder with segmentations of photographs: images of region numbers with the same stem and size; for
+        several folders of photographs, as many. Objects to cut out are unions of adjacent regions; from a photograph
+        without a segmentation, they are drawn.
+      half: 0 or 1 takes the photographs of one half, which a hash of their names decides; None takes all.
       count: number of images in total, or per split.
       split: use all photographs for this split; none may be a host or donor in another split of `output`. None deals
         photographs and images 80 : 10 : 10 to the three splits.
@@ -103,14 +121,14 @@ def compose_folder(
       UserError: an unusable photograph or segmentation, too few photographs, a photograph that another split uses, an
         unknown recipe or split, or an output that already exists.
     """
-    _check_choice("recipe", recipe, tuple(RECIPES))
+    _check_choice("recipe", recipe, (*RECIPES, *MIXTURES))
     if split is not None:
         _check_choice("split", split, SPLITS)
     if seed < 0:
         raise UserError(f"seed: {seed} is negative; give a number from 0 on")
     counts = _counts(count, split)
     _refuse_occupied(output if split is None else output / split)
-    sources = deal(find_sources(photos, regions), seed, split, counts)
+    sources = deal(find_sources(photos, regions, half), seed, split, counts)
     if split is not None:
         _refuse_shared(sources[split], split, output)
     with contextlib.ExitStack() as unfinished:
@@ -118,39 +136,6 @@ def compose_folder(
         for name, number in counts.items():
             _compose_split(Composer(sources[name], name, seed, recipe), number, folders[name], workers, progress)
     return counts
-
-
-def find_sources(photos: Path, regions: Path | None = None) -> tuple[Source, ...]:
-    """The photographs in a folder in order of name, without duplicates, with their segmentations.
-
-    Raises UserError if there are none, or one of them lacks its segmentation.
-    """
-    unique = {content(read_bytes(path)): path for path in reversed(_images_in(photos, "photographs"))}
-    kept = sorted((path, digest) for digest, path in unique.items())
-    if regions is None:
-        return tuple(Source(path, digest) for path, digest in kept)
-    segmentations = {path.stem: path for path in _images_in(regions, "segmentations")}
-    for path, _ in kept:
-        if path.stem not in segmentations:
-            raise UserError(f"{regions}: no segmentation {path.stem}.png for photograph {path}; add it or omit regions")
-    return tuple(Source(path, digest, segmentations[path.stem]) for path, digest in kept)
-
-
-def content(encoded: bytes) -> str:
-    """32 hexadecimal digits that identify the content of a file."""
-    return hashlib.sha256(encoded).hexdigest()[:32]
-
-
-def _images_in(folder: Path, title: str) -> list[Path]:
-    if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder of {title}")
-    visible = (path for path in folder.iterdir() if not path.name.startswith("."))
-    found = sorted(path for path in visible if path.suffix.lower() in IMAGE_SUFFIXES and not path.is_dir())
-    if not found:
-        raise UserError(f"{folder}: no {title} ({', '.join(sorted(IMAGE_SUFFIXES))}) right in it")
-    for path in found:
-        refuse_broken_link(path)
-    return found
 
 
 def deal(
@@ -213,48 +198,8 @@ def _refuse_shared(sources: Sequence[Source], split: str, output: Path) -> None:
             )
 
 
-def _read(source: Source, rng: np.random.Generator) -> tuple[Image, Regions | None]:
-    """A photograph and its segmentation, cropped to at most `LARGEST_SIDE` pixels per side."""
-    encoded = read_bytes(source.photo)
-    if content(encoded) != source.content:
-        raise UserError(f"{source.photo}: has changed since composing began; compose anew when it changes no more")
-    image = read_image(encoded, name=str(source.photo))
-    if min(image.shape[:2]) < SMALLEST_SIDE:
-        raise UserError(f"{source.photo}: {image.shape[1]} x {image.shape[0]} pixels; at least 64 x 64 are needed")
-    if source.regions is None:
-        return _cut(image, (LARGEST_SIDE, LARGEST_SIDE), rng), None
-    regions = read_regions(source.regions)
-    if regions.shape != image.shape[:2]:
-        raise UserError(
-            f"{source.regions}: {regions.shape[1]} x {regions.shape[0]} pixels, but {source.photo.name} has "
-            f"{image.shape[1]} x {image.shape[0]}; they must be equal"
-        )
-    both = _cut(np.dstack([image, regions]), (LARGEST_SIDE, LARGEST_SIDE), rng)
-    return both[..., :3].astype(np.uint8), both[..., 3]
-
-
-def _cut(pixels: np.ndarray, most: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-    """A random part of at most `most` (height, width); everything if it is no larger."""
-    height, width = (min(side, limit) for side, limit in zip(pixels.shape, most, strict=False))
-    top, left = rng.integers(pixels.shape[0] - height + 1), rng.integers(pixels.shape[1] - width + 1)
-    return pixels[top : top + height, left : left + width]
-
-
-def read_regions(path: Path) -> Regions:
-    """A segmentation: one region number per pixel, from a grey, 16-bit or palette image."""
-    encoded = io.BytesIO(read_bytes(path))
-    try:
-        with Pillow.open(encoded) as picture:
-            regions = np.array(picture)
-    except (OSError, ValueError, SyntaxError) as error:
-        raise UserError(f"{path}: not a readable segmentation ({error})") from error
-    if regions.ndim != 2 or regions.dtype.kind not in "ui" or regions.min() < 0 or regions.max() > 65535:
-        raise UserError(f"{path}: a segmentation has one channel of region numbers from 0 to 65535")
-    return regions
-
-
 def _compose_split(composer: Composer, number: int, folder: Path, workers: int, progress: bool) -> None:
-    for kind in ("images", "masks"):
+    for kind in ("images", "masks", *["authentic"] * _makes_authentic(composer.recipe)):
         (folder / kind).mkdir(parents=True)
     write = functools.partial(_write_some, composer, folder, max(5, len(str(number - 1))))
     parts = (range(start, min(start + _AT_A_TIME, number)) for start in range(0, number, _AT_A_TIME))
@@ -271,19 +216,33 @@ def _compose_split(composer: Composer, number: int, folder: Path, workers: int, 
             bar.update(len(rows))
 
 
+def _makes_authentic(recipe: str) -> bool:
+    """Whether some of a recipe's pictures are authentic."""
+    return any(RECIPES[name].kind != "splice" for name in MIXTURES.get(recipe, [recipe]))
+
+
 def _write_some(composer: Composer, folder: Path, digits: int, indices: range) -> list[list[object]]:
     return [_write(composer, folder, digits, index) for index in indices]
 
 
 def _write(composer: Composer, folder: Path, digits: int, index: int) -> list[object]:
-    """Composes one image, writes it with its mask, and returns its line of the table."""
-    splice, host, donor = composer(index)
+    """Composes one image, writes it with its mask or as an authentic one, and returns its line of the table."""
+    splice, host, donor, recipe = composer(index)
     stem = f"{index:0{digits}d}"
-    name = stem + (".png" if splice.jpeg is None else ".jpg")
-    (folder / "images" / name).write_bytes(splice.encoded_image())
-    (folder / "masks" / f"{stem}.png").write_bytes(splice.encoded_mask())
+    name = stem + _suffix(splice.jpeg)
+    if splice.mask.any():
+        (folder / "images" / name).write_bytes(splice.encoded_image())
+        (folder / "masks" / f"{stem}.png").write_bytes(splice.encoded_mask())
+    else:
+        (folder / "authentic" / name).write_bytes(splice.encoded_image())
+    if splice.twin is not None:
+        (folder / "authentic" / f"{stem}{_suffix(splice.twin)}").write_bytes(splice.twin)
     return [
-        name, host.photo.name, donor.photo.name, composer.recipe, composer.seed, index, f"{splice.mask.mean():.4f}",
+        name, host.photo.name, donor.photo.name, recipe, composer.seed, index, f"{splice.mask.mean():.4f}",
         f"{splice.scale:.3f}", f"{splice.angle:.1f}", f"{splice.feather:.2f}", splice.jpeg_quality,
         "; ".join(splice.host_history), "; ".join(splice.donor_history), host.content, donor.content,
     ]  # fmt: skip
+
+
+def _suffix(encoded: bytes | None) -> str:
+    return ".jpg" if encoded is not None and encoded.startswith(JPEG_START) else ".png"

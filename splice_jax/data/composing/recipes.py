@@ -6,12 +6,14 @@ two parts of an image differ, and not that processed means spliced.
 
 import io
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from PIL import Image as Pillow
 
 from splice_jax.data.composing.camera import Image, blur, draw_camera, photograph, sharpen, to_uint8
+from splice_jax.data.composing.objects import Mask
 
 FILTERS = (Pillow.Resampling.BILINEAR, Pillow.Resampling.BICUBIC, Pillow.Resampling.LANCZOS)
 
@@ -37,10 +39,25 @@ class Recipe:
     foreground: probability that only regions not touching the donor's upper, left and right borders are cut out:
     people paste objects, not skies.
     share: bounds of the spliced share of the image.
-    jpeg: probability that the splice is stored as a JPEG with a quality from `jpeg_quality`; otherwise as a PNG.
+    past: steps that the finished picture goes through as a whole.
+    jpeg: probability that it is then stored as a JPEG with a quality from `jpeg_quality`; otherwise as a PNG.
+
+    kind: `splice`; `jitter`: one object of the host itself gets a past of its own, `object_history`, and stays in its
+    place, and the same picture without it is kept as an authentic twin, so that content cannot tell; `authentic`: a
+    host with its past and no splice; `untouched`: the photograph's own file.
+    more: probability of one more splice, again and again.
+    backdrop: probability that a sky or another region along the upper border is replaced, instead of an object pasted.
+    wide_feather: probability that a soft border is soft over up to 10 pixels. gradient: probability that the cut-out is
+    blended in the gradient domain. matched: probability that its tone is matched to the host's.
+    side: shortest and longest side, in pixels, that photographs are cropped to. on_grid: probability that a crop starts
+    on the photograph's own grid of 8 x 8 blocks, as whole photographs do.
     """
 
+    kind: Literal["splice", "jitter", "authentic", "untouched"] = "splice"
+
     history: tuple[Step, ...] = ()
+    object_history: tuple[Step, ...] = ()
+    past: tuple[Step, ...] = ()
     rescale: float = 0.0
     scale: tuple[float, float] = (0.6, 1.6)
     rotate: float = 0.0
@@ -53,6 +70,13 @@ class Recipe:
     share: tuple[float, float] = (0.03, 0.5)
     jpeg: float = 0.0
     jpeg_quality: tuple[int, int] = (70, 98)
+    more: float = 0.0
+    backdrop: float = 0.0
+    wide_feather: float = 0.0
+    gradient: float = 0.0
+    matched: float = 0.0
+    side: tuple[int, int] = (1024, 1024)
+    on_grid: float = 0.0
 
 
 def resize(image: Image, factor: float, rng: np.random.Generator) -> Image:
@@ -99,9 +123,23 @@ def _camera(image: Image, noise: float, rng: np.random.Generator) -> Image:
     return photograph(image, draw_camera(rng, noise), rng)
 
 
+def _resample(image: Image, factor: float, rng: np.random.Generator) -> Image:
+    """Scaled by `factor` and back again, so that everything stays in its place."""
+    height, width = image.shape[:2]
+    there = resize(image, factor, rng)
+    return np.asarray(Pillow.fromarray(there).resize((width, height), FILTERS[rng.integers(len(FILTERS))]))
+
+
+def _shift(image: Image, most: float, rng: np.random.Generator) -> Image:
+    """Moved by 1 to 7 pixels along each axis: the block grid goes along."""
+    return np.roll(image, rng.integers(1, 8, 2).tolist(), (0, 1))
+
+
 OPERATIONS: dict[str, Callable[[Image, float, np.random.Generator], Image]] = {
     "camera": _camera,
     "resize": resize,
+    "resample": _resample,
+    "shift": _shift,
     "blur": _blur,
     "sharpen": _sharpen,
     "noise": _noise,
@@ -110,31 +148,113 @@ OPERATIONS: dict[str, Callable[[Image, float, np.random.Generator], Image]] = {
     "jpeg": jpeg,
 }
 
+_CAMERA_PAST = (
+    Step("resize", 0.6, (0.7, 1.5)),
+    Step("camera", 0.5, (0.1, 1.0)),
+    Step("resize", 0.2, (0.75, 1.35)),
+    Step("blur", 0.2, (0.4, 1.2)),
+    Step("sharpen", 0.15, (0.2, 1.2)),
+    Step("noise", 0.2, (1.0, 6.0)),
+    Step("gain", 0.3, (0.02, 0.15)),
+    Step("tone", 0.2, (0.75, 1.35)),
+    Step("jpeg", 0.25, (50, 95)),
+)
+_EDITED_PAST = (
+    Step("resize", 0.35, (0.45, 1.0)),
+    Step("sharpen", 0.1, (0.2, 1.0)),
+    Step("gain", 0.3, (0.02, 0.12)),
+    Step("tone", 0.2, (0.8, 1.25)),
+    Step("jpeg", 0.35, (60, 96)),
+)
+_LIGHT_PAST = (
+    Step("gain", 0.3, (0.02, 0.1)),
+    Step("tone", 0.2, (0.85, 1.2)),
+    Step("blur", 0.1, (0.4, 0.9)),
+    Step("jpeg", 0.25, (60, 96)),
+)
+_COMMON_PAST = (Step("resize", 0.3, (0.5, 0.95)), Step("jpeg", 0.12, (60, 97)))
+"""What becomes of a picture on its way through the web, before it is stored once more."""
+
+_CROPPED = Recipe(side=(320, 560), on_grid=0.85, free_shape=0.1, foreground=0.9)
+_WEB = replace(
+    _CROPPED,
+    history=_EDITED_PAST,
+    past=_COMMON_PAST,
+    jpeg=0.75,
+    jpeg_quality=(60, 99),
+    rescale=0.6,
+    scale=(0.4, 1.5),
+    rotate=0.15,
+    feather=0.6,
+    share=(0.01, 0.45),
+    more=0.25,
+    backdrop=0.08,
+    wide_feather=0.2,
+    gradient=0.05,
+    matched=0.2,
+)
+
 RECIPES: dict[str, Recipe] = {
     # The donor is only rescaled: the easiest trace to learn, but of little use on photographs from elsewhere.
     "rescale": Recipe(rescale=1.0, free_shape=0.0),
     # Host and donor each have their own past: a camera, and what was done to its pictures. The first resizing breaks up
     # the JPEG grid of photographs that come as JPEG, which would give away whatever was moved.
     "histories": Recipe(
-        history=(
-            Step("resize", 0.6, (0.7, 1.5)),
-            Step("camera", 0.5, (0.1, 1.0)),
-            Step("resize", 0.2, (0.75, 1.35)),
-            Step("blur", 0.2, (0.4, 1.2)),
-            Step("sharpen", 0.15, (0.2, 1.2)),
-            Step("noise", 0.2, (1.0, 6.0)),
-            Step("gain", 0.3, (0.02, 0.15)),
-            Step("tone", 0.2, (0.75, 1.35)),
-            Step("jpeg", 0.25, (50, 95)),
+        history=_CAMERA_PAST, rescale=0.4, rotate=0.1, feather=0.4, free_shape=0.1, foreground=0.9, jpeg=0.3
+    ),
+    # Host and donor have few pasts or none; the finished picture has one as a whole, as on the web.
+    "web": _WEB,
+    # The same with next to nothing done to host and donor: their own JPEG grids and cameras are what tells.
+    "light": replace(_WEB, history=_LIGHT_PAST, rescale=0.5, scale=(0.5, 1.5), rotate=0.1, feather=0.5),
+    "jitter": replace(
+        _WEB,
+        kind="jitter",
+        history=_LIGHT_PAST,
+        object_history=(
+            Step("resample", 0.5, (0.55, 1.6)),
+            *(step for step in _CAMERA_PAST if step.operation != "resize"),
+            Step("shift", 0.3, (1, 8)),
         ),
+        share=(0.02, 0.4),
+        free_shape=0.2,
+        foreground=0.8,
+    ),
+    "authentic_histories": replace(_WEB, kind="authentic", history=_CAMERA_PAST),
+    "authentic_web": replace(_WEB, kind="authentic"),
+    "authentic_light": replace(_WEB, kind="authentic", history=_LIGHT_PAST),
+    "untouched": replace(_CROPPED, kind="untouched"),
+    # As `histories`, cropped like the other parts of `wild` and with several splices in some.
+    "wild_histories": replace(
+        _CROPPED,
+        history=_CAMERA_PAST,
         rescale=0.4,
         rotate=0.1,
         feather=0.4,
-        free_shape=0.1,
-        foreground=0.9,
-        jpeg=0.3,
+        jpeg=0.4,
+        jpeg_quality=(60, 98),
+        share=(0.02, 0.45),
+        more=0.25,
+        matched=0.1,
     ),
 }
+"""Recipes by name."""
+
+MIXTURES: dict[str, dict[str, float]] = {
+    "wild": {
+        "wild_histories": 0.14,
+        "web": 0.18,
+        "light": 0.18,
+        "jitter": 0.16,
+        "authentic_histories": 0.06,
+        "authentic_web": 0.08,
+        "authentic_light": 0.1,
+        "untouched": 0.1,
+    }
+}
+"""Shares of recipes, by the mixture's name."""
+
+SMALLEST_RESULT = 96
+"""A finished picture is not scaled below this, in pixels along a side."""
 
 
 def apply_history(image: Image, history: tuple[Step, ...], rng: np.random.Generator) -> tuple[Image, tuple[str, ...]]:
@@ -146,3 +266,22 @@ def apply_history(image: Image, history: tuple[Step, ...], rng: np.random.Genera
             image = OPERATIONS[step.operation](image, strength, rng)
             done.append(f"{step.operation} {strength:.3g}")
     return image, tuple(done)
+
+
+def apply_past(
+    image: Image, mask: Mask, past: tuple[Step, ...], rng: np.random.Generator
+) -> tuple[Image, Mask, tuple[str, ...]]:
+    """As `apply_history`, for a picture and its mask, which is resized along; never below `SMALLEST_RESULT`."""
+    smallest = SMALLEST_RESULT / min(image.shape[:2])
+    fitting = tuple(
+        replace(step, strength=(max(step.strength[0], smallest), max(step.strength[1], smallest)))
+        if step.operation == "resize"
+        else step
+        for step in past
+    )
+    image, done = apply_history(image, fitting, rng)
+    if image.shape[:2] != mask.shape:
+        height, width = image.shape[:2]
+        grey = Pillow.fromarray(mask.astype(np.uint8) * np.uint8(255))
+        mask = np.asarray(grey.resize((width, height), Pillow.Resampling.BILINEAR)) > 127
+    return image, mask, done

@@ -1,0 +1,104 @@
+"""Traces in the frequencies of 8x8 blocks: energies, and what earlier quantization left in the coefficients."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float32
+
+from splice_jax.jpeg import BLOCK, ZIGZAG
+from splice_jax.models.traces.planes import FLOOR, Blocks, Plane, around, cut_blocks
+
+LOW = (1, 2, 3, 4, 6, 10)
+"""Places in zigzag order of the coefficients that are looked at one by one."""
+OWN_LEVELS, UNIT_LEVELS = 60, 120
+"""Largest quantised coefficient whose occurrence is counted, with the file's own steps and with steps of 1."""
+GROUPS = ((1, 6), (6, 12), (12, 22))
+"""Ranges of zigzag places whose evidence is taken together."""
+SINGLE = tuple(range(1, 13))
+"""Zigzag places whose evidence stands alone."""
+_LIMIT = 3.0
+
+Coefficients = Float32[Array, "rows columns 64"]
+"""Orthonormal DCT coefficients in zigzag order, the DC first."""
+
+
+def _basis() -> np.ndarray:
+    """Rows are the orthonormal cosine patterns of 8x8 pixels, in zigzag order."""
+    place = np.arange(BLOCK)
+    waves = np.cos((2 * place[None] + 1) * place[:, None] * np.pi / (2 * BLOCK)) * np.sqrt(2 / BLOCK)
+    waves[0] /= np.sqrt(2)
+    return np.stack([np.outer(waves[u], waves[v]).ravel() for u, v in ZIGZAG]).astype(np.float32)
+
+
+BASIS = _basis()
+
+
+def coefficients(plane: Plane) -> Coefficients:
+    """The DCT of each block, level 128 as zero."""
+    return (cut_blocks(plane) - 128) @ BASIS.T
+
+
+def energies(found: Coefficients, inside: Blocks, size: int) -> Float32[Array, "rows columns groups"]:
+    """Log of the mean magnitude of groups of `size` AC coefficients in zigzag order, over 3x3 blocks, in levels.
+
+    S. Ye, Q. Sun and E.-C. Chang, ICME 2007, judge blocks by their coefficients' statistics.
+    """
+    magnitude = jnp.abs(found[..., 1:])
+    missing = -magnitude.shape[-1] % size
+    grouped = jnp.pad(magnitude, ((0, 0), (0, 0), (0, missing))).reshape(*magnitude.shape[:2], -1, size)
+    counts = np.full(grouped.shape[2], size, np.float32)
+    counts[-1] -= missing
+    return jnp.log(around(grouped.sum(-1) / counts, inside, 3) + FLOOR)
+
+
+def wholeness(found: Coefficients, inside: Blocks) -> Float32[Array, "rows columns 6"]:
+    """Mean of abs(cos(π c)) over 3x3 blocks for six low coefficients c: near 1 where they are whole numbers.
+
+    Whole multiples of a quantization step are whole numbers (Z. Lin et al., Pattern Recognition 42, 2009). In [0, 1].
+    """
+    return around(jnp.abs(jnp.cos(np.pi * found[..., LOW])), inside, 3)
+
+
+def evidence(
+    quantised: Coefficients, inside: Blocks, levels: int, window: int
+) -> Float32[Array, "rows columns places"]:
+    """How much more often than its neighbours each coefficient's value occurs in the picture, as a log ratio.
+
+    Doubly quantised coefficients occupy some values more often than the ones between them; a pasted block's values fall
+    anywhere (Z. Lin et al., Pattern Recognition 42, 2009; without its estimate of the period).
+
+    Args:
+        quantised: coefficients in units of their steps, not yet rounded.
+        inside: 1 for the picture's own blocks.
+        levels: values beyond this magnitude say nothing.
+        window: half width in values, plus one, of the triangle by which the histogram is smoothed.
+
+    Returns:
+        for the zigzag places up to the last of `GROUPS`, in ±3; 0 for zeros and values out of range.
+    """
+    values = jnp.clip(jnp.rint(quantised[..., : GROUPS[-1][1]]), -levels, levels).astype(jnp.int32) + levels
+    kernel = np.convolve(np.ones(window), np.ones(window)).astype(np.float32)
+    kernel /= kernel.sum()
+    mute = np.zeros(2 * levels + 1, np.float32)
+    mute[[0, levels, -1]] = 1
+
+    def of_place(value: Array) -> Array:
+        counts = jnp.zeros(2 * levels + 1).at[value].add(inside.ravel()).at[np.array([0, 2 * levels])].set(0)
+        smooth = jnp.convolve(counts, kernel, mode="same", precision="highest")
+        ratio = jnp.clip(jnp.log((counts + 1) / (smooth + 1)), -_LIMIT, _LIMIT) * (1 - mute)
+        return ratio[value]
+
+    flat = values.reshape(-1, values.shape[-1]).T
+    return jax.vmap(of_place)(flat).T.reshape(values.shape) * inside[..., None]
+
+
+def grouped_evidence(
+    single: Float32[Array, "rows columns places"], inside: Blocks
+) -> Float32[Array, "rows columns groups"]:
+    """The mean of `evidence` over each of `GROUPS` and 3x3 blocks, where it says something. In ±3."""
+    means = []
+    for first, end in GROUPS:
+        part = single[..., first:end]
+        total, speaking = part.sum(-1), (part != 0).sum(-1).astype(jnp.float32)
+        means.append(around(total, inside, 3) / (around(speaking, inside, 3) + 0.05))
+    return jnp.stack(means, -1)

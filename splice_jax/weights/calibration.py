@@ -1,0 +1,40 @@
+"""What a model's logits mean: calibrated on authentic photographs, and stored with it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float32
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Of one model's weights.
+
+    map_shift, map_gate: every logit of a map is raised by map_shift + map_gate * the image's logit, so that a threshold
+    of 0.5 marks over 1 % of the picture in 10 % of authentic photographs.
+    slope, intercept: of the image's logit, for the log odds of a splice where half of all images have one.
+    authentic: the image logits of authentic photographs, ascending.
+    """
+
+    map_shift: float
+    map_gate: float
+    slope: float
+    intercept: float
+    authentic: Float32[np.ndarray, " photographs"]
+
+    def of_map(self, logits: Float32[np.ndarray, "rows columns"], image_logit: float) -> np.ndarray:
+        """Calibrated logits of a map: the same order of pixels within an image."""
+        return logits + np.float32(self.map_shift + self.map_gate * image_logit)
+
+    def score(self, image_logit: float) -> float:
+        """Probability that an image is spliced, if half of all images are; in [0, 1]."""
+        return float(1 / (1 + np.exp(-np.clip(self.slope * image_logit + self.intercept, -30, 30))))
+
+    def alarm(self, image_logit: float) -> float:
+        """Share of the authentic photographs that score at least as high; in [0, 1].
+
+        >>> Calibration(0, 0, 1, 0, np.float32([-2, -1, 0, 1])).alarm(0.0)
+        0.5
+        """
+        below = np.searchsorted(self.authentic, image_logit, side="left")
+        return float((len(self.authentic) - below) / len(self.authentic))
