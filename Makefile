@@ -3,7 +3,8 @@
 # make pydensecrf adds pydensecrf2 (needs a C++ compiler and Python's headers): the same for tests against it.
 # Needs Python >= 3.11. PYTHON=... chooses the Python.
 
-.PHONY: demo torch pydensecrf test bench lint types format
+# make model PHOTOS=... REGIONS=... VAL_PHOTOS=... VAL_REGIONS=... REAL=... trains the packaged model again (docs/models.md).
+.PHONY: demo torch pydensecrf test bench lint types format model
 .DEFAULT_GOAL := test
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -20,12 +21,13 @@ $(STAMP): pyproject.toml constraints.txt
 	$(or $(PYTHON),python3.11 python3.12 python3.13 python3 python); install one (Debian: python3-venv) or set PYTHON" >&2; exit 2; }; \
 	echo "Setting up .venv with $$("$$python" --version) (some minutes the first time)"; \
 	"$$python" -m venv .venv && \
-	.venv/bin/pip install --quiet --constraint constraints.txt --editable '.[all,test]'
+	.venv/bin/pip install --quiet --constraint constraints.txt --editable '.[all,demo,test]'
 	@touch $@
 
 demo: $(STAMP)
 	.venv/bin/python train.py --config=configs/demo.py --workdir=runs/demo
 	.venv/bin/python evaluate.py --workdir=runs/demo
+	.venv/bin/python -m tools.real_demo --output=runs/real-demo
 
 torch: $(STAMP)
 	.venv/bin/pip install --quiet --constraint constraints.txt --editable '.[torch]'
@@ -47,6 +49,10 @@ types: $(STAMP)
 format: $(STAMP)
 	.venv/bin/ruff check --fix --quiet
 	.venv/bin/ruff format --quiet
+
+model: $(STAMP)
+	.venv/bin/python -m tools.model --photos $(PHOTOS) --regions $(REGIONS) --val-photos $(VAL_PHOTOS) \
+	  --val-regions $(VAL_REGIONS) --real $(REAL) --workdir=runs/model
 
 bench: $(STAMP)
 	.venv/bin/python -m benchmarks

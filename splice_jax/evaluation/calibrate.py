@@ -1,8 +1,8 @@
 """Calibrates a trained `sgt`: what its logits mean on photographs that are innocent.
 
-One number is raised or lowered for all maps, one more follows the image's own logit, so that a threshold of 0.5 marks
-over 1 % of the picture in a given share of authentic photographs; a slope and an intercept turn the image's logit into a
-probability.
+All maps are raised or lowered by one number, and by a multiple of the image's own logit, so that a threshold of 0.5
+marks over 1 % of the picture in a given share of authentic photographs; a slope and an intercept turn the image's logit
+into a probability.
 """
 
 from collections.abc import Iterable, Sequence
@@ -44,9 +44,16 @@ class Judged(NamedTuple):
     def f1(self, shift: float, gate: float) -> float:
         """F1 of the squares at a threshold of 0.5."""
         marked = self.logits + shift + gate * self.image >= 0
-        both = np.count_nonzero(marked & self.truth)
-        false, missed = np.count_nonzero(marked) - both, np.count_nonzero(self.truth) - both
-        return float(f1(Counts(both, false, missed, marked.size - both - false - missed)))
+        counts = (
+            np.sum(one & other)
+            for one, other in (
+                (marked, self.truth),
+                (marked, ~self.truth),
+                (~marked, self.truth),
+                (~marked, ~self.truth),
+            )
+        )
+        return float(f1(Counts(*counts)))
 
 
 def judge(localizer: SemiGlobalTracesLocalizer, examples: Iterable[Example]) -> list[Judged]:
@@ -69,7 +76,9 @@ def shift_for(innocent: Sequence[Judged], gate: float, rate: float = RATE) -> fl
     return -float(np.nextafter(np.float32(peaks[allowed]), np.float32(np.inf)))
 
 
-def calibrate(innocent: Sequence[Judged], spliced: Sequence[Sequence[Judged]], authentic: Sequence[Judged]) -> Calibration:
+def calibrate(
+    innocent: Sequence[Judged], spliced: Sequence[Sequence[Judged]], authentic: Sequence[Judged]
+) -> Calibration:
     """Chooses the gate by the mean over sets of mean F1, and fits what the image's logit means.
 
     Args:

@@ -49,10 +49,17 @@ def localize_files(
     return failed
 
 
+def _verdict(outcome: Outcome) -> str:
+    if outcome.score is None or outcome.alarm is None:
+        return f"{outcome.marked_share:.1%} spliced"
+    alarm = f"{outcome.alarm:.1%} of authentic photographs score as high"
+    return f"score {outcome.score:.2f} ({alarm}), {outcome.marked_share:.1%} marked"
+
+
 def _tell(outcome: Outcome, single: bool, in_terminal: bool) -> None:
     what = outcome.image if single else f"{outcome.image}: {outcome.method}"
     if outcome.status == OK:
-        line = f"{what}: {outcome.marked_share:.1%} spliced, {outcome.seconds:.1f} s"
+        line = f"{what}: {_verdict(outcome)}, {outcome.seconds:.1f} s"
     else:
         line = f"{what}: undefined, {outcome.reason}"
     if not in_terminal:

@@ -5,7 +5,8 @@ For an image STEM.jpg, these are
     STEM.probability.png    16-bit grey, 65535 = certainly spliced
     STEM.mask.png           8-bit grey, 255 = called spliced
     STEM.overlay.png        the photograph with what is called spliced tinted and outlined
-    STEM.npz                on request: `probability`, `mask` and, for methods with a label head, `label_probability`
+    STEM.npz                on request: `probability`, `mask`, `valid`; for methods with a label head,
+                            `label_probability`; for calibrated ones, `score` and `alarm`
 
 and with several methods STEM.METHOD.probability.png and so on.
 """
@@ -47,6 +48,9 @@ class Outcome(NamedTuple):
     """How much of the image is called spliced, 0 … 1."""
     seconds: float | None = None
     """Time to localize and write; the image is read once for all methods."""
+    score: float | None = None
+    alarm: float | None = None
+    """See `Found`."""
 
 
 def infixes(methods: Sequence[str]) -> list[str]:
@@ -137,7 +141,8 @@ def _localize(
         size = f"{known.width}x{known.height}"
         reason = f"row {localizer.name}: out of memory at {size} pixels; scale the image down, or use a larger machine"
         return known._replace(status=FAILED, reason=reason)
-    return known._replace(marked_share=float(found.mask.mean()), seconds=time.perf_counter() - start)
+    seconds = time.perf_counter() - start
+    return known._replace(marked_share=float(found.mask.mean()), seconds=seconds, score=found.score, alarm=found.alarm)
 
 
 def _found(localizer: Localizer, pixels: UInt8[np.ndarray, "height width 3"], encoded: bytes) -> Found:

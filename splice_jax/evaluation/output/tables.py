@@ -203,11 +203,20 @@ def _detection(scores: Mapping[str, Any]) -> Table:
             "pixels of authentic images marked at 0.5": f"{found['false_positive_pixels']:.2%}",
             f"false alarms ({found['alarm']})": f"{found['false_alarms']:.2%}",
             "spliced images that raise it": f"{found['detections']:.2%}",
+            **_at_false_alarms(found),
             "images": f"{found['images']['spliced']} spliced, {found['images']['authentic']} authentic",
         }
         for row in scores["rows"]
         if (found := row["detection"]) is not None
     ]
+
+
+def _at_false_alarms(found: Mapping[str, Any]) -> dict[str, str]:
+    at_rate = found["at_false_alarms"]
+    return {
+        f"{title} at 10 % false alarms": "–" if at_rate is None else with_interval(at_rate, score)
+        for score, title in (("f1", "F1"), ("mcc", "MCC"))
+    }
 
 
 def _every_convention(scores: Mapping[str, Any]) -> str:

@@ -52,6 +52,9 @@ _WORDS = {
 
 THRESHOLDS = ("best-per-image", "0.5", "best-per-dataset", "validation")
 HEADLINE, HALF = Convention("best-per-image"), Convention("0.5")
+AT_FALSE_ALARMS = Convention("false-alarms")
+"""At the lowest threshold at which a tenth of the authentic images is called spliced: what a map is worth to someone
+who does not know whether there is a splice. Printed with the detection of authentic images, where there are any."""
 CONVENTIONS = tuple(
     Convention(threshold, average, polarity)
     for polarity, average, threshold in itertools.product(("given", "oracle"), ("images", "pooled"), THRESHOLDS)

@@ -1,6 +1,6 @@
 """Is an image spliced at all? Authentic images, which localization scores cannot use, show false alarms."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +15,9 @@ TAIL = 0.05
 ALARM = 0.01
 """An image is called spliced if more than this share of its pixels is at 0.5 or above."""
 
+RATE = 0.1
+"""Share of authentic images that may be called spliced, where a threshold is chosen by it."""
+
 IMAGE_SCORE = "95th percentile of the map"
 FALSE_ALARM = "more than 1 % of the pixels at 0.5 or above"
 
@@ -27,17 +30,41 @@ class ImageLevel(NamedTuple):
     """In [0, 1], see `TAIL`."""
     marked: float
     """Share of pixels with a probability of at least 0.5."""
+    peak: int = 0
+    """Highest level, 0 … 65535, at which the image would be called spliced: over `ALARM` of its pixels reach it."""
 
 
 def image_level(levels: UInt16[np.ndarray, "height width"], *, spliced: bool) -> ImageLevel:
     """Computed from one 16-bit map; every pixel counts."""
     reached = np.cumsum(np.bincount(levels.ravel(), minlength=LEVELS + 1)[::-1])
     level = LEVELS - int(np.searchsorted(reached, TAIL * levels.size))
-    return ImageLevel(spliced, level / LEVELS, float(reached[LEVELS - 32768] / levels.size))
+    peak = LEVELS - int(np.searchsorted(reached, ALARM * levels.size, side="right"))
+    return ImageLevel(spliced, level / LEVELS, float(reached[LEVELS - 32768] / levels.size), peak)
 
 
-def summarize(images: Sequence[ImageLevel], *, seed: int) -> dict[str, Any] | None:
-    """The `detection` of a row in scores.json; None without both an authentic and a spliced image that have maps."""
+def false_alarm_step(images: Sequence[ImageLevel]) -> int | None:
+    """The step of the lowest threshold at which at most `RATE` of the authentic images are called spliced.
+
+    Step s marks the s highest levels; None if there is no authentic image.
+
+    >>> quiet, loud = ImageLevel(False, 0, 0, peak=100), ImageLevel(False, 0, 0, peak=65000)
+    >>> false_alarm_step([quiet] * 9 + [loud]), false_alarm_step([quiet] * 9)  # levels above 100
+    (65435, 65435)
+    """
+    peaks = sorted((image.peak for image in images if not image.spliced), reverse=True)
+    return LEVELS - peaks[int(RATE * len(peaks))] if peaks else None
+
+
+def summarize(
+    images: Sequence[ImageLevel], *, seed: int, at_rate: Mapping[str, Any] | None = None
+) -> dict[str, Any] | None:
+    """The `detection` of a row in scores.json; None without both an authentic and a spliced image that have maps.
+
+    Args:
+        images: all that have maps.
+        seed: of the bootstrap.
+        at_rate: the localization scores at the threshold of `false_alarm_step`.
+    """
     spliced = [image for image in images if image.spliced]
     authentic = [image for image in images if not image.spliced]
     if not authentic or not spliced:
@@ -53,6 +80,7 @@ def summarize(images: Sequence[ImageLevel], *, seed: int) -> dict[str, Any] | No
         "false_alarms": _alarms(authentic),
         "detections": _alarms(spliced),
         "images": {"spliced": len(spliced), "authentic": len(authentic)},
+        "at_false_alarms": None if at_rate is None else {"rate": RATE, **at_rate},
     }
 
 

@@ -10,7 +10,14 @@ from jaxtyping import Float, Float64, Int64, Num
 
 from splice_jax import metrics
 from splice_jax.evaluation.scores import bootstrap
-from splice_jax.evaluation.scores.conventions import CONVENTIONS, HALF, HEADLINE, SCORES, Convention
+from splice_jax.evaluation.scores.conventions import (
+    AT_FALSE_ALARMS,
+    CONVENTIONS,
+    HALF,
+    HEADLINE,
+    SCORES,
+    Convention,
+)
 from splice_jax.evaluation.scores.image import ImageScores, Sums, threshold_of
 from splice_jax.metrics import LEVELS, Counts
 
@@ -27,12 +34,16 @@ Shared = Mapping[tuple[Convention, str], tuple[int, int]]
 """By convention and score, the steps that all images share: for the prediction as given, and for its opposite."""
 
 
-def shared_steps(sums: Sums, validation: Sums | None) -> Shared:
+def shared_steps(sums: Sums, validation: Sums | None, false_alarm_step: int | None = None) -> Shared:
     """The best steps per data set and, given sums of validation images, those chosen by validation.
+
+    `false_alarm_step`: the one that authentic images decide, if there are any.
 
     Among steps with the same score, the first is taken, which has the highest threshold.
     """
     found: dict[tuple[Convention, str], tuple[int, int]] = {}
+    if false_alarm_step is not None:
+        found |= {(AT_FALSE_ALARMS, name): (false_alarm_step, false_alarm_step) for name in SCORES}
     for index, name in enumerate(SCORES):
         for polarity, oracle in enumerate(("given", "oracle")):
             step = int(sums.scores[polarity, index].argmax())
@@ -99,6 +110,15 @@ class RowScores:
             self._entry(each, areas[each.average, each.polarity], seed) if each in own else _nothing(each)
             for each in (own if conventions is None else conventions)
         ]
+
+    def at_false_alarms(self, *, seed: int) -> dict[str, Any] | None:
+        """F1 and MCC, means over images, at the threshold that authentic images decide; None if there is none."""
+        if (AT_FALSE_ALARMS, "f1") not in self.shared or not self.images:
+            return None
+        found: dict[str, Any] = {"threshold": threshold_of(self.shared[AT_FALSE_ALARMS, "f1"][0])}
+        for name in ("f1", "mcc"):
+            found[name], found[f"{name}_ci95"] = self._score(AT_FALSE_ALARMS, name, seed)
+        return found | {"threshold": min(found["threshold"], (LEVELS + 1) / LEVELS)}
 
     def _entry(self, convention: Convention, area: Area, seed: int) -> dict[str, Any]:
         entry: dict[str, Any] = dict(convention.__dict__)

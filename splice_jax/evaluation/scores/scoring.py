@@ -134,7 +134,7 @@ def score_row(cached: RowMaps, workers: Executor, validation: Sums | None = None
       validation: the sums of the same row over the images on which a threshold is chosen.
     """
     surveyed, sums = survey_row(cached, workers)
-    shared = shared_steps(sums, validation)
+    shared = shared_steps(sums, validation, detection.false_alarm_step([each.level for each in surveyed]))
     spliced = [job for job in cached.jobs if job.truth.spliced]
     tasks = [(portion, distinct_steps(shared)) for portion in _portions(spliced)]
     none = np.empty((0, len(distinct_steps(shared)), 4), np.int64)

@@ -1,0 +1,216 @@
+"""Trains the packaged model again: composes, trains several seeds, calibrates, chooses one, and packages it.
+
+    python -m tools.model --photos DIR... --regions DIR... --val-photos DIR... --val-regions DIR... --real DIR... \
+        --workdir=runs/model
+
+Everything goes on where it was stopped. Validation splices are composed from one half of the validation photographs;
+the other half, as it is, calibrates. A folder of `--real` holds images/ and masks/.
+"""
+
+import argparse
+import dataclasses
+import itertools
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from splice_jax import metrics, runtime
+from splice_jax.data import Example
+from splice_jax.data.composing.compose import compose_folder
+from splice_jax.data.composing.sources import find_sources
+from splice_jax.data.sets.builders.folder import list_pairs
+from splice_jax.evaluation.calibrate import RATE, Judged, calibrate, judge, share_interval, shift_for
+from splice_jax.evaluation.output.scores_json import commit
+from splice_jax.images import read_image, read_mask
+from splice_jax.methods.trained.semi_global_traces.localizer import SemiGlobalTracesLocalizer
+from splice_jax.runs.configuration import load_run_config
+from splice_jax.runs.load import load
+from splice_jax.weights.packaged import FILE, Packaged, save_packaged
+
+COMPOSED, CALIBRATING = 0, 1
+"""Which half of the validation photographs is composed from, and which calibrates."""
+RATES = (0.05, 0.1)
+
+
+def main() -> None:
+    """Does what is not done yet, then prints every seed's scores and packages the best."""
+    arguments = _arguments()
+    runtime.set_up()
+    splices = arguments.workdir / "splices"
+    _compose(splices, "val", arguments.val_photos, arguments.val_regions, arguments.val_count, COMPOSED)
+    _compose(splices, "train", arguments.photos, arguments.regions, arguments.count, None)
+    workdirs = [_train(arguments.workdir / f"seed{seed}", splices, seed, arguments.steps) for seed in arguments.seeds]
+    judged = {workdir: Validation.of(workdir, arguments, splices) for workdir in workdirs}
+    print(_table(judged))
+    best = max(workdirs, key=lambda workdir: judged[workdir].worth)
+    digest = save_packaged(_packaged(best, judged[best], arguments), arguments.output)
+    print(f"{arguments.output}: {best.name}, {arguments.output.stat().st_size / 1e6:.2f} MB, SHA-256 {digest}")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name in ("photos", "regions", "val-photos", "val-regions", "real"):
+        parser.add_argument(f"--{name}", nargs="+", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--workdir", type=Path, default=Path("runs/model"))
+    parser.add_argument("--output", type=Path, default=FILE, help="the packaged model's file")
+    parser.add_argument("--version", default="1", help="of the model, stands in every output")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--steps", type=int, default=7000)
+    parser.add_argument("--count", type=int, default=16000, help="training images to compose")
+    parser.add_argument("--val-count", type=int, default=320, help="validation images to compose")
+    return parser.parse_args()
+
+
+def _compose(
+    output: Path, split: str, photos: Sequence[Path], regions: Sequence[Path], count: int, half: int | None
+) -> None:
+    if not (output / split).exists():
+        compose_folder(photos, output, regions=regions, count=count, recipe="wild", split=split, half=half, workers=2)
+
+
+def _train(workdir: Path, splices: Path, seed: int, steps: int) -> Path:
+    """In a process of its own, whose memory is given back."""
+    command = [sys.executable, "-m", "splice_jax.cli", "train", "--config=sgt", f"--workdir={workdir}"]
+    fields = {"data_dir": splices, "seed": seed, "num_steps": steps}
+    subprocess.run([*command, *(f"--config.{name}={value}" for name, value in fields.items())], check=True)
+    return workdir
+
+
+@dataclasses.dataclass(frozen=True)
+class Validation:
+    """What one seed's network says about the validation sets."""
+
+    spliced: Mapping[str, Sequence[Judged]]
+    """By set."""
+    authentic: Sequence[Judged]
+    """Composed without a splice."""
+    innocent: Sequence[Judged]
+    """Photographs as they are."""
+    kinds: Mapping[str, int]
+    """How many innocent photographs there are, by the first word of their names."""
+
+    @classmethod
+    def of(cls, workdir: Path, arguments: argparse.Namespace, splices: Path) -> "Validation":
+        """The best checkpoint's logits of all validation images."""
+        localizer = load(workdir)
+        assert isinstance(localizer, SemiGlobalTracesLocalizer)
+        sets = {folder.name: judge(localizer, _pairs(folder, "test")) for folder in arguments.real}
+        sets["composed"] = judge(localizer, _pairs(splices, "val"))
+        photographs = find_sources(arguments.val_photos, None, CALIBRATING)
+        innocent = judge(localizer, (_authentic(source.photo) for source in photographs))
+        kinds = Counter(_kind(source.photo) for source in photographs)
+        return cls(sets, judge(localizer, _pairs(splices, "val_authentic")), innocent, kinds)
+
+    @property
+    def worth(self) -> float:
+        """Mean over sets of F1 at the calibrated threshold."""
+        calibration = calibrate(self.innocent, list(self.spliced.values()), self.authentic)
+        shift, gate = calibration.map_shift, calibration.map_gate
+        return float(np.mean([np.mean([each.f1(shift, gate) for each in images]) for images in self.spliced.values()]))
+
+
+def _pairs(folder: Path, split: str) -> Iterator[Example]:
+    for image, mask in list_pairs(folder)[split]:
+        encoded = image.read_bytes()
+        pixels = read_image(encoded, name=str(image))
+        truth = np.zeros(pixels.shape[:2], bool) if mask is None else read_mask(mask)
+        yield Example(pixels, truth, image.stem, mask is None, encoded)
+
+
+def _authentic(photo: Path) -> Example:
+    encoded = photo.read_bytes()
+    pixels = read_image(encoded, name=str(photo))
+    return Example(pixels, np.zeros(pixels.shape[:2], bool), photo.stem, True, encoded)
+
+
+def _kind(photo: Path) -> str:
+    """The first word of a photograph's name; its folder's, if that is a number."""
+    word = photo.stem.split("-")[0].split("_")[0]
+    return photo.parents[2].name if word.isdigit() else word
+
+
+def _best(judged: Judged, score: metrics.Score) -> float:
+    """At the image's own best threshold (oracle)."""
+    probability = 1 / (1 + np.exp(-np.clip(judged.logits, -30, 30)))
+    return metrics.curve(metrics.quantize(probability.astype(np.float32)), judged.truth).best(score).value
+
+
+def _scores(validation: Validation) -> dict[str, dict[str, float]]:
+    """By set: best per image (oracle) F1 and MCC, and F1 as calibrated."""
+    calibration = calibrate(validation.innocent, list(validation.spliced.values()), validation.authentic)
+    return {
+        name: {
+            "f1_best": float(np.mean([_best(each, metrics.f1) for each in images])),
+            "mcc_best": float(np.mean([_best(each, metrics.mcc) for each in images])),
+            "f1_calibrated": float(np.mean([each.f1(calibration.map_shift, calibration.map_gate) for each in images])),
+        }
+        for name, images in validation.spliced.items()
+    }
+
+
+def _table(judged: Mapping[Path, Validation]) -> str:
+    """Every seed's scores, then their mean and spread."""
+    scores = {workdir: _scores(validation) for workdir, validation in judged.items()}
+    first = next(iter(scores.values()))
+    lines = []
+    for name, score in itertools.product(first, next(iter(first.values()))):
+        values = [found[name][score] for found in scores.values()]
+        each = " ".join(f"{value:.3f}" for value in values)
+        lines.append(f"{name:12} {score:14} {each}   mean {np.mean(values):.3f}, std {np.std(values):.3f}")
+    return "\n".join(lines)
+
+
+def _packaged(workdir: Path, validation: Validation, arguments: argparse.Namespace) -> Packaged:
+    config, localizer = load_run_config(workdir), load(workdir)
+    config.data_dir = ""  # Where it lay says nothing.
+    calibration = calibrate(validation.innocent, list(validation.spliced.values()), validation.authentic)
+    about: dict[str, Any] = {
+        "version": arguments.version,
+        "method": config.method,
+        "network": {"width": config.trace_width, "depth": config.trace_depth, "layers": config.trace_layers},
+        "config": config.to_dict(),
+        "commit": commit(),
+        "calibration_photographs": dict(validation.kinds),
+        "false_alarms": [_false_alarms(validation.innocent, calibration.map_gate, rate) for rate in RATES],
+        "crossfitted_false_alarms": _crossfitted(validation.innocent, calibration.map_gate),
+        "validation": _scores(validation),
+        "license": "CC BY-NC 4.0",
+    }
+    variables = {name: _numpy(tree) for name, tree in localizer.variables.items() if name == "params"}
+    return Packaged(variables, calibration, about)
+
+
+def _false_alarms(innocent: Sequence[Judged], gate: float, rate: float) -> dict[str, Any]:
+    """The shift of the map, and the image's logit, at which this share of photographs gives an alarm."""
+    logits = np.sort([each.image for each in innocent])[::-1]
+    allowed = int(rate * len(logits))
+    return {
+        "rate": rate,
+        "map_shift": shift_for(innocent, gate, rate),
+        "image_logit": float(logits[allowed]),
+        "alarms": allowed,
+        "photographs": len(logits),
+        "ci95": share_interval(allowed, len(logits)),
+    }
+
+
+def _crossfitted(innocent: Sequence[Judged], gate: float) -> dict[str, Any]:
+    """Each half's alarms at the shift that the other half gives."""
+    halves = innocent[::2], innocent[1::2]
+    alarms = sum(
+        each.peak(gate) + shift_for(other, gate) > 0 for half, other in (halves, halves[::-1]) for each in half
+    )
+    return {"rate": RATE, "alarms": alarms, "photographs": len(innocent), "ci95": share_interval(alarms, len(innocent))}
+
+
+def _numpy(tree: Any) -> Any:
+    return {name: _numpy(value) for name, value in tree.items()} if isinstance(tree, Mapping) else np.asarray(tree)
+
+
+if __name__ == "__main__":
+    main()
