@@ -4,8 +4,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from splice_jax import runtime
+from splice_jax.crf import CrfParameters
 from splice_jax.localize.results import infixes
 from splice_jax.methods import Localizer, localizer, names
+from splice_jax.methods.refined import UNCALIBRATED, Refined
 from splice_jax.methods.registry import PACKAGED, family
 
 
@@ -67,12 +69,15 @@ def load_rows(rows: Rows, workdir: Path | None, *, crf: str = "none", labels: bo
         runtime.set_up_where_unused()
     others = [localizer(name) for name in rows.without_run]
     if crf != "none" and others:
-        from splice_jax.methods.refined import Refined
-
         if crf == "jax":
             runtime.set_up_where_unused()
-        return [*localizers, *(Refined(other, crf) for other in others)]
+        return [*localizers, *(Refined(other, crf, _parameters(other.name)) for other in others)]
     return localizers + others
+
+
+def _parameters(method: str) -> CrfParameters:
+    """The packaged model's maps are calibrated, so that 0.5 speaks for neither label."""
+    return CrfParameters() if method in PACKAGED else UNCALIBRATED
 
 
 def _held(workdir: Path | None) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
-"""What may happen to a photograph after it was spliced: compression, blur, noise, a change of size.
+"""What may happen to a photograph after it was spliced: compression, blur, noise, a change of size, or being shared.
 
-`jpeg:90,70,50;blur:1,2;noise:4,8;resize:0.75,0.5` names nine degradations. The whole chain, network and CRF, only sees
+`jpeg:90,70,50;blur:1,2;noise:4,8;resize:0.75,0.5` names nine degradations; a screenshot is a `resize`, since its result
+is stored without loss. The whole chain, network and CRF, only sees
 the degraded image; if its size differs, the map is resized to the mask, never the mask to the map.
 """
 
@@ -52,7 +53,12 @@ KINDS = {
     "blur": Kind("Gaussian blur, σ in pixels", 0.01, 100, whole=False, falling=False, none=0.0),
     "noise": Kind("Gaussian noise, σ in levels of 0…255", 0.01, 255, whole=False, falling=False, none=0.0),
     "resize": Kind("size, as a share of each side", 0.05, 4, whole=False, falling=True, none=1.0),
+    "shared": Kind("size as a share of each side, then JPEG 75", 0.05, 1, whole=False, falling=True, none=None),
 }
+
+
+SHARED_QUALITY = 75
+"""Of the JPEG that a picture becomes when it is shared: about what social networks store."""
 
 
 def parse(text: str) -> tuple[Degradation, ...]:
@@ -103,8 +109,11 @@ class Degraded(NamedTuple):
 
 def degrade(image: Pixels, degradation: Degradation, *, seed: int = 0) -> Degraded:
     """The image after one degradation; noise is seeded by the image's pixels and `seed`, so it is reproducible."""
-    if degradation.kind == "jpeg":
-        encoded = encode_jpeg(image, int(degradation.strength))
+    quality = int(degradation.strength)
+    if degradation.kind == "shared":
+        image, quality = _resize(image, degradation.strength, seed), SHARED_QUALITY
+    if degradation.kind in ("jpeg", "shared"):
+        encoded = encode_jpeg(image, quality)
         return Degraded(read_image(encoded), encoded)
     return Degraded(_DEGRADE[degradation.kind](image, degradation.strength, seed))
 
