@@ -28,6 +28,7 @@ from splice_jax.evaluation.calibrate import RATE, Judged, calibrate, judge, shar
 from splice_jax.evaluation.output.scores_json import commit
 from splice_jax.images import read_image, read_mask
 from splice_jax.methods.trained.semi_global_traces.localizer import SemiGlobalTracesLocalizer
+from splice_jax.methods.trained.semi_global_traces.method import VERSION
 from splice_jax.runs.configuration import load_run_config
 from splice_jax.runs.load import load
 from splice_jax.weights.packaged import FILE, Packaged, save_packaged
@@ -58,7 +59,7 @@ def _arguments() -> argparse.Namespace:
         parser.add_argument(f"--{name}", nargs="+", type=Path, required=True, metavar="DIR")
     parser.add_argument("--workdir", type=Path, default=Path("runs/model"))
     parser.add_argument("--output", type=Path, default=FILE, help="the packaged model's file")
-    parser.add_argument("--version", default="1", help="of the model, stands in every output")
+    parser.add_argument("--version", default=str(VERSION), help="of the model, stands in every output")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--steps", type=int, default=7000)
     parser.add_argument("--count", type=int, default=16000, help="training images to compose")

@@ -29,6 +29,8 @@ FIELDS = (
 )
 
 HEADS = 4
+VERSION = 1
+"""Of the packaged model."""
 
 
 class SemiGlobalTracesFamily(Family):
@@ -94,4 +96,4 @@ class SemiGlobalTracesFamily(Family):
         )
 
 
-register_trained("sgt", SemiGlobalTracesFamily())
+register_trained("sgt", SemiGlobalTracesFamily(), version=VERSION)
