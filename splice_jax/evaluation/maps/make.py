@@ -83,6 +83,7 @@ class Localized(NamedTuple):
     """Why there are no levels."""
     labels: np.ndarray | None = None
     beside: Mapping[str, float] = {}
+    score: float | None = None
     """See `MapRecord`."""
 
 
@@ -203,7 +204,15 @@ def _cached(row: str, backend: str, localized: Localized, task: MapTask) -> MapR
     if labels is not None:
         cache.write_labels(cache.labels_path(task.folder, row, truth.name), labels)
     beside = localized.beside if plain else {}
-    return MapRecord(truth.name, sha256, round(seconds, 4), labels is not None, beside=beside, pixels=truth.pixels)
+    return MapRecord(
+        truth.name,
+        sha256,
+        round(seconds, 4),
+        labels is not None,
+        beside=beside,
+        pixels=truth.pixels,
+        score=localized.score,
+    )
 
 
 def probability_of(levels: Levels) -> np.ndarray:
@@ -249,7 +258,7 @@ def _plain(
     if record.undefined:
         return Localized(None, record.seconds, record.undefined)
     levels = cache.read_map(cache.map_path(stage.folder, method, seen.truth.name), record.sha256)
-    return Localized(levels, record.seconds) if levels.shape == seen.image.shape[:2] else None
+    return Localized(levels, record.seconds, score=record.score) if levels.shape == seen.image.shape[:2] else None
 
 
 @functools.cache
@@ -268,7 +277,8 @@ def _localize(localizer: Localizer, seen: Seen) -> Localized:
         return Localized(None, time.perf_counter() - started, one_line(error))
     seconds, levels = time.perf_counter() - started, metrics.quantize(found.probability)
     labels = None if seen.degraded else found.label_probability
-    return Localized(levels, seconds, "", labels, {} if seen.mask is None else _beside(found, seen.mask))
+    beside = {} if seen.mask is None else _beside(found, seen.mask)
+    return Localized(levels, seconds, "", labels, beside, found.score)
 
 
 def _beside(found: Found, mask: Bool[np.ndarray, "height width"]) -> dict[str, float]:

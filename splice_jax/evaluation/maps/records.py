@@ -34,6 +34,8 @@ class MapRecord:
     """The localizer's own scores, see `Found.further_scores`."""
     pixels: str = ""
     """See `Truth.pixels`; empty in records of earlier versions."""
+    score: float | None = None
+    """`Found.score`."""
 
 
 @dataclass(frozen=True)

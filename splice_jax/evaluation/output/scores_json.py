@@ -76,7 +76,12 @@ def row_entry(
         "scores": result.scores.entries(seed=seed, conventions=listed),
         "patch_accuracy": _patch_accuracy(result),
         "seconds_per_image": round(median(result.seconds), 4) if result.seconds else None,
-        "detection": detection.summarize(result.levels, seed=seed, at_rate=result.scores.at_false_alarms(seed=seed)),
+        "detection": detection.summarize(
+            result.levels,
+            seed=seed,
+            at_rate=result.scores.at_false_alarms(seed=seed),
+            calibrated=result.calibrated,
+        ),
         "images": len(result.scores.images),
         "undefined": result.reasons(),
         "note": note,

@@ -204,6 +204,7 @@ def _detection(scores: Mapping[str, Any]) -> Table:
             f"false alarms ({found['alarm']})": f"{found['false_alarms']:.2%}",
             "spliced images that raise it": f"{found['detections']:.2%}",
             **_at_false_alarms(found),
+            **_of_score(found["score"]),
             "images": f"{found['images']['spliced']} spliced, {found['images']['authentic']} authentic",
         }
         for row in scores["rows"]
@@ -214,9 +215,14 @@ def _detection(scores: Mapping[str, Any]) -> Table:
 def _at_false_alarms(found: Mapping[str, Any]) -> dict[str, str]:
     at_rate = found["at_false_alarms"]
     return {
-        f"{title} at 10 % false alarms": "–" if at_rate is None else with_interval(at_rate, score)
+        f"{title} at 10 % false alarms": NOTHING if at_rate is None else with_interval(at_rate, score)
         for score, title in (("f1", "F1"), ("mcc", "MCC"))
     }
+
+
+def _of_score(found: Mapping[str, Any] | None) -> dict[str, str]:
+    titles = {"auc": "AUC of the score", "balanced_accuracy": "balanced accuracy", "ece": "calibration error (ECE)"}
+    return {title: NOTHING if found is None else with_interval(found, score) for score, title in titles.items()}
 
 
 def _every_convention(scores: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import UInt16
 
-from splice_jax.evaluation.scores import bootstrap
+from splice_jax.evaluation.scores import bootstrap, reliability
 from splice_jax.metrics import LEVELS
 
 TAIL = 0.05
@@ -56,7 +56,11 @@ def false_alarm_step(images: Sequence[ImageLevel]) -> int | None:
 
 
 def summarize(
-    images: Sequence[ImageLevel], *, seed: int, at_rate: Mapping[str, Any] | None = None
+    images: Sequence[ImageLevel],
+    *,
+    seed: int,
+    at_rate: Mapping[str, Any] | None = None,
+    calibrated: Sequence[float | None] = (),
 ) -> dict[str, Any] | None:
     """The `detection` of a row in scores.json; None without both an authentic and a spliced image that have maps.
 
@@ -64,6 +68,7 @@ def summarize(
         images: all that have maps.
         seed: of the bootstrap.
         at_rate: the localization scores at the threshold of `false_alarm_step`.
+        calibrated: `Found.score` of every image, None where the method has none.
     """
     spliced = [image for image in images if image.spliced]
     authentic = [image for image in images if not image.spliced]
@@ -80,8 +85,16 @@ def summarize(
         "false_alarms": _alarms(authentic),
         "detections": _alarms(spliced),
         "images": {"spliced": len(spliced), "authentic": len(authentic)},
+        "score": _of_scores(images, calibrated, seed),
         "at_false_alarms": None if at_rate is None else {"rate": RATE, **at_rate},
     }
+
+
+def _of_scores(images: Sequence[ImageLevel], scores: Sequence[float | None], seed: int) -> dict[str, Any] | None:
+    known = [score for score in scores if score is not None]
+    if not known or len(known) < len(images):
+        return None
+    return reliability.summarize(np.array(known), np.array([image.spliced for image in images]), seed=seed)
 
 
 def _alarms(images: Sequence[ImageLevel]) -> float:

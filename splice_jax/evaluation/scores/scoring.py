@@ -79,6 +79,8 @@ class RowResult(NamedTuple):
     seconds: Sequence[float]
     beside: Sequence[Mapping[str, float]]
     """The localizer's own scores."""
+    calibrated: Sequence[float | None] = ()
+    """`Found.score`."""
 
     def reasons(self) -> dict[str, int]:
         """How many spliced images have no map, by reason."""
@@ -95,6 +97,7 @@ class RowMaps(NamedTuple):
     """For images the row is defined for."""
     seconds: Sequence[float]
     beside: Sequence[Mapping[str, float]]
+    calibrated: Sequence[float | None]
 
     @classmethod
     def of(cls, folder: Path, row: str, record: RowRecord, truths: Sequence[Truth], *, ignore_border: int) -> "RowMaps":
@@ -107,7 +110,7 @@ class RowMaps(NamedTuple):
             for each, truth in found
         ]
         seconds, beside = [each.seconds for each, _ in found], [each.beside for each, _ in found]
-        return cls(truths, undefined, jobs, seconds, beside)
+        return cls(truths, undefined, jobs, seconds, beside, [each.score for each, _ in found])
 
 
 def pool(truths: Sequence[Truth], rows: int, processes_: int | None) -> Executor:
@@ -148,6 +151,7 @@ def score_row(cached: RowMaps, workers: Executor, validation: Sums | None = None
         [each.accuracy for each in surveyed],
         cached.seconds,
         cached.beside,
+        cached.calibrated,
     )
 
 

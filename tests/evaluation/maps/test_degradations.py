@@ -2,7 +2,7 @@ import io
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import JpegImagePlugin
 
 from splice_jax.errors import UserError
 from splice_jax.evaluation.maps import degradations
@@ -74,6 +74,6 @@ def test_what_is_shared_is_smaller_and_a_jpeg_of_quality_75() -> None:
     [shared] = parse("shared:0.5")
     seen = degradations.degrade(IMAGE, shared)
     assert seen.image.shape == (20, 25, 3)
-    with Image.open(io.BytesIO(seen.encoded)) as stored:
+    with JpegImagePlugin.JpegImageFile(io.BytesIO(seen.encoded)) as stored:
         assert stored.quantization[0][0] == 8  # 16 at quality 50, half of it at 75
     np.testing.assert_array_equal(read_image(seen.encoded), seen.image)

@@ -153,12 +153,16 @@ def detection(scores: Mapping[str, Any]) -> Table:
             shares = [found[key] for key in ("false_positive_pixels", "false_alarms", "detections")]
             cells = [_score(found, "auc"), *(Cell(f"{share:.1%}", share) for share in shares)]
             at_rate = found["at_false_alarms"]
-            cells += [Cell("–", None) if at_rate is None else _score(at_rate, score) for score in ("f1", "mcc")]
+            cells += [Cell(NOTHING) if at_rate is None else _score(at_rate, score) for score in ("f1", "mcc")]
+            of_score = found["score"]
+            names = ("auc", "balanced_accuracy", "ece")
+            cells += [Cell(NOTHING) if of_score is None else _score(of_score, name) for name in names]
             counts = found["images"]
             images = Cell(f"{counts['authentic']} + {counts['spliced']}", sum(counts.values()))
             lines.append(_line(scores, row, [*cells, images]))
     columns = ["AUC of images", "authentic pixels\nmarked at 0.5", "false alarms", "spliced images\nthat raise it"]
     columns += ["F1 at 10 %\nfalse alarms", "MCC at 10 %\nfalse alarms"]
+    columns += ["AUC of\nthe score", "balanced\naccuracy", "calibration\nerror (ECE)"]
     groups = [("", [*columns, "authentic +\nspliced images"])]
     return Table("Detection of authentic images", groups, lines)
 
