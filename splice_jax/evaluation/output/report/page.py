@@ -110,6 +110,7 @@ def _fields(content: Content) -> dict[str, Any]:
         "differences": tables.differences(scores),
         "detection": tables.detection(scores),
         "detection_rule": tables.detection_rule(scores),
+        "reliability": tables.reliability(scores),
         "accuracies": tables.accuracies(scores),
         "published": tables.published_scores(scores),
         "published_accuracies": tables.published_accuracies(scores),

@@ -173,6 +173,15 @@ def detection_rule(scores: Mapping[str, Any]) -> str:
     return f"An image's score is the {rules[0]['image_score']}; an alarm is {rules[0]['alarm']}." if rules else ""
 
 
+def reliability(scores: Mapping[str, Any]) -> dict[str, list[Mapping[str, Any]]]:
+    """The bins of each calibrated score, by row; a CRF changes no score, so rows without one stand for both."""
+    return {
+        row_name(row["method"], row["crf"]): found["bins"]
+        for row in scores["rows"]
+        if row["crf"] == "none" and row["detection"] and (found := row["detection"]["score"])
+    }
+
+
 def accuracies(scores: Mapping[str, Any]) -> Table:
     """Table 2 as measured."""
     lines = []

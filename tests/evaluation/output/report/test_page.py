@@ -5,6 +5,7 @@ import io
 import json
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from splice_jax.evaluation.output.report import page as report
 from splice_jax.evaluation.output.report import pictures
 from splice_jax.evaluation.scores.conventions import conventions
 
-VOID = {"meta", "link", "br", "img", "line", "circle", "input"}
+VOID = {"meta", "link", "br", "img", "line", "circle", "path", "input"}
 ROWS = {("sgn", "none"): 0.3, ("sgn", "jax"): 0.5, ("all_spliced", "none"): 0.0}
 NAME = "<img src=x onerror=alert(1)>&\"'</script>"
 
@@ -195,3 +196,31 @@ def test_published_figures_are_the_papers() -> None:
 def decoded(encoded: str) -> np.ndarray:
     with Image.open(io.BytesIO(base64.b64decode(encoded))) as image:
         return np.array(image).astype(int)
+
+
+def test_the_reliability_of_a_score_is_drawn(scores: dict[str, Any], tmp_path: Path) -> None:
+    bins = [{"from": 0.7, "images": 25, "score": 0.75, "spliced": 0.5}]
+    interval = {f"{name}{end}": value for name in ("auc", "balanced_accuracy", "ece") for end, value in SCORE.items()}
+    detection = {
+        "image_score": "peak",
+        **{key: interval[key] for key in ("auc", "auc_ci95")},
+        **dict.fromkeys(("false_positive_pixels", "false_alarms", "detections"), 0.25),
+        "alarm": "loud",
+        "images": {"spliced": 3, "authentic": 2},
+        "score": interval | {"bins": bins},
+        "at_false_alarms": {"rate": 0.1, "threshold": 0.5, **dict.fromkeys(("f1", "mcc"), 0.5), **LOW_HIGH},
+    }
+    first, *others = scores["rows"]
+    path = tmp_path / "report.html"
+    content = report.Content(
+        scores | {"rows": [first | {"detection": detection}, *others]}, {"thresholds": [], "rows": []}, None, []
+    )
+    report.write(path, content, iter([]))
+    page = path.read_text()
+    assert Checker(page).open == []
+    assert re.findall(r'<circle cx="([^"]*)" cy="([^"]*)"\nr="([^"]*)"', page) == [("150.0", "100.0", "5.0")]
+    assert "0.500" in cell(page, "Detection of authentic images", f"{first['method']}", 5)
+
+
+SCORE = {"": 0.8, "_ci95": [0.7, 0.9]}
+LOW_HIGH = {"f1_ci95": [0.4, 0.6], "mcc_ci95": [0.4, 0.6]}
