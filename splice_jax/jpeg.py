@@ -45,6 +45,21 @@ STANDARD_TABLE = np.array(
 )
 """Quantisation steps for luma at quality 50, from the example in the standard (ITU-T T.81, table K.1)."""
 
+STANDARD_CHROMA_TABLE = np.array(
+    [
+        [17, 18, 24, 47, 99, 99, 99, 99],
+        [18, 21, 26, 66, 99, 99, 99, 99],
+        [24, 26, 56, 99, 99, 99, 99, 99],
+        [47, 66, 99, 99, 99, 99, 99, 99],
+        [99, 99, 99, 99, 99, 99, 99, 99],
+        [99, 99, 99, 99, 99, 99, 99, 99],
+        [99, 99, 99, 99, 99, 99, 99, 99],
+        [99, 99, 99, 99, 99, 99, 99, 99],
+    ],
+    np.uint16,
+)
+"""The same for chroma (table K.2)."""
+
 
 class NoCoefficientsError(Exception):
     """A file without readable luma coefficients; the message says what kind of file it is."""
