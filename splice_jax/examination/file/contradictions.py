@@ -13,7 +13,18 @@ from splice_jax.examination.file.metadata import moment
 
 EDITORS = (
     *("photoshop", "lightroom", "gimp", "affinity", "pixelmator", "snapseed", "facetune", "picsart", "luminar"),
-    *("capture one", "darktable", "rawtherapee", "paint.net", "paintshop", "corel", "krita", "canva", "meitu", "polarr"),
+    *(
+        "capture one",
+        "darktable",
+        "rawtherapee",
+        "paint.net",
+        "paintshop",
+        "corel",
+        "krita",
+        "canva",
+        "meitu",
+        "polarr",
+    ),
     *("imagemagick", "irfanview", "acdsee", "faceapp", "photodirector", "photopea", "pixlr", "picasa", "dxo"),
 )
 """Programs that change pictures, in lower case."""
@@ -74,7 +85,7 @@ def _editor(facts: Facts) -> Iterator[Contradiction]:
             "editor",
             f"The metadata name a program that edits pictures: {listed(named)}.",
             "The file was saved by this program after the camera.",
-            "That anything was changed but size, brightness or format: newsrooms and phones use such programs every day.",
+            "That anything was changed but size, brightness or format: such programs are used every day.",
         )
 
 
