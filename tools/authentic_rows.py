@@ -9,6 +9,7 @@ import json
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import splice_jax
 from splice_jax.examination import authentic
@@ -31,17 +32,11 @@ def separations(path: Path) -> dict[str, float]:
     return found
 
 
-def measure(folders: Sequence[Path], processes: int) -> dict[str, object]:
+def measure(folders: Sequence[Path], processes: int) -> dict[str, Any]:
     """The content of the file."""
     paths = sorted(path for each in folders for path in each.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
     with ProcessPoolExecutor(processes) as workers:
-        results = list(workers.map(separations, paths, chunksize=4))
-    rows = {
-        name: authentic.summarize([each[name] for each in results if name in each])
-        for name in hand_crafted()
-        if any(name in each for each in results)
-    }
-    return {"photographs": len(paths), "rows": rows}
+        return authentic.summarize(list(workers.map(separations, paths, chunksize=4)))
 
 
 def main() -> None:

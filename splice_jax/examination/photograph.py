@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from splice_jax.errors import UserError, one_line, out_of_memory
-from splice_jax.examination.authentic import Authentic, compare
+from splice_jax.examination.authentic import Authentic, by_chance, compare
 from splice_jax.examination.evidence import Area, NoEvidence, no_evidence
 from splice_jax.examination.file.contradictions import Contradiction, contradictions
 from splice_jax.examination.file.facts import Facts, read_facts
@@ -49,6 +49,11 @@ class RowResult:
     """Whether the map is the same everywhere, so that there is nothing to see in it."""
     seconds: float = 0.0
 
+    @property
+    def stands_out(self) -> bool:
+        """Whether few authentic photographs look like this to the row; False for rows that were not measured."""
+        return self.authentic is not None and self.authentic.rare and not self.silent
+
     def areas_without_evidence(self) -> Area:
         """All areas about which it can say nothing.
 
@@ -76,6 +81,8 @@ class Examination:
     resized: bool
     compressions: str
     """How often the photograph was compressed as JPEG, as far as a row can tell."""
+    by_chance: float
+    """Share of authentic photographs in which at least one row without training stands out."""
     examined: datetime.datetime = field(default_factory=lambda: datetime.datetime.now(datetime.UTC))
 
 
@@ -133,7 +140,7 @@ def examine_encoded(
             judged = verdict(localizer, result.found)
         results.append(result if keep_maps else dataclasses.replace(result, found=None, no_evidence={}))
     found, told = contradictions(facts), compressions(facts, results)
-    return Examination(facts, image, judged, results, found, without, was_resized, told)
+    return Examination(facts, image, judged, results, found, without, was_resized, told, by_chance())
 
 
 def compressions(facts: Facts, results: list[RowResult]) -> str:

@@ -9,6 +9,7 @@ import re
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from PIL import ExifTags, Image
 
@@ -115,7 +116,7 @@ def _shown(value: object) -> str:
     return printable(" ".join(text.split()), MOST_CHARACTERS)
 
 
-def _texts(info: Mapping[object, object]) -> Iterator[tuple[str, str]]:
+def _texts(info: Mapping[Any, Any]) -> Iterator[tuple[str, str]]:
     for name in _TEXTS:
         value = info.get(name)
         if isinstance(value, str | bytes) and (shown := _shown(value)):

@@ -36,6 +36,10 @@ def document(examination: Examination, rows: Sequence[Mapping[str, Any]] | None 
         "photograph": {"width": width, "height": height, "resized": examination.resized},
         "no_evidence": {"clipped": _share(without.clipped), "flat": _share(without.flat)},
         "verdict": vars(examination.verdict),
+        "standing_out": {
+            "rows": [row.name for row in examination.rows if row.stands_out],
+            "by_chance": examination.by_chance,
+        },
         "rows": list(rows) if rows is not None else [row_entry(row) for row in examination.rows],
         "contradictions": [found._asdict() for found in examination.contradictions],
         "file": file_entry(examination.facts, examination.compressions),

@@ -47,7 +47,8 @@ def page(examination: Examination, views: Sequence[View], content: Mapping[str, 
             facts=examination.facts,
             verdict=examination.verdict,
             main=named[0] if named else None,
-            mapped=[view for view in views if view.map and not view.entry["silent"]],
+            mapped=_ordered([view for view in views if view.map and not view.entry["silent"]], examination.verdict.row),
+            standing_out=content["standing_out"],
             without=[view for view in views if not view.map or view.entry["silent"]],
             contradictions=examination.contradictions,
             about_file=_about_file(examination),
@@ -61,6 +62,13 @@ def page(examination: Examination, views: Sequence[View], content: Mapping[str, 
             style=_part("examination.css"),
             program=_part("examination.js"),
         )
+    )
+
+
+def _ordered(views: list[View], main: str) -> list[View]:
+    """The main row, then those that were not measured, then the others, the rarest in authentic photographs first."""
+    return sorted(
+        views, key=lambda view: (view.entry["row"] != main, (view.entry["authentic"] or {}).get("as_clear", 0))
     )
 
 

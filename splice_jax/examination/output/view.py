@@ -39,11 +39,12 @@ class View(NamedTuple):
         known = self.entry["authentic"]
         if known is None:
             return ""
-        marked = 100 * known["marked"] / known["photographs"]
-        text = f"In {marked:.0f} of 100 authentic photographs this row marks something too"
-        if self.entry["silent"]:
-            return text + "."
-        return f"{text}, and in {100 * known['as_clear']:.0f} of 100 at least as clearly as here."
+        text = (
+            f"In {_of_hundred(known['marked'] / known['photographs'])} authentic photographs this row marks something"
+        )
+        if self.entry["silent"] or not known["marked"]:
+            return f"{text}."
+        return f"{text}, and in {_of_hundred(known['as_clear'])} at least as clearly as here."
 
 
 def view(result: RowResult, *, main: bool) -> View:
@@ -60,6 +61,10 @@ def view(result: RowResult, *, main: bool) -> View:
         pictures.hatching(without, side),
         pictures.threshold(found.probability, found.mask),
     )
+
+
+def _of_hundred(share: float) -> str:
+    return f"{100 * share:.0f} of 100" if share >= 0.005 else "fewer than 1 of 100"
 
 
 def percent(share: float) -> str:

@@ -4,7 +4,7 @@
 const byId = (id) => document.getElementById(id);
 const rows = [...document.querySelectorAll("figure.row")];
 const found = JSON.parse(byId("document").textContent);
-const state = { row: null, show: "called", threshold: null, opacity: 65, hatch: true };
+const state = { row: null, show: "called", threshold: null, opacity: 55, hatch: true };
 const TINT = [255, 0, 170];
 const HEAT = [[0, 0, 4], [87, 16, 110], [188, 55, 84], [249, 142, 9], [252, 255, 164]];
 const decoded = new Map();
@@ -71,7 +71,7 @@ function showHatching(hatching) {
 }
 
 function say(number, share) {
-  const name = rows[number].querySelector("h3").textContent, exact = found.rows.find((row) => row.row === name);
+  const name = rows[number].dataset.row, exact = found.rows.find((row) => row.row === name);
   const percent = (value) => `${(100 * value).toFixed(1)} %`;
   if (state.threshold === null) {
     byId("threshold-at").textContent = "its own";
