@@ -17,7 +17,8 @@ from splice_jax.errors import printable
 
 MOST_FIELDS, MOST_CHARACTERS = 120, 200
 _XMP = re.compile(rb"<x:xmpmeta.{0,1000000}?</x:xmpmeta>", re.DOTALL)
-_CREATOR = re.compile(rb"(?:xmp:CreatorTool|stEvt:softwareAgent)(?:=\"([^\"]{1,200})\"|>([^<]{1,200})<)")
+_TOOL = rb"(?:xmp:CreatorTool|stEvt:softwareAgent)"
+_CREATOR = re.compile(rb"\s" + _TOOL + rb"=\"([^\"]{1,200})\"|<" + _TOOL + rb">([^<]{1,200})<")
 _GENERATED = b"trainedAlgorithmicMedia"
 _TEXTS = ("Software", "Comment", "Description", "Source", "parameters", "comment")
 _GPS, _DETAILS = ExifTags.IFD.GPSInfo, ExifTags.IFD.Exif

@@ -103,15 +103,15 @@ def _embedded(encoded: bytes) -> tuple[bytes, int] | None:
 
 
 def _without_bars(pixels: Pixels, ratio: float) -> Pixels:
-    """Cuts black bars away, if what is left has the photograph's ratio of height to width."""
+    """Cuts away black bars that are as wide as the photograph's ratio of height to width lets expect."""
     height, width = pixels.shape[:2]
-    inner_height, inner_width = min(height, round(width * ratio)), min(width, round(height / ratio))
-    top, left = (height - inner_height) // 2, (width - inner_width) // 2
-    bars = np.ones((height, width), bool)
-    bars[max(0, top - 1) : height - top + 1, max(0, left - 1) : width - left + 1] = False
-    if not bars.any() or min(inner_height, inner_width) < _CELLS or pixels[bars].max(axis=-1).mean() > _BAR_LEVEL:
-        return pixels
-    return np.ascontiguousarray(pixels[top : height - top, left : width - left])
+    brightness = pixels.max(axis=2)
+    for axis, spare in ((0, height - width * ratio), (1, width - height / ratio)):
+        dark = brightness.mean(axis=1 - axis) <= _BAR_LEVEL
+        bars = int(np.argmin(dark)), int(np.argmin(dark[::-1]))
+        if spare > 1 and all(abs(bar - spare / 2) <= 2 for bar in bars):
+            return np.ascontiguousarray(np.take(pixels, range(bars[0], dark.size - bars[1]), axis))
+    return pixels
 
 
 def _brightness(pixels: Pixels) -> Float32[np.ndarray, "height width"]:
