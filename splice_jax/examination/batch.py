@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from splice_jax.errors import UserError, one_line
+from splice_jax.examination.looking import RowResult
 from splice_jax.examination.output.document import document, encode
 from splice_jax.examination.output.page import page
 from splice_jax.examination.output.view import View, view
-from splice_jax.examination.photograph import Examination, RowResult, examine_encoded
+from splice_jax.examination.photograph import Examination, examine_encoded
 from splice_jax.examination.rows import Rows
 from splice_jax.files import read_bytes, replacing
 from splice_jax.localize.results import named
@@ -47,13 +48,14 @@ def examine_file(photograph: Path, stem: Path, rows: Rows) -> Examination:
     Raises:
         UserError: the photograph cannot be read, or the results cannot be written.
     """
-    views: list[View] = []
+    made: dict[str, View] = {}
 
     def see(result: RowResult) -> None:
-        views.append(view(result, main=bool(rows.main and result.name == rows.main.name)))
+        made[result.name] = view(result, main=bool(rows.main and result.name == rows.main.name))
 
     encoded = read_bytes(photograph)
     examination = examine_encoded(encoded, photograph.name, rows, title=str(photograph), progress=see, keep_maps=False)
+    views = [made[row.name] for row in examination.rows]
     content = document(examination, [each.entry for each in views])
     for suffix, text in zip(SUFFIXES, (page(examination, views, content), encode(content)), strict=True):
         with replacing(named(stem, suffix)) as beside:

@@ -9,7 +9,8 @@ import pytest
 import splice_jax
 from splice_jax.errors import UserError
 from splice_jax.examination import examine, load_rows
-from splice_jax.examination.photograph import FLAT_MAP, examine_encoded
+from splice_jax.examination.looking import FLAT_MAP
+from splice_jax.examination.photograph import examine_encoded
 from splice_jax.examination.rows import Rows, looks_for
 from splice_jax.images import encode_png
 from splice_jax.methods import Found, Localizer, Undefined, localizer

@@ -14,7 +14,8 @@ import splice_jax
 from splice_jax.examination.file.facts import Facts
 from splice_jax.examination.file.jpeg_structure import Structure
 from splice_jax.examination.file.thumbnail import Thumbnail
-from splice_jax.examination.photograph import Examination, RowResult
+from splice_jax.examination.looking import RowResult
+from splice_jax.examination.photograph import Examination
 
 SCHEMA = 1
 """Raised when a field is renamed, removed or changes its meaning; new fields do not raise it."""

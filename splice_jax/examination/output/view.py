@@ -2,9 +2,9 @@
 
 from typing import Any, NamedTuple
 
+from splice_jax.examination.looking import RowResult
 from splice_jax.examination.output import pictures
 from splice_jax.examination.output.document import row_entry
-from splice_jax.examination.photograph import RowResult
 
 REASONS = {
     "clipped": "clipped to black or white",

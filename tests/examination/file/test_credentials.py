@@ -36,7 +36,7 @@ class Reader:
 def installed(monkeypatch: pytest.MonkeyPatch) -> None:
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *_: True if name == "c2pa" else find(name))
-    monkeypatch.setitem(sys.modules, "c2pa", SimpleNamespace(Reader=Reader))  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "c2pa", SimpleNamespace(Reader=Reader))
 
 
 def test_one_line_says_how_to_get_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
