@@ -86,8 +86,8 @@ def draw(files: Mapping[str, bytes], path: Path) -> None:
     figure.tight_layout(pad=0.4)
     drawn = io.BytesIO()
     figure.savefig(drawn, format="png")
-    with Image.open(drawn) as picture:
-        picture.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
+    with Image.open(drawn) as opened:
+        opened.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
 def marked(image: np.ndarray, result: RowResult) -> np.ndarray:

@@ -59,13 +59,13 @@ def read_facts(encoded: bytes, image: UInt8[np.ndarray, "height width 3"], name:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow warns of odd metadata, which are no error here.
         with Image.open(io.BytesIO(encoded)) as opened:
-            kind, (width, height), mode = opened.format or "", opened.size, opened.mode
+            kind, (width, height), mode = _known(opened.format or ""), opened.size, opened.mode
             orientation, profile = exif_orientation(opened), _profile(opened.info.get("icc_profile"))
     return Facts(
         name=printable(name.encode(errors="backslashreplace").decode(), 200),
         size=len(encoded),
         sha256=hashlib.sha256(encoded).hexdigest(),
-        format="JPEG" if kind == "MPO" else kind,
+        format=kind,
         width=width,
         height=height,
         mode=mode,
@@ -85,7 +85,11 @@ def suffix_format(name: str) -> str:
     >>> suffix_format("photo.JPG")
     'JPEG'
     """
-    kind = Image.registered_extensions().get(Path(name).suffix.lower(), "")
+    return _known(Image.registered_extensions().get(Path(name).suffix.lower(), ""))
+
+
+def _known(kind: str) -> str:
+    """MPO is what Pillow calls a JPEG with another one behind it, as phones write."""
     return "JPEG" if kind == "MPO" else kind
 
 

@@ -9,10 +9,12 @@ from jaxtyping import Float32, UInt8
 from PIL import ExifTags, Image
 
 from splice_jax.errors import UserError
+from splice_jax.examination.file.jpeg_structure import read_structure
 from splice_jax.images import exif_orientation, read_image, resize, upright
 
 LARGEST_SIDE = 1024
 """Pixels; what is larger is a preview of another kind and not compared."""
+SMALLEST_SIDE = 16
 LEAST_CORRELATION = 0.9
 LARGEST_DIFFERENCE = 48.0
 """Levels of 0 … 255 in one cell; see `differs`."""
@@ -64,11 +66,14 @@ def read_thumbnail(encoded: bytes, image: Pixels) -> Thumbnail | None:
     if found is None:
         return None
     content, orientation = found
+    structure = read_structure(content)
+    if structure is None or max(structure.width, structure.height) > LARGEST_SIDE:  # Asked before it is decoded.
+        return None
     try:
         pixels = read_image(content)
     except UserError:
         return None
-    if not 16 <= min(pixels.shape[:2]) <= max(pixels.shape[:2]) <= LARGEST_SIDE:
+    if min(pixels.shape[:2]) < SMALLEST_SIDE:
         return None
     return compare(upright(pixels, orientation), image)
 
