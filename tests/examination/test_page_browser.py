@@ -83,7 +83,7 @@ def alpha(page: browser.Page) -> Any:
 def test_the_threshold_slider_repaints_the_mask_and_its_own_comes_back(page: browser.Page) -> None:
     columns = np.linspace(0, 1, SIZE[1])
     np.testing.assert_array_equal(alpha(page) > 0, np.broadcast_to(columns >= 0.5, SIZE))
-    assert page.run("byId('marked').textContent") == "sgt marks 50.0 % of the photograph."
+    assert page.run("byId('marked').textContent") == "sgt marks 50 % of the photograph."
     assert page.run("Number(byId('threshold').value)") in (127, 128)
     slide(page, "threshold", 204)
     page.until("byId('marked').textContent.startsWith('At this threshold')")

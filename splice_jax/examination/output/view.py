@@ -70,9 +70,9 @@ def _of_hundred(share: float) -> str:
 def percent(share: float) -> str:
     """A share for readers.
 
-    >>> percent(0.5), percent(0.0312), percent(0.0001)
-    ('50 %', '3.1 %', 'under 0.1 %')
+    >>> percent(0.5), percent(0.3255), percent(0.0001)
+    ('50 %', '32.6 %', 'under 0.1 %')
     """
     if 0 < share < 0.001:
         return "under 0.1 %"
-    return f"{100 * share:.1f}".removesuffix(".0") + " %" if share < 0.1 else f"{100 * share:.0f} %"
+    return f"{100 * share:.1f}".removesuffix(".0") + " %"

@@ -32,11 +32,11 @@ def test_a_row_without_a_map_has_no_pictures() -> None:
 
 
 def test_percentages_are_short() -> None:
-    assert [percent(share) for share in (0, 0.0004, 0.02, 0.0999, 0.5, 1)] == [
+    assert [percent(share) for share in (0, 0.0004, 0.02, 0.325, 0.5, 1)] == [
         "0 %",
         "under 0.1 %",
         "2 %",
-        "10 %",
+        "32.5 %",
         "50 %",
         "100 %",
     ]

@@ -3,7 +3,6 @@
 
 const byId = (id) => document.getElementById(id);
 const rows = [...document.querySelectorAll("figure.row")];
-const found = JSON.parse(byId("document").textContent);
 const state = { row: null, show: "called", threshold: null, opacity: 55, hatch: true };
 const TINT = [255, 0, 170];
 const HEAT = [[0, 0, 4], [87, 16, 110], [188, 55, 84], [249, 142, 9], [252, 255, 164]];
@@ -71,14 +70,13 @@ function showHatching(hatching) {
 }
 
 function say(number, share) {
-  const name = rows[number].dataset.row, exact = found.rows.find((row) => row.row === name);
-  const percent = (value) => `${(100 * value).toFixed(1)} %`;
+  const { row: name, marked } = rows[number].dataset;
   if (state.threshold === null) {
     byId("threshold-at").textContent = "its own";
-    tell(`${name} marks ${percent(exact.marked_share)} of the photograph.`);
+    tell(`${name} marks ${marked} of the photograph.`);
   } else {
     byId("threshold-at").textContent = (state.threshold / 255).toFixed(3);
-    tell(`At this threshold, ${name} would mark ${percent(share)} of the photograph.`);
+    tell(`At this threshold, ${name} would mark ${(100 * share).toFixed(1)} % of the photograph.`);
   }
 }
 
