@@ -20,10 +20,11 @@ from sklearn.metrics import roc_auc_score
 
 import splice_jax
 from splice_jax import errors, metrics, runtime
-from splice_jax.evaluation.calibrate import MARKED, share_interval
+from splice_jax.evaluation.calibrate import MARKED
 from splice_jax.evaluation.scores import bootstrap
 from splice_jax.images import IMAGE_SUFFIXES, read_image, read_mask
 from splice_jax.methods.localizer import Found, Localizer, Undefined
+from splice_jax.metrics import clopper_pearson
 
 SHARES = (0.05, 0.5)
 """Spliced share of a crop that counts as spliced."""
@@ -98,7 +99,7 @@ def _authentic(localizer: Localizer, folder: Path) -> None:
             alarms.append(localizer.localize_encoded(case.image, case.encoded).mask.mean() > MARKED)
         except Undefined:
             continue
-    low, high = share_interval(sum(alarms), len(alarms))
+    low, high = clopper_pearson(sum(alarms), len(alarms))
     share = f"{np.mean(alarms):.1%} [{low:.1%}, {high:.1%}]"
     print(f"{folder.parent.name}/{folder.name}, {len(alarms)} authentic: over 1 % marked in {share}", flush=True)
 

@@ -7,20 +7,26 @@
 >>> found.probability.shape
 (48, 64)
 
-`splice_jax.load("runs/columbia")` returns the localizer of a trained run. Both are imported on first use, so JAX is not
-loaded until a network is needed.
+`splice_jax.load("runs/columbia")` returns the localizer of a trained run, `splice_jax.examine("photo.jpg")` what all
+rows and the file itself say of one photograph. All are imported on first use, so JAX is not loaded until a network is
+needed.
 """
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from splice_jax.examination import examine as examine
     from splice_jax.methods.registry import localizer as localizer
     from splice_jax.runs.load import load as load
 
 __version__ = "0.2.0"
 
-_HOMES = {"load": "splice_jax.runs.load", "localizer": "splice_jax.methods"}
+_HOMES = {
+    "examine": "splice_jax.examination",
+    "load": "splice_jax.runs.load",
+    "localizer": "splice_jax.methods",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -45,9 +45,20 @@ STANDARD_TABLE = np.array(
 )
 """Quantisation steps for luma at quality 50, from the example in the standard (ITU-T T.81, table K.1)."""
 
-STANDARD_CHROMA_TABLE = np.full((8, 8), 99, np.uint16)
+STANDARD_CHROMA_TABLE = np.array(
+    [
+        [17, 18, 24, 47, 99, 99, 99, 99],
+        [18, 21, 26, 66, 99, 99, 99, 99],
+        [24, 26, 56, 99, 99, 99, 99, 99],
+        [47, 66, 99, 99, 99, 99, 99, 99],
+        [99, 99, 99, 99, 99, 99, 99, 99],
+        [99, 99, 99, 99, 99, 99, 99, 99],
+        [99, 99, 99, 99, 99, 99, 99, 99],
+        [99, 99, 99, 99, 99, 99, 99, 99],
+    ],
+    np.uint16,
+)
 """The same for chroma (table K.2)."""
-STANDARD_CHROMA_TABLE[:4, :4] = [[17, 18, 24, 47], [18, 21, 26, 66], [24, 26, 56, 99], [47, 66, 99, 99]]
 
 
 def scaled_table(table: UInt16[np.ndarray, "8 8"], quality: int) -> UInt16[np.ndarray, "8 8"]:

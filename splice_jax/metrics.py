@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int64, Num, UInt16
-from scipy import ndimage
+from scipy import ndimage, special
 
 LEVELS = 65535
 """A 16-bit map holds round(65535 · probability); 0.5 becomes 32768, which is slightly above one half."""
@@ -156,6 +156,27 @@ def best_threshold(
 def auc(probability: Num[np.ndarray, "height width"], mask: Bool[np.ndarray, "height width"]) -> float:
     """Area under the receiver operating characteristic of one map; NaN for an empty or a full mask."""
     return curve(probability, mask).auc()
+
+
+def clopper_pearson(successes: int, trials: int, confidence: float = 0.95) -> tuple[float, float]:
+    """The exact interval of a share: at most (1 − confidence) / 2 of all samples lie beyond either end.
+
+    C. J. Clopper and E. S. Pearson, "The use of confidence or fiducial limits illustrated in the case of the binomial",
+    Biometrika 26, 1934.
+
+    >>> low, high = clopper_pearson(0, 60)
+    >>> round(low, 4), round(high, 4)
+    (0.0, 0.0596)
+
+    Raises:
+        ValueError: more successes than trials, or no trials.
+    """
+    if not 0 <= successes <= trials or not trials:
+        raise ValueError(f"{successes} of {trials} is no share")
+    tail = (1 - confidence) / 2
+    low = special.betaincinv(successes, trials - successes + 1, tail) if successes else 0.0
+    high = special.betaincinv(successes + 1, trials - successes, 1 - tail) if successes < trials else 1.0
+    return float(low), float(high)
 
 
 def quantize(probability: Float[np.ndarray, "height width"]) -> UInt16[np.ndarray, "height width"]:

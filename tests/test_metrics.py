@@ -4,9 +4,10 @@ import warnings
 import numpy as np
 import pytest
 import sklearn.metrics as reference
+from scipy import stats
 
 from splice_jax import metrics
-from splice_jax.metrics import Counts, best_threshold, counts_at, curve, quantize
+from splice_jax.metrics import Counts, best_threshold, clopper_pearson, counts_at, curve, quantize
 
 SCORES = {"f1": metrics.f1, "mcc": metrics.mcc, "iou": metrics.iou, "accuracy": metrics.accuracy}
 
@@ -152,3 +153,22 @@ def test_16_bits_are_rounded_and_refuse_nan():
     assert quantize(np.repeat(probability, 600, axis=0))[-1].tolist() == [0, 32768, 65535, 1, 2]
     with pytest.raises(ValueError, match="NaN"):
         quantize(np.where(np.arange(600)[:, None] == 599, np.nan, np.zeros((600, 2), np.float32)))
+
+
+@pytest.mark.parametrize("successes", [0, 1, 4, 50, 99, 100])
+def test_the_interval_is_that_of_scipys_exact_test(successes: int) -> None:
+    expected = stats.binomtest(successes, 100).proportion_ci(0.95, "exact")
+    assert clopper_pearson(successes, 100) == pytest.approx((expected.low, expected.high), abs=1e-12)
+
+
+def test_the_interval_covers_at_least_as_often_as_it_says() -> None:
+    for share in (0.01, 0.05, 0.3):
+        counts = np.arange(61)
+        inside = [low <= share <= high for low, high in (clopper_pearson(int(count), 60) for count in counts)]
+        assert stats.binom.pmf(counts, 60, share)[inside].sum() >= 0.95
+
+
+@pytest.mark.parametrize(("successes", "trials"), [(-1, 5), (6, 5), (0, 0)])
+def test_what_is_no_share_is_refused(successes: int, trials: int) -> None:
+    with pytest.raises(ValueError, match="is no share"):
+        clopper_pearson(successes, trials)

@@ -24,11 +24,12 @@ from splice_jax.data import Example
 from splice_jax.data.composing.compose import compose_folder
 from splice_jax.data.composing.sources import find_sources
 from splice_jax.data.sets.builders.folder import list_pairs
-from splice_jax.evaluation.calibrate import RATE, Judged, calibrate, judge, share_interval, shift_for
+from splice_jax.evaluation.calibrate import RATE, Judged, calibrate, judge, shift_for
 from splice_jax.evaluation.output.scores_json import commit
 from splice_jax.images import read_image, read_mask
 from splice_jax.methods.trained.semi_global_traces.localizer import SemiGlobalTracesLocalizer
 from splice_jax.methods.trained.semi_global_traces.method import VERSION
+from splice_jax.metrics import clopper_pearson
 from splice_jax.runs.configuration import load_run_config
 from splice_jax.runs.load import load
 from splice_jax.weights.packaged import FILE, Packaged, save_packaged
@@ -196,7 +197,7 @@ def _false_alarms(innocent: Sequence[Judged], gate: float, rate: float) -> dict[
         "image_logit": float(logits[allowed]),
         "alarms": allowed,
         "photographs": len(logits),
-        "ci95": share_interval(allowed, len(logits)),
+        "ci95": clopper_pearson(allowed, len(logits)),
     }
 
 
@@ -206,7 +207,12 @@ def _crossfitted(innocent: Sequence[Judged], gate: float) -> dict[str, Any]:
     alarms = sum(
         each.peak(gate) + shift_for(other, gate) > 0 for half, other in (halves, halves[::-1]) for each in half
     )
-    return {"rate": RATE, "alarms": alarms, "photographs": len(innocent), "ci95": share_interval(alarms, len(innocent))}
+    return {
+        "rate": RATE,
+        "alarms": alarms,
+        "photographs": len(innocent),
+        "ci95": clopper_pearson(alarms, len(innocent)),
+    }
 
 
 def _numpy(tree: Any) -> Any:

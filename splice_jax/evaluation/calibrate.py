@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float32
-from scipy import optimize, stats
+from scipy import optimize
 
 from splice_jax.data import Example
 from splice_jax.methods.trained.semi_global_traces.localizer import SemiGlobalTracesLocalizer
@@ -108,13 +108,3 @@ def balanced_logistic(positive: np.ndarray, negative: np.ndarray) -> tuple[float
         return float(np.logaddexp(0, -high).mean() + np.logaddexp(0, low).mean())
 
     return tuple(float(value) for value in optimize.minimize(loss, [1.0, 0.0], method="Nelder-Mead").x)  # type: ignore[return-value]
-
-
-def share_interval(count: int, total: int) -> tuple[float, float]:
-    """The Clopper-Pearson 95 % interval of a share.
-
-    >>> [round(end, 3) for end in share_interval(10, 100)]
-    [0.049, 0.176]
-    """
-    found = stats.binomtest(count, total).proportion_ci(method="exact")
-    return float(found.low), float(found.high)

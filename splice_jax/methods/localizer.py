@@ -11,6 +11,9 @@ from jaxtyping import Bool, Float32, UInt8
 
 from splice_jax.errors import UserError
 
+PASTS = ("jpeg", "no jpeg", "resized")
+"""What may be told of a photograph's past before its traces are looked at: a JPEG file or none, and resized."""
+
 
 class Undefined(UserError):
     """A method cannot judge this file, for the reason given: it gets no score there, rather than a score of 0."""
@@ -55,6 +58,10 @@ class Localizer(ABC):
     name: str
     variables: Mapping[str, Any] = {}
     """The Flax variables of a method with a network; empty for the others."""
+    looks_for: str = ""
+    """The trace, and what counts as spliced, in one sentence for readers who know nothing of the field."""
+    weakened_by: Mapping[str, str] = {}
+    """What in a photograph's past makes the map say less, by its name in `PASTS`, and why, for such readers."""
     labels: bool = True
     """Whether `Found.label_probability` is needed; if not, whatever only the labels depend on is not computed."""
 

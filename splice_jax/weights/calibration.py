@@ -22,6 +22,11 @@ class Calibration:
     intercept: float
     authentic: Float32[np.ndarray, " photographs"]
 
+    @property
+    def photographs(self) -> int:
+        """How many authentic photographs it rests on."""
+        return len(self.authentic)
+
     def of_map(self, logits: Float32[np.ndarray, "rows columns"], image_logit: float) -> np.ndarray:
         """Calibrated logits of a map: the same order of pixels within an image."""
         return logits + np.float32(self.map_shift + self.map_gate * image_logit)

@@ -30,6 +30,10 @@ class ChessboardLocalizer(TraceLocalizer):
     """What `cfa1` and `cfa2` have in common: the error of predicting green, and which pixels were interpolated."""
 
     smallest = 16
+    weakened_by = {
+        "jpeg": "JPEG compression wipes most of the sensor's pattern out",
+        "resized": "resizing wipes the sensor's pattern out",
+    }
 
     def green_error(self, image: UInt8[np.ndarray, "height width 3"]) -> Float32[np.ndarray, "height width"]:
         """`prediction_error` of the green channel.
@@ -63,6 +67,10 @@ class LocalVarianceRatio(ChessboardLocalizer):
     """
 
     name = "cfa1"
+    looks_for = (
+        "The pattern that a sensor of red, green and blue points leaves in a photograph: where it is missing "
+        "counts as pasted in."
+    )
     cell = 8
 
     def response(self, image: UInt8[np.ndarray, "height width 3"]) -> Float64[np.ndarray, "rows columns"]:
@@ -150,6 +158,9 @@ class GreenErrorShare(ChessboardLocalizer):
     """
 
     name = "cfa2"
+    looks_for = (
+        "The same sensor pattern by another measure: where recorded and computed points look alike counts as pasted in."
+    )
     cell = 16
 
     def response(self, image: UInt8[np.ndarray, "height width 3"]) -> Float64[np.ndarray, "rows columns"]:

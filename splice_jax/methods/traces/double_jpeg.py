@@ -52,6 +52,7 @@ class PeriodicHistogram(CoefficientLocalizer):
     """
 
     name = "adq1"
+    looks_for = "Signs that the photograph was compressed twice as JPEG: blocks without these signs count as pasted in."
 
     def stored_response(self, luma: Luma) -> Float[np.ndarray, "rows columns"]:
         """Log odds that a block was compressed once."""
@@ -78,6 +79,10 @@ class RequantizedHistogram(CoefficientLocalizer):
     """
 
     name = "adq2"
+    looks_for = (
+        "The same signs of two compressions, weighed by likelihood: blocks that were compressed once count as "
+        "pasted in."
+    )
     smallest = 2 * BLOCK
 
     def stored_response(self, luma: Luma) -> Float[np.ndarray, "rows columns"]:

@@ -20,6 +20,8 @@ ACROSS = 33
 
 FREQUENCIES = ZIGZAG[1:32]
 
+NEVER_JPEG = "this file is no JPEG; if the photograph never was one, only texture and noise show"
+
 
 @register("blk")
 class BlockGrid(TraceLocalizer):
@@ -33,6 +35,8 @@ class BlockGrid(TraceLocalizer):
     """
 
     name = "blk"
+    looks_for = "The grid of blocks that JPEG compression leaves: where it is broken or shifted counts as pasted in."
+    weakened_by = {"no jpeg": NEVER_JPEG}
     cell = 1
     smallest = 3 * BLOCK
 
@@ -53,6 +57,10 @@ class QuantizationError(TraceLocalizer):
     """
 
     name = "dct"
+    looks_for = (
+        "The steps to which JPEG compression rounds a picture: parts that do not keep to them count as pasted in."
+    )
+    weakened_by = {"no jpeg": NEVER_JPEG}
     cell = BLOCK
     smallest = BLOCK
 

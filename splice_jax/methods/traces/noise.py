@@ -26,6 +26,8 @@ FILTER, WINDOW = 4, 17
 LEAST_VARIANCE = 1e-6
 """In squared levels; far below the variance of rounding to whole levels (1/12)."""
 
+NOISE_WEAKENED = {"resized": "resizing changes noise everywhere, and differences in it become smaller"}
+
 
 @register("noi1")
 class WaveletNoise(TraceLocalizer):
@@ -36,6 +38,11 @@ class WaveletNoise(TraceLocalizer):
     """
 
     name = "noi1"
+    looks_for = (
+        "Graininess: what is noisier than the rest of the photograph counts as pasted in, in its finest diagonal "
+        "details."
+    )
+    weakened_by = NOISE_WEAKENED
     cell = 16
     smallest = 16
 
@@ -63,6 +70,11 @@ class KurtosisNoise(TraceLocalizer):
     """
 
     name = "noi2"
+    looks_for = (
+        "Graininess: what is noisier than the rest of the photograph counts as pasted in, judged by how the noise "
+        "changes the statistics of fine and coarse details."
+    )
+    weakened_by = NOISE_WEAKENED
     cell = 4
     smallest = WINDOW
 
@@ -122,6 +134,11 @@ class MedianResidue(TraceLocalizer):
     """What a 3x3 median filter removes: its mean magnitude over channels and blocks of 16x16 pixels."""
 
     name = "noi4"
+    looks_for = (
+        "Graininess: what is noisier than the rest of the photograph counts as pasted in, judged by what a "
+        "smoothing filter takes away."
+    )
+    weakened_by = NOISE_WEAKENED
     cell = 16
     smallest = 16
 

@@ -45,6 +45,7 @@ class ErrorLevel(TraceLocalizer):
     """
 
     name = "ela"
+    looks_for = "How much a part changes when it is saved as JPEG once more: parts that change more count as pasted in."
 
     def response(self, image: UInt8[np.ndarray, "height width 3"]) -> Float32[np.ndarray, "height width"]:
         """The mean change over the channels, in levels."""
@@ -64,6 +65,10 @@ class Ghost(TraceLocalizer):
     """
 
     name = "ghost"
+    looks_for = (
+        "Parts that were once saved as JPEG at a lower quality than the rest: they change least when saved at "
+        "that quality again."
+    )
     cell = BLOCK
     smallest = WINDOW * BLOCK
 

@@ -61,6 +61,10 @@ class ShiftedGrid(CoefficientLocalizer):
     """
 
     name = "nadq"
+    looks_for = (
+        "Signs of an earlier JPEG compression on another grid of blocks: parts that bring such a grid along count "
+        "as pasted in."
+    )
     cell = 1
     smallest = 3 * BLOCK
 

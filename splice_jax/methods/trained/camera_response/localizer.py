@@ -63,6 +63,11 @@ class FoundEdges(Found):
 class CameraResponseLocalizer(NetworkLocalizer):
     """Judges the edges of an image and joins those that look forged into a region."""
 
+    looks_for = (
+        "Edges that were blurred after the camera had recorded them, as editors do to hide a seam, and what such edges "
+        "enclose."
+    )
+
     def __init__(self, name: str, network: EdgeLeNet, variables: Variables, *, refine: Refine | None = None) -> None:
         """Puts the variables on the first device.
 

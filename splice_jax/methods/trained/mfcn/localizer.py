@@ -39,6 +39,8 @@ class MfcnLocalizer(NetworkLocalizer):
     are averaged where they overlap.
     """
 
+    looks_for = "What a network that sees large parts of the photograph at once learned to take for pasted in."
+
     def __init__(self, name: str, network: MFCN, variables: Variables, *, refine: Refine | None = None) -> None:
         """Puts the variables on the first device.
 

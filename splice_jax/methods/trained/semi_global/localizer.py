@@ -66,6 +66,11 @@ def _probabilities(
 class PatchNetworkLocalizer(NetworkLocalizer):
     """Runs the network on every patch of the grid and stitches the patches' maps, averaging where they overlap."""
 
+    looks_for = (
+        "What a network learned to see in small patches of composed splices (noise, sharpness, resampling, "
+        "compression): what differs from the rest of the photograph counts as pasted in."
+    )
+
     def __init__(
         self,
         name: str,

@@ -1,0 +1,51 @@
+"""The facts of whole files."""
+
+import hashlib
+import io
+
+import pytest
+from PIL import Image, ImageCms
+
+from splice_jax.examination.file.facts import Facts, read_facts, suffix_format
+from splice_jax.images import read_image
+from tests.examination.samples import exif, jpeg, scene
+
+
+def facts(encoded: bytes, name: str = "photo.jpg") -> Facts:
+    return read_facts(encoded, read_image(encoded), name)
+
+
+def test_a_jpegs_facts_are_those_of_its_bytes() -> None:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    encoded = jpeg(scene(), quality=83, icc_profile=profile, exif=exif({0x0112: 6, 0x010F: "ACME"}))
+    found = facts(encoded)
+    assert (found.format, found.mode, found.width, found.height, found.orientation) == ("JPEG", "RGB", 160, 120, 6)
+    assert (found.size, found.sha256) == (len(encoded), hashlib.sha256(encoded).hexdigest())
+    assert found.profile == "sRGB built-in" and found.metadata.camera == "ACME"
+    assert found.qualities == {"luma": (83, True), "chroma": (83, True)}
+    assert found.jpeg is not None and found.thumbnail is None
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "BMP", "WEBP"])
+def test_other_formats_have_no_jpeg_structure(kind: str) -> None:
+    encoded = io.BytesIO()
+    Image.fromarray(scene(40, 50)).save(encoded, kind)
+    found = facts(encoded.getvalue(), f"photo.{kind.lower()}")
+    assert (found.format, found.width, found.height, found.jpeg, found.qualities) == (kind, 50, 40, None, {})
+
+
+def test_a_phones_file_of_two_pictures_is_a_jpeg() -> None:
+    encoded, second = io.BytesIO(), Image.fromarray(scene(20, 20))
+    Image.fromarray(scene(60, 80)).save(encoded, "MPO", save_all=True, append_images=[second])
+    found = facts(encoded.getvalue())
+    assert found.format == "JPEG" and found.jpeg is not None
+    assert found.jpeg.trailing.startswith("another JPEG")
+
+
+def test_a_name_of_any_bytes_can_be_shown() -> None:
+    assert facts(jpeg(scene(20, 20)), "a\udcffb\n.jpg").name == "a\\udcffb?.jpg"
+    assert suffix_format("photo") == suffix_format("photo.unknown") == ""
+
+
+def test_a_broken_profile_is_said_to_be_unreadable() -> None:
+    assert facts(jpeg(scene(20, 20), icc_profile=b"nonsense" * 30)).profile == "unreadable"
