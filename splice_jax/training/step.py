@@ -3,6 +3,7 @@
 `train_step` is a pure function of (state, batch, resident). JAX turns pmap into jit(shard_map), so it costs no speed.
 """
 
+import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -19,6 +20,8 @@ from splice_jax.methods.family import Loss
 from splice_jax.training.optimizer import is_frozen
 
 AXIS = "devices"
+_SETTLING = 50
+"""Steps after which half of an average's decay holds."""
 Scalars = dict[str, Array]
 
 
@@ -31,13 +34,26 @@ class State:
     batch_stats: Any
     optimizer_state: Any
     key: Array
-    average: Any
-    """The parameters' exponential moving average; {} if none is kept."""
 
     @property
     def variables(self) -> dict[str, Any]:
-        """The Flax variables to localize with: averaged parameters, where an average is kept."""
-        return {"params": self.average or self.params} | ({"batch_stats": self.batch_stats} if self.batch_stats else {})
+        """The Flax variables to localize with."""
+        return {"params": self.params} | ({"batch_stats": self.batch_stats} if self.batch_stats else {})
+
+
+@flax.struct.dataclass
+class AveragedState(State):
+    """A state that also keeps an exponential moving average of the parameters, which localizes in their place.
+
+    A class of its own, so that checkpoints of runs without an average stay as they were.
+    """
+
+    average: Any
+
+    @property
+    def variables(self) -> dict[str, Any]:
+        """The Flax variables to localize with: the averaged parameters."""
+        return super().variables | {"params": self.average}
 
 
 def initial_state(
@@ -45,14 +61,14 @@ def initial_state(
 ) -> State:
     """The state before the first step; `averaged`: whether an average of the parameters is kept."""
     params = variables["params"]
-    return State(
-        step=jnp.zeros((), jnp.int32),
-        params=params,
-        batch_stats=variables.get("batch_stats", {}),
-        optimizer_state=optimizer.init(params),
-        key=jax.random.PRNGKey(seed),
-        average=jax.tree.map(jnp.array, params) if averaged else {},
-    )
+    parts: dict[str, Any] = {
+        "step": jnp.zeros((), jnp.int32),
+        "params": params,
+        "batch_stats": variables.get("batch_stats", {}),
+        "optimizer_state": optimizer.init(params),
+        "key": jax.random.PRNGKey(seed),
+    }
+    return AveragedState(**parts, average=jax.tree.map(jnp.array, params)) if averaged else State(**parts)
 
 
 class StepSpec(NamedTuple):
@@ -63,7 +79,7 @@ class StepSpec(NamedTuple):
     frozen: frozenset[str] = frozenset()
     """Top-level modules of `params` that a step leaves unchanged, bit for bit."""
     ema_decay: float = 0.0
-    """Of the parameters' moving average; smaller in the first steps, so that the start is soon forgotten."""
+    """Of the average in an `AveragedState`; smaller in the first steps, so that the start is soon forgotten."""
 
 
 def train_step(
@@ -92,11 +108,13 @@ def train_step(
         "norm/parameter": optax.tree.norm(params),
         "norm/update": optax.tree.norm(updates),
     }
-    decay = jnp.minimum(spec.ema_decay, state.step / (state.step + 50))
-    average = jax.tree.map(
-        lambda old, new: decay * old + (1 - decay) * new, state.average, params if state.average else {}
+    new = dataclasses.replace(
+        state, step=state.step + 1, params=params, batch_stats=batch_stats, optimizer_state=optimizer_state
     )
-    new = State(state.step + 1, params, batch_stats, optimizer_state, state.key, average)
+    if isinstance(new, AveragedState):
+        decay = jnp.minimum(spec.ema_decay, state.step / (state.step + _SETTLING))
+        average = jax.tree.map(lambda old, now: decay * old + (1 - decay) * now, new.average, params)
+        new = dataclasses.replace(new, average=average)
     return new, scalars
 
 
