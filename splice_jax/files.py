@@ -106,6 +106,9 @@ def read_bytes(path: str | Path, *, name: str = "", most: int = sys.maxsize) -> 
         raise UserError(f"{title}: out of memory when it was read; scale it down") from error
     except OSError as error:
         refuse_broken_link(path)
+        if address := re.fullmatch(r"([a-z][a-z0-9+.-]*):/+(.*)", str(path), re.DOTALL):  # Paths lose the second slash.
+            whole = "://".join(address.groups())
+            raise UserError(f"{title}: an address, not a file; fetch {whole} first and give the file") from error
         raise UserError(f"{title}: cannot be opened ({_reason(error)}); check the path") from error
 
 

@@ -64,13 +64,15 @@ def test_localize_ends_in_2_where_one_image_failed(capsys, tmp_path, photo, load
     absent = tmp_path / "absent.png"
     code, said, complaints = outcome(capsys, "localize", absent, photo, "--workdir=run", "--output", tmp_path / "out")
     assert code == 2
-    assert complaints == f"error: {absent}: cannot be opened (no such file or directory); check the path\n"
+    assert complaints == (
+        f"error: {absent}: cannot be opened (no such file or directory); check the path\n1 of 2 images failed\n"
+    )
     assert said.startswith(f"{photo}: ")
 
 
 def test_localize_checks_names_before_it_loads(capsys, tmp_path, photo, loaded):
     code, _, complaints = outcome(
-        capsys, "localize", photo, "x/photo.jpg", "--workdir=run", "--output", tmp_path / "out"
+        capsys, "localize", photo, "x/photo.png", "--workdir=run", "--output", tmp_path / "out"
     )
     assert code == 2
     assert complaints.count("\n") == 1

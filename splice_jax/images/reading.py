@@ -68,7 +68,11 @@ def read_image(source: str | Path | bytes, *, name: str = "") -> UInt8[np.ndarra
       UserError: no such file, a format or kind of pixels that is not read, a truncated or broken file, or more
         megapixels than are allowed. What can be is refused before decoding.
     """
-    pixels = read_picture(source, name=name).pixels
+    return in_colour(read_picture(source, name=name).pixels)
+
+
+def in_colour(pixels: Pixels) -> UInt8[np.ndarray, "height width 3"]:
+    """Grey as RGB; RGB as it is."""
     return pixels if pixels.ndim == 3 else np.repeat(pixels[:, :, None], 3, axis=2)
 
 
@@ -81,7 +85,7 @@ def read_picture(source: str | Path | bytes, *, name: str = "") -> Picture:
 def read_stored(source: str | Path | bytes, name: str = "", *, with_alpha: bool = False) -> Stored:
     """What a file stores. Raises UserError as `read_image`."""
     title = title_of(source, name)
-    encoded = source if isinstance(source, bytes) else read_bytes(source, name=name, most=_most_bytes())
+    encoded = source if isinstance(source, bytes) else read_bytes(source, name=name, most=most_bytes())
     kind = kind_of(encoded[:HEAD_BYTES])
     if not kind.format:
         raise UserError(f"{title}: {kind.reason}")
@@ -122,7 +126,8 @@ def most_pixels() -> int:
     raise UserError(f"{MEGAPIXELS_FIELD}: {text!r} is no positive number of megapixels; unset it or give one")
 
 
-def _most_bytes() -> int:
+def most_bytes() -> int:
+    """How many bytes an image file may have."""
     return max(_LEAST_BYTES, _BYTES_PER_PIXEL * most_pixels())
 
 
