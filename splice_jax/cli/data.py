@@ -5,7 +5,8 @@ import os
 from pathlib import Path
 
 from splice_jax import errors
-from splice_jax.cli.parser import Commands, positive
+from splice_jax.cli.parser import Commands, Parser, positive
+from splice_jax.data.sets.reading import DISPLAYED, STORED, USUAL, Reading
 
 
 def _add_compose(commands: Commands) -> None:
@@ -40,7 +41,14 @@ def _add_prepare(commands: Commands) -> None:
     command.add_argument("dataset", metavar="DATASET", help="columbia, carvalho or nc2016")
     command.add_argument("--manual-dir", type=Path, metavar="DIR", help="the folder as its owners hand it out")
     command.add_argument("--data-dir", default="", metavar="DIR", help="where it goes (default: the user's cache)")
+    _add_reading(command)
     command.set_defaults(run=_prepare)
+
+
+def _add_reading(command: Parser) -> None:
+    orientation = "what masks were drawn on, where image and mask differ in EXIF orientation (default: refuse them)"
+    command.add_argument("--mask-orientation", default="", choices=(STORED, DISPLAYED), help=orientation)
+    command.add_argument("--skip-unreadable", action="store_true", help="leave out files that cannot be used")
 
 
 def _prepare(arguments: argparse.Namespace) -> int:
@@ -49,7 +57,8 @@ def _prepare(arguments: argparse.Namespace) -> int:
     from splice_jax.data.sets.preparation import prepare_manual
 
     dataset, data_dir = arguments.dataset, arguments.data_dir
-    findings = prepare_manual(dataset, arguments.manual_dir, data_dir)
+    reading = Reading(mask_orientation=arguments.mask_orientation, skip_unreadable=arguments.skip_unreadable)
+    findings = prepare_manual(dataset, arguments.manual_dir, data_dir, reading)
     print(verify.table(findings))
     verify.require_nothing_wrong(findings, dataset)
     place = f" --config.data_dir={data_dir}" if data_dir else ""
@@ -62,6 +71,8 @@ def _add_verify(commands: Commands) -> None:
     command = commands.add_parser("verify", help="is a data set what it should be?", description=text)
     command.add_argument("dataset", metavar="DATASET", help="a data set's name in a configuration")
     command.add_argument("--data-dir", default="", metavar="DIR", help="as in a configuration's data_dir")
+    command.add_argument("--mask-pattern", default=USUAL.mask_pattern, metavar="NAME", help="folder: see mask_pattern")
+    _add_reading(command)
     command.set_defaults(run=_verify)
 
 
@@ -69,7 +80,8 @@ def _verify(arguments: argparse.Namespace) -> int:
     errors.require_extra("train")
     from splice_jax.data.sets import verify
 
-    findings = verify.verify(arguments.dataset, arguments.data_dir)
+    reading = Reading(arguments.mask_pattern, arguments.mask_orientation, arguments.skip_unreadable)
+    findings = verify.verify(arguments.dataset, arguments.data_dir, reading=reading)
     print(verify.table(findings))
     verify.require_nothing_wrong(findings, arguments.dataset)
     return 0

@@ -8,7 +8,6 @@ of photographs, whatever the order or process it is made in.
 import contextlib
 import csv
 import functools
-import hashlib
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,17 +21,17 @@ from splice_jax.data.composing import compositions
 from splice_jax.data.composing.camera import Image
 from splice_jax.data.composing.compositions import Photograph
 from splice_jax.data.composing.objects import Regions
+from splice_jax.data.composing.photographs import content, photographs_in, refuse_small, usable
 from splice_jax.data.composing.recipes import RECIPES
 from splice_jax.data.composing.splicing import Splice, compose_splice
 from splice_jax.errors import UserError
-from splice_jax.files import is_unfinished, read_bytes, refuse_broken_link, replacing, sweep
-from splice_jax.images import IMAGE_SUFFIXES, read_image
+from splice_jax.files import is_unfinished, read_bytes, replacing, sweep
+from splice_jax.images import read_image
 from splice_jax.workers import executor, in_order
 
 SPLITS = ("train", "val", "test")
 FEWEST = 2
 """Photographs a split needs at least: a host and a donor."""
-SMALLEST_SIDE = 64
 LARGEST_SIDE = 1024
 """Larger photographs are cropped to this at random, not shrunk: shrinking would destroy their traces."""
 _AT_A_TIME = 8
@@ -123,34 +122,21 @@ def compose_folder(
 def find_sources(photos: Path, regions: Path | None = None) -> tuple[Source, ...]:
     """The photographs in a folder in order of name, without duplicates, with their segmentations.
 
-    Raises UserError if there are none, or one of them lacks its segmentation.
+    Those that cannot be used are named and left out. Raises UserError if there are no others, or one of them lacks its
+    segmentation.
     """
-    unique = {content(read_bytes(path)): path for path in reversed(_images_in(photos, "photographs"))}
+    readable = list(usable(photographs_in(photos, "photographs")))
+    if not readable:
+        raise UserError(f"{photos}: none of its photographs can be used; the lines above say why")
+    unique = {digest: path for path, digest in reversed(readable)}
     kept = sorted((path, digest) for digest, path in unique.items())
     if regions is None:
         return tuple(Source(path, digest) for path, digest in kept)
-    segmentations = {path.stem: path for path in _images_in(regions, "segmentations")}
+    segmentations = {path.stem: path for path in photographs_in(regions, "segmentations")}
     for path, _ in kept:
         if path.stem not in segmentations:
             raise UserError(f"{regions}: no segmentation {path.stem}.png for photograph {path}; add it or omit regions")
     return tuple(Source(path, digest, segmentations[path.stem]) for path, digest in kept)
-
-
-def content(encoded: bytes) -> str:
-    """32 hexadecimal digits that identify the content of a file."""
-    return hashlib.sha256(encoded).hexdigest()[:32]
-
-
-def _images_in(folder: Path, title: str) -> list[Path]:
-    if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder of {title}")
-    visible = (path for path in folder.iterdir() if not path.name.startswith("."))
-    found = sorted(path for path in visible if path.suffix.lower() in IMAGE_SUFFIXES and not path.is_dir())
-    if not found:
-        raise UserError(f"{folder}: no {title} ({', '.join(sorted(IMAGE_SUFFIXES))}) right in it")
-    for path in found:
-        refuse_broken_link(path)
-    return found
 
 
 def deal(
@@ -219,8 +205,7 @@ def _read(source: Source, rng: np.random.Generator) -> tuple[Image, Regions | No
     if content(encoded) != source.content:
         raise UserError(f"{source.photo}: has changed since composing began; compose anew when it changes no more")
     image = read_image(encoded, name=str(source.photo))
-    if min(image.shape[:2]) < SMALLEST_SIDE:
-        raise UserError(f"{source.photo}: {image.shape[1]} x {image.shape[0]} pixels; at least 64 x 64 are needed")
+    refuse_small(image.shape, source.photo)
     if source.regions is None:
         return _cut(image, (LARGEST_SIDE, LARGEST_SIDE), rng), None
     regions = read_regions(source.regions)
