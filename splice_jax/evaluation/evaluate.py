@@ -165,7 +165,7 @@ def evaluate_rows(
       processes: extra processes that refine and score; by default one per core if worthwhile, 0 for none.
 
     Raises:
-      UserError: the split has no spliced image, or as an example or a localizer.
+      UserError: the split has no image, or as an example or a localizer.
     """
     validation = validation or Validation()
     planned = plan(
@@ -199,7 +199,7 @@ def write(
       results: their scores.
       output: a folder.
       header: `dataset`, `split`, `config` and `commit` of scores.json, and optionally `notes` by method and the other
-        `runs` that rows are taken from.
+        `runs` that rows are taken from; `unreadable`, how many files were left out.
       no_validation: why there are no validation images, if there are none.
       seed: seed of the bootstrap.
 
@@ -217,7 +217,8 @@ def write(
     scores_json.write_per_image(output / "per_image.csv", results.rows)
     tables.write(output, scores)
     gallery, compared = Gallery(planned.main, results.rows), figures.ranks(scores["images"])
-    figures.write_comparison(output / "comparison.png", scores, compared, gallery.pictures(compared))
+    if len(compared):
+        figures.write_comparison(output / "comparison.png", scores, compared, gallery.pictures(compared))
     if degraded:
         scores_json.write_json(output / "degradations.json", degraded)
         figures.write_series(output / "degradations.png", degraded)

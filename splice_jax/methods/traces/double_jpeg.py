@@ -41,7 +41,7 @@ LEAST_RATIO = 1e-3
 """Values that a first compression should rule out may still arise from clipping and unforeseen causes."""
 
 
-@register("adq1")
+@register("adq1", version=2)
 class PeriodicHistogram(CoefficientLocalizer):
     """The posterior probability, block by block, that coefficients do not follow the image histograms' period.
 
@@ -52,6 +52,7 @@ class PeriodicHistogram(CoefficientLocalizer):
     """
 
     name = "adq1"
+    flat = "no coefficient shows the period of a first compression"
 
     def stored_response(self, luma: Luma) -> Float[np.ndarray, "rows columns"]:
         """Log odds that a block was compressed once."""
@@ -68,7 +69,7 @@ class PeriodicHistogram(CoefficientLocalizer):
         return self(image)
 
 
-@register("adq2")
+@register("adq2", version=2)
 class RequantizedHistogram(CoefficientLocalizer):
     """The likelihood ratio, block by block, of one compression to two, with the first one's steps estimated.
 
@@ -78,6 +79,7 @@ class RequantizedHistogram(CoefficientLocalizer):
     """
 
     name = "adq2"
+    flat = "no first compression is found"
     smallest = 2 * BLOCK
 
     def stored_response(self, luma: Luma) -> Float[np.ndarray, "rows columns"]:

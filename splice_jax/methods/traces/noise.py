@@ -27,7 +27,7 @@ LEAST_VARIANCE = 1e-6
 """In squared levels; far below the variance of rounding to whole levels (1/12)."""
 
 
-@register("noi1")
+@register("noi1", version=2)
 class WaveletNoise(TraceLocalizer):
     """The standard deviation of the noise in the finest diagonal wavelet coefficients, block by block.
 
@@ -36,6 +36,7 @@ class WaveletNoise(TraceLocalizer):
     """
 
     name = "noi1"
+    needs_texture = True
     cell = 16
     smallest = 16
 
@@ -52,7 +53,7 @@ def finest_diagonal(plane: Float32[np.ndarray, "height width"]) -> Float32[np.nd
     return diagonal[AHEAD : AHEAD + height // 2, AHEAD : AHEAD + width // 2]
 
 
-@register("noi2")
+@register("noi2", version=2)
 class KurtosisNoise(TraceLocalizer):
     """The noise variance that explains the differences in kurtosis between band-pass filters, in sliding windows.
 
@@ -63,6 +64,7 @@ class KurtosisNoise(TraceLocalizer):
     """
 
     name = "noi2"
+    needs_texture = True
     cell = 4
     smallest = WINDOW
 
@@ -117,11 +119,12 @@ def noise_variance(
     return np.clip(found, 0, variance.min(axis=0))
 
 
-@register("noi4")
+@register("noi4", version=2)
 class MedianResidue(TraceLocalizer):
     """What a 3x3 median filter removes: its mean magnitude over channels and blocks of 16x16 pixels."""
 
     name = "noi4"
+    needs_texture = True
     cell = 16
     smallest = 16
 
