@@ -37,7 +37,7 @@ FORMATS: dict[str, tuple[dict[str, Any], ...]] = {
     "AVIF": ({"quality": 80, "speed": 10},),
     "TIFF": ({}, {"compression": "tiff_lzw"}, {"compression": "tiff_adobe_deflate"}, {"compression": "jpeg"}),
 }
-PLANAR = tuple(
+PLANAR: tuple[dict[str, Any], ...] = tuple(
     {"planarconfig": planar, "byteorder": order, "compression": compression, "tile": tile}
     for planar in ("contig", "separate")
     for order in "<>"
@@ -97,8 +97,8 @@ def _by_pillow(rng: np.random.Generator) -> tuple[str, bytes, np.ndarray] | None
 
 def oracle(encoded: bytes) -> np.ndarray:
     """What Pillow alone makes of a file, upright; of 16 bits, the upper 8."""
-    with Image.open(io.BytesIO(encoded)) as image:
-        image = ImageOps.exif_transpose(image)
+    with Image.open(io.BytesIO(encoded)) as opened:
+        image = ImageOps.exif_transpose(opened)
         if image.mode.startswith("I"):
             return (np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8)
         return np.asarray(image.convert("L" if image.mode in ("1", "L", "LA") else "RGB"))
@@ -107,7 +107,7 @@ def oracle(encoded: bytes) -> np.ndarray:
 def tiff_oracle(encoded: bytes) -> np.ndarray:
     """What tifffile makes of a TIFF of grey or RGB; of 16 bits, the upper 8."""
     with tifffile.TiffFile(io.BytesIO(encoded)) as file:
-        page = file.pages[0]
+        page = file.pages[0].aspage()
         pixels = page.asarray()
         if page.axes not in ("YX", "YXS", "SYX") or page.photometric not in (1, 2) or page.bitspersample not in (8, 16):
             raise ValueError("of another kind")
