@@ -11,7 +11,8 @@ import pytest
 from splice_jax.data import Example
 from splice_jax.evaluation.evaluate import evaluate_rows
 from splice_jax.evaluation.maps.make import Row
-from splice_jax.methods import Found, Localizer, Undefined
+from splice_jax.evaluation.output.tables import ranked
+from splice_jax.methods import Found, Localizer, Undefined, localizer
 
 HEADER = {"dataset": "folder", "split": "test", "config": {"seed": 0}, "commit": "abc"}
 
@@ -74,3 +75,27 @@ def test_images_that_a_row_cannot_judge_count_as_0_in_the_mean_over_all(tmp_path
     assert entry["iou_all"] == 0.75 * entry["iou"]
     pooled = [each for each in row["scores"] if each["average"] == "pooled"]
     assert pooled and all(each["f1_all"] is None for each in pooled)
+
+
+def test_tables_are_ranked_by_the_mean_over_all_images(tmp_path: Path) -> None:
+    """`choosy` is better where it judges, but judges a third of the images."""
+
+    class Choosy(Green):
+        name = "choosy"
+
+        def __call__(self, image: np.ndarray) -> Found:
+            if image[0, 0, 0] != images[0].image[0, 0, 0]:
+                raise Undefined("row choosy likes another")
+            return Found(images[0].mask.astype(np.float32), images[0].mask)
+
+    rows = [Row(Choosy()), Row(localizer("all_spliced"))]
+    half = np.zeros((24, 32), bool)
+    half[:12] = True
+    images = [Example(each.image, half, each.name, False) for each in examples("all")]
+    evaluate_rows(rows, images, tmp_path, header=HEADER, processes=0)
+    scores = json.loads((tmp_path / "scores.json").read_text())
+    best = [row["scores"][0] for row in scores["rows"]]
+    assert best[0]["f1"] == 1 > best[1]["f1"] and best[0]["f1_all"] < best[1]["f1_all"]
+    assert [row["method"] for row in ranked(scores["rows"])] == ["all_spliced", "choosy"]
+    lines = (tmp_path / "table1.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in lines[1:3]] == ["all_spliced", "choosy"]
