@@ -3,10 +3,13 @@
 import argparse
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from splice_jax import errors
 from splice_jax.cli.parser import Commands, Parser, positive
-from splice_jax.data.sets.reading import DISPLAYED, STORED, USUAL, Reading
+
+if TYPE_CHECKING:
+    from splice_jax.data.sets.reading import Reading
 
 
 def _add_compose(commands: Commands) -> None:
@@ -46,9 +49,24 @@ def _add_prepare(commands: Commands) -> None:
 
 
 def _add_reading(command: Parser) -> None:
-    orientation = "what masks were drawn on, where image and mask differ in EXIF orientation (default: refuse them)"
-    command.add_argument("--mask-orientation", default="", choices=(STORED, DISPLAYED), help=orientation)
+    orientation = "stored or displayed: what masks were drawn on, where they differ from images in EXIF orientation"
+    command.add_argument("--mask-orientation", type=_orientation, default="", metavar="NAME", help=orientation)
     command.add_argument("--skip-unreadable", action="store_true", help="leave out files that cannot be used")
+
+
+def _orientation(text: str) -> str:
+    from splice_jax.data.sets.reading import ORIENTATIONS
+
+    if text not in ORIENTATIONS:
+        raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(filter(None, ORIENTATIONS))}")
+    return text
+
+
+def _reading(arguments: argparse.Namespace) -> "Reading":
+    from splice_jax.data.sets.reading import USUAL
+
+    given = {name: value for name, value in vars(arguments).items() if name in USUAL._fields and value is not None}
+    return USUAL._replace(**given)
 
 
 def _prepare(arguments: argparse.Namespace) -> int:
@@ -57,8 +75,7 @@ def _prepare(arguments: argparse.Namespace) -> int:
     from splice_jax.data.sets.preparation import prepare_manual
 
     dataset, data_dir = arguments.dataset, arguments.data_dir
-    reading = Reading(mask_orientation=arguments.mask_orientation, skip_unreadable=arguments.skip_unreadable)
-    findings = prepare_manual(dataset, arguments.manual_dir, data_dir, reading)
+    findings = prepare_manual(dataset, arguments.manual_dir, data_dir, _reading(arguments))
     print(verify.table(findings))
     verify.require_nothing_wrong(findings, dataset)
     place = f" --config.data_dir={data_dir}" if data_dir else ""
@@ -71,7 +88,7 @@ def _add_verify(commands: Commands) -> None:
     command = commands.add_parser("verify", help="is a data set what it should be?", description=text)
     command.add_argument("dataset", metavar="DATASET", help="a data set's name in a configuration")
     command.add_argument("--data-dir", default="", metavar="DIR", help="as in a configuration's data_dir")
-    command.add_argument("--mask-pattern", default=USUAL.mask_pattern, metavar="NAME", help="folder: see mask_pattern")
+    command.add_argument("--mask-pattern", metavar="NAME", help="folder: see mask_pattern")
     _add_reading(command)
     command.set_defaults(run=_verify)
 
@@ -80,8 +97,7 @@ def _verify(arguments: argparse.Namespace) -> int:
     errors.require_extra("train")
     from splice_jax.data.sets import verify
 
-    reading = Reading(arguments.mask_pattern, arguments.mask_orientation, arguments.skip_unreadable)
-    findings = verify.verify(arguments.dataset, arguments.data_dir, reading=reading)
+    findings = verify.verify(arguments.dataset, arguments.data_dir, reading=_reading(arguments))
     print(verify.table(findings))
     verify.require_nothing_wrong(findings, arguments.dataset)
     return 0
