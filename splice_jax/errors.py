@@ -1,27 +1,102 @@
 """The one exception for mistakes that users can make and fix, and how an entry point reports it."""
 
+import contextlib
 import importlib.metadata
+import os
 import re
+import signal
 import sys
-from collections.abc import Callable, Iterable
-from typing import NoReturn
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from typing import IO, Any, NoReturn
 
 
 class UserError(Exception):
     """One line that names the file or field, what is wrong with it and what to do."""
 
 
+class Terminated(BaseException):
+    """The process was asked to end; raised so that what is unfinished is removed."""
+
+
 def run(main: Callable[[], int | None]) -> NoReturn:
-    """Calls `main` and exits with its code: 2 and one line on stderr after a `UserError`, 130 after Ctrl-C."""
-    try:
-        code = main() or 0
-    except UserError as error:
-        print(f"error: {one_line(error)}", file=sys.stderr)
-        code = 2
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        code = 130
+    """Calls `main` and exits with its code: 2 and one line on stderr after a `UserError`, 130 after Ctrl-C.
+
+    143 after SIGTERM. Whoever reads stdout may stop reading: `main` goes on, and the exit code is its own.
+    """
+    with _patient_stdout(), _terminable():
+        try:
+            code = main() or 0
+        except UserError as error:
+            print(f"error: {one_line(error)}", file=sys.stderr)
+            code = 2
+        except KeyboardInterrupt:
+            print("interrupted", file=sys.stderr)
+            code = 130
+        except Terminated:
+            print("terminated", file=sys.stderr)
+            code = 143
     sys.exit(code)
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    """Turns SIGTERM into an exception, where this is the main thread, which alone may."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextlib.contextmanager
+def _patient_stdout() -> Iterator[None]:
+    stream = sys.stdout
+    patient = _Patient(stream)
+    sys.stdout = patient
+    try:
+        yield
+        patient.flush()
+    finally:
+        sys.stdout = stream
+
+
+def _terminate(*_: object) -> NoReturn:
+    raise Terminated
+
+
+class _Patient:
+    """A stream that swallows what is written once nobody reads it, and shows names in any encoding."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+        with contextlib.suppress(AttributeError, ValueError):
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[attr-defined]
+
+    def write(self, text: str) -> int:
+        try:
+            return self._stream.write(text)
+        except BrokenPipeError:
+            return self._abandon(text)
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except BrokenPipeError:
+            self._abandon("")
+
+    def _abandon(self, text: str) -> int:
+        """Leads what follows, and what is left to be written, to nowhere."""
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, self._stream.fileno())
+        os.close(nowhere)
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 def require_extra(extra: str) -> None:
@@ -54,8 +129,24 @@ def _is_installed(package: str) -> bool:
 
 
 def one_line(error: BaseException) -> str:
-    """The error's message with all whitespace, including line breaks, collapsed to single spaces."""
-    return " ".join(str(error).split()) or type(error).__name__
+    """The error's message with all whitespace, including line breaks, collapsed to single spaces, made safe to show."""
+    return shown(" ".join(str(error).split())) or type(error).__name__
+
+
+def shown(text: object) -> str:
+    r"""A file name, or a message with one, on one line: other characters than printable ones are escaped.
+
+    >>> print(shown("a\nb\x1b[31m"), shown("caf\udce9.jpg"))
+    a\nb\x1b[31m caf\xe9.jpg
+    """
+    return "".join(character if character.isprintable() else _escaped(character) for character in str(text))
+
+
+def _escaped(character: str) -> str:
+    """As Python writes it; a byte of a name that is no UTF-8, as that byte."""
+    if "\udc80" <= character <= "\udcff":
+        return f"\\x{ord(character) - 0xDC00:02x}"
+    return character.encode("unicode_escape").decode()
 
 
 def out_of_memory(error: BaseException) -> bool:

@@ -6,6 +6,8 @@ import os
 import re
 import secrets
 import shutil
+import stat
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +20,9 @@ STALE_AFTER = 24 * 60 * 60.0
 """Seconds after which unfinished work without a lock counts as abandoned."""
 _SWEEP_EVERY = 60.0
 """Seconds between sweeps of a folder: searching a large one for every file written would take too long."""
+
+_PIECE = 2**24
+"""Bytes read from a pipe at a time."""
 
 _UNFINISHED = re.compile(r"(?P<key>\..*\.[0-9a-f]{16})\.(?:lock|partial(?:\.[^.]*)?)", re.DOTALL)
 _UNLOCKED = re.compile(r"(?P<key>\..*\.\d+)\.partial(?:\.[^.]*)?", re.DOTALL)
@@ -79,17 +84,41 @@ def is_unfinished(name: str) -> bool:
     return _match(name) is not None
 
 
-def read_bytes(path: str | Path) -> bytes:
-    """The content of a file, read once.
+def read_bytes(path: str | Path, *, name: str = "", most: int = sys.maxsize) -> bytes:
+    """The content of a file, read once; errors call it `name`, or by its path.
 
     Raises:
-      UserError: it cannot be opened or read.
+      UserError: it cannot be opened or read, or has more than `most` bytes.
     """
+    title = name or str(path)
     try:
-        return Path(path).read_bytes()
+        with open(path, "rb") as file:
+            state = os.fstat(file.fileno())
+            if stat.S_ISREG(state.st_mode):
+                content, size = file.read() if state.st_size <= most else b"", state.st_size
+            else:
+                content = b"".join(_pieces(file, most))
+                size = len(content)
+        if size > most:
+            raise UserError(f"{title}: more than {most / 2**30:.1f} GiB, larger than any photograph; leave it out")
+        return content
+    except MemoryError as error:
+        raise UserError(f"{title}: out of memory when it was read; scale it down") from error
     except OSError as error:
         refuse_broken_link(path)
-        raise UserError(f"{path}: cannot be opened ({_reason(error)}); check the path") from error
+        if address := re.fullmatch(r"([a-z][a-z0-9+.-]*):/+(.*)", str(path), re.DOTALL):  # Paths lose the second slash.
+            whole = "://".join(address.groups())
+            raise UserError(f"{title}: an address, not a file; fetch {whole} first and give the file") from error
+        raise UserError(f"{title}: cannot be opened ({_reason(error)}); check the path") from error
+
+
+def _pieces(file: IO[bytes], most: int) -> list[bytes]:
+    """What a pipe or device gives, which need not end, up to a little more than `most` bytes."""
+    pieces, read = [], 0
+    while read <= most and (piece := file.read(_PIECE)):
+        pieces.append(piece)
+        read += len(piece)
+    return pieces
 
 
 def refuse_broken_link(path: str | Path) -> None:

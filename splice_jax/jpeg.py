@@ -17,7 +17,7 @@ from PIL import Image, JpegImagePlugin
 from scipy import fft
 
 from splice_jax.errors import UserError, one_line
-from splice_jax.images import exif_orientation
+from splice_jax.images import exif_orientation, whole_jpeg
 
 BLOCK = 8
 
@@ -104,10 +104,10 @@ def read_luma(encoded: bytes) -> Luma:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about large pictures and odd metadata, which `read_image` checks
         try:
-            with Image.open(io.BytesIO(encoded), formats=("JPEG",)) as image:
+            with Image.open(io.BytesIO(whole_jpeg(encoded, "JPEG")), formats=("JPEG",)) as image:
                 _refuse_other_colours(image)
                 return _decode(image)
-        except NoCoefficientsError:
+        except (NoCoefficientsError, UserError):
             raise
         except Exception as error:  # Broken files make Pillow raise almost anything.
             raise UserError(f"JPEG: broken or truncated ({one_line(error)}); get a whole copy of it") from error

@@ -1,10 +1,14 @@
 """What an entry point sets up before the first computation: devices, compilation cache, memory."""
 
+import contextlib
 import ctypes
 import hashlib
 import os
 import platform
 from pathlib import Path
+
+from splice_jax.errors import UserError
+from splice_jax.files import writable_folder
 
 _DEVICES_FLAG = "--xla_force_host_platform_device_count"
 _TRIM_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -4, -8  # glibc's malloc.h
@@ -23,7 +27,8 @@ def set_up(cpu_devices: int = 0) -> None:
     import jax
 
     if jax.config.jax_compilation_cache_dir is None:  # type: ignore[attr-defined]
-        jax.config.update("jax_compilation_cache_dir", str(compilation_cache()))
+        with contextlib.suppress(UserError):  # Without a home, programs are compiled again each time.
+            jax.config.update("jax_compilation_cache_dir", str(writable_folder(compilation_cache())))
 
 
 def set_up_where_unused() -> bool:
@@ -57,9 +62,17 @@ def _divide_cpu(devices: int = 0) -> bool:
 
 
 def user_cache() -> Path:
-    """Where reproducible files are kept: splice_jax in $XDG_CACHE_HOME or ~/.cache."""
-    home = os.environ.get("XDG_CACHE_HOME")
-    return (Path(home) if home else Path.home() / ".cache") / "splice_jax"
+    """Where reproducible files are kept: splice_jax in $XDG_CACHE_HOME or ~/.cache.
+
+    Raises:
+        UserError: this user has no home.
+    """
+    if home := os.environ.get("XDG_CACHE_HOME"):
+        return Path(home) / "splice_jax"
+    try:
+        return Path.home() / ".cache" / "splice_jax"
+    except RuntimeError as error:
+        raise UserError("HOME: is not set, and this user has none; set HOME or XDG_CACHE_HOME to a folder") from error
 
 
 def compilation_cache() -> Path:

@@ -8,6 +8,7 @@ import jax
 import pytest
 
 from splice_jax import runtime
+from splice_jax.errors import UserError
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's malloc only")
@@ -92,3 +93,19 @@ def test_where_jax_is_in_use_nothing_is_changed(
 ) -> None:
     program += "\nruntime.keep_memory = None\nprint(runtime.set_up_where_unused())"  # would raise where it is called
     assert elsewhere(tmp_path, program, **environment)[:3] == ["False", str(devices), "None"]
+
+
+def test_without_a_home_one_line_says_what_to_set_and_jax_is_set_up_nevertheless(monkeypatch, tmp_path):
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", lambda: (_ for _ in ()).throw(RuntimeError("no home")))
+    with pytest.raises(UserError, match="^HOME: is not set, and this user has none; set HOME or XDG_CACHE_HOME"):
+        runtime.user_cache()
+
+
+@pytest.mark.parametrize("home", [None, "/proc/nowhere"])
+def test_commands_work_without_a_home_that_can_be_written_to(tmp_path, home):
+    environment = {name: value for name, value in os.environ.items() if name not in ("HOME", "XDG_CACHE_HOME", "USER")}
+    environment |= {"PYTHONPATH": str(Path(__file__).parents[1]), "LC_ALL": "C"} | ({"HOME": home} if home else {})
+    code = "from splice_jax import runtime\nruntime.set_up(1)\nimport jax\nprint(int(jax.numpy.ones(3).sum()))"
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "3\n"), done.stderr

@@ -23,7 +23,7 @@ from splice_jax import metrics, runtime
 from splice_jax.data import Example
 from splice_jax.data.composing.compose import compose_folder
 from splice_jax.data.composing.sources import find_sources
-from splice_jax.data.sets.builders.folder import list_pairs
+from splice_jax.data.sets.builders.pairs import list_pairs
 from splice_jax.evaluation.calibrate import RATE, Judged, calibrate, judge, shift_for
 from splice_jax.evaluation.output.scores_json import commit
 from splice_jax.images import read_image, read_mask
@@ -117,7 +117,7 @@ class Validation:
 
 
 def _pairs(folder: Path, split: str) -> Iterator[Example]:
-    for image, mask in list_pairs(folder)[split]:
+    for image, mask in list_pairs(folder).pairs[split]:
         encoded = image.read_bytes()
         pixels = read_image(encoded, name=str(image))
         truth = np.zeros(pixels.shape[:2], bool) if mask is None else read_mask(mask)

@@ -3,9 +3,13 @@
 import argparse
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from splice_jax import errors
-from splice_jax.cli.parser import Commands, positive
+from splice_jax.cli.parser import Commands, Parser, positive
+
+if TYPE_CHECKING:
+    from splice_jax.data.sets.reading import Reading
 
 
 def _add_compose(commands: Commands) -> None:
@@ -43,7 +47,29 @@ def _add_prepare(commands: Commands) -> None:
     command.add_argument("dataset", metavar="DATASET", help="columbia, carvalho or nc2016")
     command.add_argument("--manual-dir", type=Path, metavar="DIR", help="the folder as its owners hand it out")
     command.add_argument("--data-dir", default="", metavar="DIR", help="where it goes (default: the user's cache)")
+    _add_reading(command)
     command.set_defaults(run=_prepare)
+
+
+def _add_reading(command: Parser) -> None:
+    orientation = "stored or displayed: what masks were drawn on, where they differ from images in EXIF orientation"
+    command.add_argument("--mask-orientation", type=_orientation, default="", metavar="NAME", help=orientation)
+    command.add_argument("--skip-unreadable", action="store_true", help="leave out files that cannot be used")
+
+
+def _orientation(text: str) -> str:
+    from splice_jax.data.sets.reading import ORIENTATIONS
+
+    if text not in ORIENTATIONS:
+        raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(filter(None, ORIENTATIONS))}")
+    return text
+
+
+def _reading(arguments: argparse.Namespace) -> "Reading":
+    from splice_jax.data.sets.reading import USUAL
+
+    given = {name: value for name, value in vars(arguments).items() if name in USUAL._fields and value is not None}
+    return USUAL._replace(**given)
 
 
 def _prepare(arguments: argparse.Namespace) -> int:
@@ -52,7 +78,7 @@ def _prepare(arguments: argparse.Namespace) -> int:
     from splice_jax.data.sets.preparation import prepare_manual
 
     dataset, data_dir = arguments.dataset, arguments.data_dir
-    findings = prepare_manual(dataset, arguments.manual_dir, data_dir)
+    findings = prepare_manual(dataset, arguments.manual_dir, data_dir, _reading(arguments))
     print(verify.table(findings))
     verify.require_nothing_wrong(findings, dataset)
     place = f" --config.data_dir={data_dir}" if data_dir else ""
@@ -65,6 +91,8 @@ def _add_verify(commands: Commands) -> None:
     command = commands.add_parser("verify", help="is a data set what it should be?", description=text)
     command.add_argument("dataset", metavar="DATASET", help="a data set's name in a configuration")
     command.add_argument("--data-dir", default="", metavar="DIR", help="as in a configuration's data_dir")
+    command.add_argument("--mask-pattern", metavar="NAME", help="folder: see mask_pattern")
+    _add_reading(command)
     command.set_defaults(run=_verify)
 
 
@@ -72,7 +100,7 @@ def _verify(arguments: argparse.Namespace) -> int:
     errors.require_extra("train")
     from splice_jax.data.sets import verify
 
-    findings = verify.verify(arguments.dataset, arguments.data_dir)
+    findings = verify.verify(arguments.dataset, arguments.data_dir, reading=_reading(arguments))
     print(verify.table(findings))
     verify.require_nothing_wrong(findings, arguments.dataset)
     return 0

@@ -1,6 +1,8 @@
 """The command that finds splices: `localize`."""
 
 import argparse
+import sys
+from collections import Counter
 from pathlib import Path
 
 from splice_jax.cli.parser import Commands
@@ -12,7 +14,9 @@ def _add_localize(commands: Commands) -> None:
         "methods STEM.METHOD.probability.png and so on, and a summary.csv of all."
     )
     command = commands.add_parser("localize", help="find the splices in images", description=text)
-    command.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="an image, or a folder of images")
+    command.add_argument(
+        "images", nargs="+", type=Path, metavar="IMAGE", help="an image, or a folder of images; - is stdin"
+    )
     command.add_argument("--workdir", type=Path, metavar="DIR", help="a trained run")
     method = "rows that need no run or are the run's, with commas between them; all: all of them"
     command.add_argument("--method", metavar="NAME[,NAME]", help=method)
@@ -42,12 +46,16 @@ def _localize(arguments: argparse.Namespace) -> int:
     from splice_jax.files import writable_folder
 
     rows = localize.choose_rows(arguments.workdir, arguments.method)
+    others = Counter[str]()
     images = localize.find_images(
-        arguments.images, arguments.output, recursive=arguments.recursive, infixes=rows.infixes
+        arguments.images, arguments.output, recursive=arguments.recursive, infixes=rows.infixes, passed_over=others
     )
     localizers = localize.load_rows(rows, arguments.workdir, crf=arguments.crf, labels=arguments.raw)
     output = writable_folder(arguments.output)
-    return 2 if localize.localize_files(images, output, localizers, raw=arguments.raw) else 0
+    failed = localize.localize_files(images, output, localizers, raw=arguments.raw)
+    if summary := localize.at_the_end(failed, len(images), others):
+        print(summary, file=sys.stderr)
+    return 2 if failed else 0
 
 
 def _backend(text: str) -> str:

@@ -1,7 +1,9 @@
 """The argument parser of all commands."""
 
 import argparse
-from collections.abc import Callable
+import os
+import sys
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from splice_jax import errors
@@ -16,9 +18,11 @@ class Parser(argparse.ArgumentParser):
     """Text below the help, only computed when help is asked for."""
     takes_configuration = False
     """Whether `--config` and `--config.FIELD` are accepted; they become `config` and `overrides`."""
+    _given: Sequence[str] = ()
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
         """As in argparse, after the configuration flags have been taken out."""
+        self._given = list(sys.argv[1:] if args is None else args)
         if not self.takes_configuration:
             return super().parse_known_args(args, namespace)
         from splice_jax.runs.configuration import split_flags
@@ -32,7 +36,9 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raises `UserError`, where argparse would print the usage and exit."""
-        raise errors.UserError(f"{message}; see {self.prog} --help")
+        files = [text for text in self._given if text.startswith("-") and os.path.lexists(text)]
+        hint = f"; {files[0]} is a file: write ./{files[0]}, or -- before it" if files else ""
+        raise errors.UserError(f"{message}{hint}; see {self.prog} --help")
 
     def format_help(self) -> str:
         """The help, followed by `more`."""

@@ -13,9 +13,10 @@ from jaxtyping import Bool, Float32
 from scipy import optimize
 
 from splice_jax.data import Example
+from splice_jax.images import as_stored
 from splice_jax.methods.trained.semi_global_traces.localizer import SemiGlobalTracesLocalizer
 from splice_jax.metrics import Counts, f1
-from splice_jax.models.traces.reading import as_stored, read
+from splice_jax.models.traces.reading import read
 from splice_jax.weights.calibration import Calibration
 
 MARKED = 0.01

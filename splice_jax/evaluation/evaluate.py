@@ -9,6 +9,7 @@ from ml_collections import ConfigDict
 from splice_jax import data
 from splice_jax.crf import CrfParameters
 from splice_jax.data import Example
+from splice_jax.data.sets.reading import Reading
 from splice_jax.errors import UserError
 from splice_jax.evaluation.maps.degradations import Degradation, parse
 from splice_jax.evaluation.maps.make import Row
@@ -83,6 +84,7 @@ def evaluate(config: ConfigDict, workdir: Path) -> Path:
 
     # 5. Write and print what was found.
     header = _header(config, workdir, {method: runs[method] for method, _ in keys if method in runs}, checkpoints)
+    header["unreadable"] = len(getattr(examples, "left_out", ()))
     scores = write(planned, results, output, header=header, no_validation=validation.reason, seed=config.seed)
     print(f"{page.text_table(scores)}\n\n{tables.text_differences(scores)}")
     print(f"\nall conventions, the paper's tables: {output / 'tables.md'}\nreport: {output / 'report.html'}")
@@ -106,8 +108,13 @@ def validation_images(config: ConfigDict, divide_flat: bool) -> Validation:
 
 def _open(config: ConfigDict, split: str, divide_flat: bool, *, include_authentic: bool = False) -> data.Split:
     where = config.dataset, config.data_dir, split
-    how = {"split_seed": config.split_seed, "divide_flat": divide_flat}
-    return data.open_split(*where, include_authentic=include_authentic, **how)
+    return data.open_split(
+        *where,
+        split_seed=config.split_seed,
+        include_authentic=include_authentic,
+        divide_flat=divide_flat,
+        reading=Reading.from_config(config),
+    )
 
 
 def _header(
@@ -158,7 +165,7 @@ def evaluate_rows(
       processes: extra processes that refine and score; by default one per core if worthwhile, 0 for none.
 
     Raises:
-      UserError: the split has no spliced image, or as an example or a localizer.
+      UserError: the split has no image, or as an example or a localizer.
     """
     validation = validation or Validation()
     planned = plan(
@@ -192,7 +199,7 @@ def write(
       results: their scores.
       output: a folder.
       header: `dataset`, `split`, `config` and `commit` of scores.json, and optionally `notes` by method and the other
-        `runs` that rows are taken from.
+        `runs` that rows are taken from; `unreadable`, how many files were left out.
       no_validation: why there are no validation images, if there are none.
       seed: seed of the bootstrap.
 
@@ -210,7 +217,8 @@ def write(
     scores_json.write_per_image(output / "per_image.csv", results.rows)
     tables.write(output, scores)
     gallery, compared = Gallery(planned.main, results.rows), figures.ranks(scores["images"])
-    figures.write_comparison(output / "comparison.png", scores, compared, gallery.pictures(compared))
+    if len(compared):
+        figures.write_comparison(output / "comparison.png", scores, compared, gallery.pictures(compared))
     if degraded:
         scores_json.write_json(output / "degradations.json", degraded)
         figures.write_series(output / "degradations.png", degraded)

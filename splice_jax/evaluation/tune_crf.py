@@ -14,6 +14,7 @@ from tqdm import tqdm
 from splice_jax import crf, data, metrics, runtime
 from splice_jax.crf import NEUTRALS, CrfParameters
 from splice_jax.data import Example
+from splice_jax.data.sets.reading import Reading
 from splice_jax.errors import UserError
 from splice_jax.evaluation.maps import cache, provenance
 from splice_jax.evaluation.maps.make import IN_THIS_PROCESS, Row, Stage, make_maps, probability_of
@@ -105,7 +106,8 @@ def tune(
         runtime.set_up_where_unused()
         workers = 0
     where = config.dataset, config.data_dir, SPLIT
-    examples = data.open_split(*where, split_seed=config.split_seed, divide_flat=True)
+    reading = Reading.from_config(config)
+    examples = data.open_split(*where, split_seed=config.split_seed, divide_flat=True, reading=reading)
     require_division(workdir, examples.division)
     truths = [truth for truth in read_truths(examples) if truth.spliced]
     if not truths:

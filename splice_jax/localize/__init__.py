@@ -1,5 +1,6 @@
 """Localizing splices in image files: which images, with which methods, and what is written."""
 
+from splice_jax.localize.batch import at_the_end as at_the_end
 from splice_jax.localize.batch import localize_files as localize_files
 from splice_jax.localize.inputs import find_images as find_images
 from splice_jax.localize.rows import choose_rows as choose_rows

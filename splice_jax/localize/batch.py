@@ -1,11 +1,14 @@
 """Localizes images one after another."""
 
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tqdm import tqdm
 
+from splice_jax.errors import shown
+from splice_jax.images import told
 from splice_jax.localize.results import FAILED, OK, UNDEFINED, Outcome, localize_image
 from splice_jax.localize.summary import refuse_mixing, summary
 from splice_jax.methods.localizer import Localizer
@@ -36,15 +39,18 @@ def localize_files(
     failed = 0
     with summary(output, images) as add:
         for image, stem in tqdm(images.items(), unit="image", disable=not in_terminal):
+            warnings: dict[str, None] = {}
             errors: dict[str, None] = {}  # An unreadable image is one error, however many methods there are.
             for outcome in localize_image(image, stem, localizers, raw=raw):
                 add(outcome)
                 if outcome.status == FAILED or (single and outcome.status == UNDEFINED):
-                    errors[f"error: {image}: {outcome.reason}"] = None
-                else:
-                    _tell(outcome, single, in_terminal)
-            for error in errors:
-                tqdm.write(error, file=sys.stderr)
+                    errors[f"error: {shown(image)}: {outcome.reason}"] = None
+                    continue
+                _tell(outcome, single, in_terminal)
+                if outcome.status == OK and outcome.reason:
+                    warnings[f"warning: {shown(image)}: {outcome.reason}"] = None
+            for line in [*warnings, *errors]:
+                tqdm.write(line, file=sys.stderr)
             failed += bool(errors)
     return failed
 
@@ -56,13 +62,24 @@ def _verdict(outcome: Outcome) -> str:
     return f"score {outcome.score:.2f} ({alarm}), {outcome.marked_share:.1%} marked"
 
 
+def at_the_end(failed: int, images: int, passed_over: Counter[str]) -> str:
+    """What a run says last: how many of its images failed, and what was passed over; "" if there is nothing to say.
+
+    >>> at_the_end(2, 5, Counter({".csv": 1}))
+    '2 of 5 images failed; 1 file that is no image was passed over (.csv 1)'
+    """
+    failures = f"{failed} of {images} images failed" if failed and images > 1 else ""
+    return "; ".join(filter(None, (failures, told(passed_over))))
+
+
 def _tell(outcome: Outcome, single: bool, in_terminal: bool) -> None:
-    what = outcome.image if single else f"{outcome.image}: {outcome.method}"
+    image = shown(outcome.image)
+    what = image if single else f"{image}: {outcome.method}"
     if outcome.status == OK:
         line = f"{what}: {_verdict(outcome)}, {outcome.seconds:.1f} s"
     else:
         line = f"{what}: undefined, {outcome.reason}"
     if not in_terminal:
-        print(line.encode(errors="backslashreplace").decode(), flush=True)  # File names need not be UTF-8.
+        print(line, flush=True)
     elif outcome.status != OK:
         tqdm.write(line, file=sys.stderr)

@@ -11,8 +11,6 @@ For an image STEM.jpg, these are
 and with several methods STEM.METHOD.probability.png and so on.
 """
 
-import errno
-import os
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -22,9 +20,9 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 from scipy import ndimage
 
-from splice_jax.errors import UserError, one_line, out_of_memory
-from splice_jax.files import replacing
-from splice_jax.images import encode_png, read_image
+from splice_jax.errors import UserError, one_line, out_of_memory, shown
+from splice_jax.files import read_bytes, replacing
+from splice_jax.images import Picture, encode_png, in_colour, most_bytes, read_picture, with_end
 from splice_jax.methods.localizer import Found, Localizer, Undefined
 from splice_jax.metrics import quantize
 
@@ -42,6 +40,7 @@ class Outcome(NamedTuple):
     method: str
     status: str
     reason: str = ""
+    """Why it is not `OK`, or a warning about the file."""
     width: int | None = None
     height: int | None = None
     marked_share: float | None = None
@@ -76,14 +75,15 @@ def localize_image(image: Path, stem: Path, localizers: Sequence[Localizer], *, 
         each method's outcome, as soon as it is finished.
     """
     try:
-        pixels, encoded = _read(image)
+        picture, encoded = _read(image)
     except UserError as error:
-        reason = one_line(error).removeprefix(f"{image}: ")  # The image has a column of its own.
+        reason = one_line(error).removeprefix(f"{shown(image)}: ")  # The image has a column of its own.
         yield from (Outcome(str(image), localizer.name, FAILED, reason) for localizer in localizers)
         return
+    pixels = in_colour(picture.pixels)
     for localizer, infix in zip(localizers, infixes([each.name for each in localizers]), strict=True):
         height, width = pixels.shape[:2]
-        known = Outcome(str(image), localizer.name, OK, width=width, height=height)
+        known = Outcome(str(image), localizer.name, OK, "; ".join(picture.notes), width=width, height=height)
         yield _localize(known, pixels, encoded, localizer, named(stem, infix), raw)
 
 
@@ -103,20 +103,10 @@ def overlay(
     return painted
 
 
-def _read(path: Path) -> tuple[UInt8[np.ndarray, "height width 3"], bytes]:
-    """Pixels and bytes, read at once, since a file may change or disappear at any time."""
-    try:
-        encoded = path.read_bytes()
-    except OSError as error:
-        reason = "a link to what is not there" if _is_broken(path, error) else (error.strerror or str(error)).lower()
-        raise UserError(f"{path}: cannot be opened ({reason}); check the path") from error
-    except MemoryError as error:
-        raise UserError(f"{path}: out of memory when it was read; leave it out") from error
-    return read_image(encoded, name=str(path)), encoded
-
-
-def _is_broken(path: Path, error: OSError) -> bool:
-    return error.errno == errno.ENOENT and os.path.islink(path)
+def _read(path: Path) -> tuple[Picture, bytes]:
+    """Picture and bytes, read at once, since a file may change or disappear at any time."""
+    encoded = read_bytes(path, most=most_bytes())
+    return read_picture(encoded, name=str(path)), with_end(encoded)
 
 
 def _localize(

@@ -52,7 +52,8 @@ def refuse_mixing(images: Mapping[Path, Path], output: Path, methods: Sequence[s
     """
     by_stem: dict[str, set[str]] = {}
     for image, method, *_ in _earlier(output / FILE_NAME):
-        by_stem.setdefault(Path(image).stem, set()).add(method)
+        for name in {Path(image).stem, Path(image).name}:
+            by_stem.setdefault(name, set()).add(method)
     for stem in images.values() if len(methods) == 1 else ():
         earlier = by_stem.get(stem.name, set())
         if len(earlier) == 1 and earlier != set(methods) and any(named(stem, each).exists() for each in SUFFIXES):

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from ml_collections import ConfigDict
 
 from splice_jax.crf import CrfParameters
+from splice_jax.data.sets.reading import ORIENTATIONS, USUAL
 from splice_jax.methods import registry
 from splice_jax.methods.fields import Field, check
 
@@ -19,6 +20,27 @@ _DATA = (
         "",
         "data",
         "`folder`: DIR/{images,masks} or DIR/{train,val,test}/{images,masks}; others: where they were prepared",
+    ),
+    Field(
+        "mask_pattern",
+        USUAL.mask_pattern,
+        "data",
+        "`folder`: what a mask is called, {stem} being its image's name without suffix; for example {stem}_gt.png",
+    ),
+    Field(
+        "mask_orientation",
+        USUAL.mask_orientation,
+        "data",
+        "`folder`: stored or displayed, whichever masks were drawn on, where they and images differ in orientation; "
+        "empty: such pairs are refused",
+        ORIENTATIONS,
+    ),
+    Field(
+        "skip_unreadable",
+        USUAL.skip_unreadable,
+        "data",
+        "`folder`: leave out files that cannot be used; otherwise all of them are named, and the set is refused",
+        (False, True),
     ),
     Field("split", "test", "evaluation", "what is scored"),
     Field(

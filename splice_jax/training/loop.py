@@ -11,6 +11,7 @@ import optax
 from ml_collections import ConfigDict
 
 from splice_jax.data import Example, Split, open_split
+from splice_jax.data.sets.reading import Reading
 from splice_jax.errors import UserError
 from splice_jax.files import writable_folder
 from splice_jax.methods.registry import family
@@ -133,9 +134,11 @@ def training_data(config: ConfigDict) -> tuple[Split, Sequence[Example]]:
         UserError: data are missing or wrong.
     """
     where = config.dataset, config.data_dir
-    authentic = family(config.method).learns_authentic
-    examples = open_split(*where, "train", split_seed=config.split_seed, divide_flat=True, include_authentic=authentic)
-    validation = open_split(*where, "val", split_seed=config.split_seed, divide_flat=True)
+    how: dict[str, Any] = {"split_seed": config.split_seed, "reading": Reading.from_config(config)}
+    examples = open_split(
+        *where, "train", divide_flat=True, include_authentic=family(config.method).learns_authentic, **how
+    )
+    validation = open_split(*where, "val", divide_flat=True, **how)
     chosen = np.unique(np.linspace(0, len(validation) - 1, min(config.validation_images, len(validation)), dtype=int))
     return examples, [validation[int(index)] for index in chosen]
 

@@ -249,7 +249,7 @@ def test_a_broken_link_is_one_line_with_its_cause(tmp_path, capsys):
     link = tmp_path / "in" / "a.png"
     link.symlink_to("absent.png")
     assert localize([tmp_path / "in"], tmp_path / "out", Green()) == 1
-    broken = "cannot be opened (a link to what is not there); check the path"
+    broken = "a link to absent.png, which is not there; mend or remove the link"
     assert capsys.readouterr().err == f"error: {link}: {broken}\n"
     assert len(names(tmp_path / "out")) == 3
 
@@ -320,5 +320,5 @@ def test_a_summary_of_something_else_is_not_replaced(tmp_path):
 def test_names_need_not_be_unicode(tmp_path, capsys):
     image = photograph(tmp_path / os.fsdecode(b"M\xfcnchen.png"))
     assert localize([image], tmp_path / "out", Green()) == 0
-    assert "M\\udcfcnchen.png" in capsys.readouterr().out
+    assert "M\\xfcnchen.png" in capsys.readouterr().out
     assert b"M\xfcnchen.png" in (tmp_path / "out" / FILE_NAME).read_bytes()

@@ -1,11 +1,15 @@
 """Which images are localized, and where their results go."""
 
+from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from splice_jax.errors import UserError
+from splice_jax.images import encode_png
 from splice_jax.localize import find_images
+from splice_jax.localize.results import named
 
 
 def photograph(path: Path) -> Path:
@@ -30,9 +34,38 @@ def test_folders_stand_for_their_images_and_each_counts_once(tmp_path):
         find_images([tmp_path / "empty"], tmp_path / "out")
 
 
-def test_equal_stems_are_refused(tmp_path):
-    with pytest.raises(UserError, match=r"one/a.png and .*two/a.jpg: .* same names"):
-        find_images([tmp_path / "one/a.png", tmp_path / "b.png", tmp_path / "two/a.jpg"], tmp_path / "out")
+def test_names_that_collide_keep_their_extension(tmp_path):
+    out, images = tmp_path / "out", [tmp_path / name for name in ("one/a.png", "b.png", "two/a.jpg", "a.jpeg")]
+    assert list(find_images(images, out).values()) == [out / "a.png", out / "b", out / "a.jpg", out / "a.jpeg"]
+    with pytest.raises(UserError, match=r"one/a.png and .*two/a.png: .* same names"):
+        find_images([tmp_path / "one/a.png", tmp_path / "two/a.png"], out)
+
+
+@pytest.mark.parametrize(
+    ("name", "stem"),
+    [("..jpg", "..jpg"), ("...jpg", "...jpg"), (".jpg", ".jpg"), ("a.b.jpg", "a.b"), ("-x.jpg", "-x"), ("a", "a")],
+)
+def test_results_stay_in_the_output_folder_whatever_the_name(tmp_path, name, stem):
+    image = tmp_path / "in" / name
+    assert find_images([image], tmp_path / "out") == {image: tmp_path / "out" / stem}
+    found = find_images([image], Path("."))[image]
+    assert named(found, ".mask.png").parent == Path(".") and found.name == stem
+
+
+def test_stdin_is_a_file_by_its_usual_name(tmp_path):
+    assert find_images([Path("-")], tmp_path) == {Path("/dev/stdin"): tmp_path / "stdin"}
+
+
+def test_images_are_told_by_content_and_the_others_are_counted(tmp_path):
+    picture = encode_png(np.zeros((4, 4), np.uint8))
+    for name in ("a.jfif", "b.heic", "c", "d.gif", "._a.jpg", ".hidden/e.png", "sub/f.dat"):
+        photograph(tmp_path / name).write_bytes(picture)
+    for name in ("notes.txt", "more.txt", "sub/table.csv"):
+        photograph(tmp_path / name).write_text("text")
+    others: Counter[str] = Counter()
+    found = find_images([tmp_path], tmp_path / "out", recursive=True, passed_over=others)
+    assert [str(path.relative_to(tmp_path)) for path in found] == ["a.jfif", "b.heic", "c", "d.gif", "sub/f.dat"]
+    assert others == {".txt": 2, ".csv": 1}
 
 
 def test_an_input_is_never_overwritten(tmp_path):
@@ -71,8 +104,8 @@ def test_subfolders_are_searched_on_request_and_mirrored(tmp_path):
     assert list(again.values()) == stems
     with pytest.raises(UserError, match="empty: no images in this folder or below it"):
         find_images([folder / "empty"], output, recursive=True)
-    photograph(tmp_path / "other" / "two" / "a.jpg")
-    with pytest.raises(UserError, match=r"in/two/a.png and .*other/two/a.jpg: .* same names"):
+    photograph(tmp_path / "other" / "two" / "a.png")
+    with pytest.raises(UserError, match=r"in/two/a.png and .*other/two/a.png: .* same names"):
         find_images([folder, tmp_path / "other"], output, recursive=True)
 
 

@@ -11,12 +11,12 @@ from PIL import Image as Pillow
 
 from splice_jax.data.composing.camera import Image
 from splice_jax.data.composing.objects import Regions
+from splice_jax.data.composing.photographs import content, photographs_in, refuse_small, usable
 from splice_jax.data.composing.splicing import Splice
 from splice_jax.errors import UserError
-from splice_jax.files import read_bytes, refuse_broken_link
-from splice_jax.images import IMAGE_SUFFIXES, read_image
+from splice_jax.files import read_bytes
+from splice_jax.images import read_image
 
-SMALLEST_SIDE = 64
 GRID = 8
 """Side of a JPEG's blocks."""
 JPEG_START = b"\xff\xd8"
@@ -35,6 +35,8 @@ def find_sources(
     photos: Path | Sequence[Path], regions: Path | Sequence[Path] | None = None, half: int | None = None
 ) -> tuple[Source, ...]:
     """The photographs in folders in order of name, without duplicates, with their segmentations, where they have one.
+
+    Those that cannot be used are named and left out.
 
     Args:
       photos: a folder, or several.
@@ -59,11 +61,14 @@ def find_sources(
 
 
 def _sources_in(photos: Path, regions: Path | None) -> list[Source]:
-    unique = {content(read_bytes(path)): path for path in reversed(_images_in(photos, "photographs"))}
+    readable = list(usable(photographs_in(photos, "photographs")))
+    if not readable:
+        raise UserError(f"{photos}: none of its photographs can be used; the lines above say why")
+    unique = {digest: path for path, digest in reversed(readable)}
     kept = sorted((path, digest) for digest, path in unique.items())
     if regions is None:
         return [Source(path, digest) for path, digest in kept]
-    segmentations = {path.stem: path for path in _images_in(regions, "segmentations")}
+    segmentations = {path.stem: path for path in photographs_in(regions, "segmentations")}
     found = [Source(path, digest, segmentations.get(path.stem)) for path, digest in kept]
     if not any(source.regions for source in found):
         raise UserError(f"{regions}: no segmentation of a photograph in {photos}; their stems must be equal")
@@ -72,23 +77,6 @@ def _sources_in(photos: Path, regions: Path | None) -> list[Source]:
 
 def _in_half(source: Source, half: int | None) -> bool:
     return half is None or hashlib.sha256(source.photo.name.encode()).digest()[0] % 2 == half
-
-
-def content(encoded: bytes) -> str:
-    """32 hexadecimal digits that identify the content of a file."""
-    return hashlib.sha256(encoded).hexdigest()[:32]
-
-
-def _images_in(folder: Path, title: str) -> list[Path]:
-    if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder of {title}")
-    visible = (path for path in folder.iterdir() if not path.name.startswith("."))
-    found = sorted(path for path in visible if path.suffix.lower() in IMAGE_SUFFIXES and not path.is_dir())
-    if not found:
-        raise UserError(f"{folder}: no {title} ({', '.join(sorted(IMAGE_SUFFIXES))}) right in it")
-    for path in found:
-        refuse_broken_link(path)
-    return found
 
 
 def read_source(
@@ -105,8 +93,7 @@ def read_source(
     if content(encoded) != source.content:
         raise UserError(f"{source.photo}: has changed since composing began; compose anew when it changes no more")
     image = read_image(encoded, name=str(source.photo))
-    if min(image.shape[:2]) < SMALLEST_SIDE:
-        raise UserError(f"{source.photo}: {image.shape[1]} x {image.shape[0]} pixels; at least 64 x 64 are needed")
+    refuse_small(image.shape, source.photo)
     if source.regions is None:
         return cut(image, (side, side), rng, on_grid), None
     regions = read_regions(source.regions)

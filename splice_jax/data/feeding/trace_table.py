@@ -18,8 +18,9 @@ from tqdm import tqdm
 
 from splice_jax.data import Example
 from splice_jax.data.feeding.tables import make_once, open_columns, wrap
+from splice_jax.images import as_stored
 from splice_jax.models.traces import bank
-from splice_jax.models.traces.reading import as_stored, read
+from splice_jax.models.traces.reading import read
 from splice_jax.workers import in_order
 
 WINDOW = 64

@@ -7,10 +7,13 @@ from splice_jax.data.sets import splits, verify
 from splice_jax.data.sets.builders import MANUAL, manual_builder
 from splice_jax.data.sets.builders.base import is_prepared, prepare
 from splice_jax.data.sets.builders.manual import ManualBuilder
+from splice_jax.data.sets.reading import USUAL, Reading
 from splice_jax.errors import UserError
 
 
-def prepare_manual(dataset: str, manual_dir: Path | None, data_dir: str = "") -> list[verify.Finding]:
+def prepare_manual(
+    dataset: str, manual_dir: Path | None, data_dir: str = "", reading: Reading = USUAL
+) -> list[verify.Finding]:
     """Prepares a data set unless it already is, draws its splits and verifies it.
 
     Without a usable `manual_dir`, prints what the user has to do.
@@ -19,13 +22,14 @@ def prepare_manual(dataset: str, manual_dir: Path | None, data_dir: str = "") ->
       dataset: a name in `splice_jax.data.sets.builders.MANUAL`.
       manual_dir: the owners' folder; not needed if the set is already prepared.
       data_dir: where the prepared set goes, "" for the user's cache.
+      reading: how files are taken; its mask_pattern is not used.
 
     Raises:
       UserError: another data set, no folder, a missing or wrong file, or no permission to write.
     """
     if dataset not in MANUAL:
         raise UserError(f"{dataset}: cannot be prepared from a folder; choose one of {', '.join(MANUAL)}")
-    builder = manual_builder(dataset, data_dir, manual_dir.expanduser() if manual_dir else None)
+    builder = manual_builder(dataset, data_dir, manual_dir.expanduser() if manual_dir else None, reading)
     if is_prepared(builder):
         print(f"{builder.data_dir}: prepared before; delete it to prepare it anew", file=sys.stderr)
     else:

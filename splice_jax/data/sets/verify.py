@@ -14,8 +14,16 @@ import numpy as np
 from splice_jax.data.composing import compose, compositions
 from splice_jax.data.sets import splits
 from splice_jax.data.sets.builders import prepared
-from splice_jax.data.sets.builders.base import AUTHENTIC, SpliceBuilder
+from splice_jax.data.sets.builders.base import (
+    AUTHENTIC,
+    FILE_NOTE,
+    LEFT_OUT,
+    MASK_NOTE,
+    ORIENTATION_NOTE,
+    SpliceBuilder,
+)
 from splice_jax.data.sets.builders.manual import WHOLE, ManualBuilder
+from splice_jax.data.sets.reading import USUAL, Reading
 from splice_jax.data.sets.splits import Surveyed
 from splice_jax.errors import UserError, listed, one_line
 
@@ -34,23 +42,26 @@ class Finding(NamedTuple):
     verdict: str = OK
 
 
-def verify(dataset: str, data_dir: str = "", images: Sequence[Surveyed] | None = None) -> list[Finding]:
+def verify(
+    dataset: str, data_dir: str = "", images: Sequence[Surveyed] | None = None, reading: Reading = USUAL
+) -> list[Finding]:
     """Looks at every image of a data set.
 
     Args:
-      dataset, data_dir: as in a configuration.
+      dataset, data_dir, reading: as in a configuration.
       images: its survey, if already made.
 
     Raises:
       UserError: there is no such data set, or it is not prepared.
     """
-    builder = prepared(dataset, data_dir)
+    builder = prepared(dataset, data_dir, reading)
     images = splits.survey(builder) if images is None else images
     findings = [
         *_counts(builder, images),
         *_sizes(builder, images),
         *_polarity(images),
         *_readable(images),
+        *_noted(builder),
         *_twins(images),
     ]
     if isinstance(builder, ManualBuilder):
@@ -127,6 +138,14 @@ def _polarity(images: Sequence[Surveyed]) -> list[Finding]:
 
 def _readable(images: Sequence[Surveyed]) -> list[Finding]:
     return [_named("unreadable", [image.problem for image in images if image.problem], "none", WRONG)]
+
+
+def _noted(builder: SpliceBuilder) -> list[Finding]:
+    """What was noted when the set was prepared, as far as there is anything."""
+    notes = [note for of_part in builder.notes.values() for note in of_part]
+    kinds = {LEFT_OUT: "left out", FILE_NOTE: "odd files", MASK_NOTE: "odd masks", ORIENTATION_NOTE: "mask not turned"}
+    found = {check: [note.text for note in notes if note.kind == kind] for kind, check in kinds.items()}
+    return [_named(check, texts, "none", NOTE) for check, texts in found.items() if texts]
 
 
 def _twins(images: Sequence[Surveyed]) -> list[Finding]:

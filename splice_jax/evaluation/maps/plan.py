@@ -95,18 +95,18 @@ def plan(
     """The plan of an evaluation that writes into the folder `output`.
 
     Raises:
-      UserError: the split that `title` names has no spliced image, or two images with the same name.
+      UserError: the split that `title` names has no image, or two images with the same name.
     """
     truths = read_truths(examples)
     spliced = _spliced(truths)
-    if not spliced:
-        raise UserError(f"{title} holds no spliced image, so there is nothing to score")
+    if not truths:
+        raise UserError(f"{title} holds no image, so there is nothing to score")
     main = Stage("evaluating", examples, truths, output / "maps")
     chosen_on = _spliced(read_truths(validation.examples))
     choosing = Stage("validation", validation.examples, chosen_on, output / "validation" / "maps")
     degraded = [
         Stage(str(each), examples, spliced, output / "degradations" / each.folder / "maps", each, seed)
-        for each in degradations
+        for each in (degradations if spliced else ())
     ]
     return Plan(rows, main, choosing if chosen_on else None, degraded, ignore_border, processes)
 

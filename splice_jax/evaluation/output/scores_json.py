@@ -41,6 +41,7 @@ def content(
         "split": header["split"],
         "images": spliced,
         "authentic_images": len(truths) - spliced,
+        "unreadable": header.get("unreadable", 0),
         "config": header["config"],
         "commit": header["commit"],
         "rows": [row_entry(key, row, listed, note=notes.get(key[0], ""), seed=seed) for key, row in found.items()],
@@ -64,16 +65,18 @@ def row_entry(
 
     `patch_accuracy` is over all patches and all scored pixels of the split's spliced images; `seconds_per_image` is the
     median, which the first image's compilation does not affect; `detection` is null without authentic images. `images`
-    counts the spliced images that have a map; `undefined` counts the reasons why the others have none. If none has a
+    counts the spliced images that have a map, over which means are; `f1_all`, `mcc_all` and `iou_all` are means over
+    all spliced images, 0 where there is no map; `undefined` counts the reasons why the others have none. If none has a
     map, every score is null. `note` says how a network differs from the published one and whether it was trained on
     other data; `beside` holds means over images of the row's other scores, such as `camera_response`'s `edge_auc`,
     with the number of images.
     """
     method, crf = key
+    entries = result.scores.entries(seed=seed, conventions=listed)
     return {
         "method": method,
         "crf": crf,
-        "scores": result.scores.entries(seed=seed, conventions=listed),
+        "scores": [entry | _over_all(entry, result) for entry in entries],
         "patch_accuracy": _patch_accuracy(result),
         "seconds_per_image": round(median(result.seconds), 4) if result.seconds else None,
         "detection": detection.summarize(
@@ -87,6 +90,15 @@ def row_entry(
         "note": note,
         "beside": _beside(result, seed=seed),
     }
+
+
+def _over_all(entry: Mapping[str, Any], result: RowResult) -> dict[str, float | None]:
+    """Means over all spliced images, those that a row cannot judge counted as 0; null where pixels are pooled."""
+    judged = len(result.scores.images)
+    every = judged + sum(result.reasons().values())
+    if entry["average"] != "images" or not every:
+        return dict.fromkeys(f"{name}_all" for name in SCORES)
+    return {f"{name}_all": (entry[name] or 0.0) * judged / every for name in SCORES}
 
 
 def _beside(result: RowResult, *, seed: int) -> dict[str, Any]:

@@ -30,7 +30,8 @@ def table_1(scores: Mapping[str, Any]) -> Table:
     """F1 and MCC of every row, measured under the headline and at 0.5, and as published for this data set."""
     figures = {figure.row: figure for figure in published.SCORES if scores["dataset"] in figure.scores}
     lines = []
-    for name, row in zip(names(scores), scores["rows"], strict=True):
+    for row in ranked(scores["rows"]):
+        name = row_name(row["method"], row["crf"])
         lines.append(
             {"row": name, "images": str(row["images"])}
             | _measured(row)
@@ -39,6 +40,16 @@ def table_1(scores: Mapping[str, Any]) -> Table:
     for figure in figures.values():
         lines.append({"row": NOTHING, "images": NOTHING} | _unmeasured() | published_scores(figure, scores["dataset"]))
     return lines
+
+
+def ranked(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Rows by the headline F1 over all images, those a row cannot judge counted as 0; the best first."""
+    return sorted(rows, key=lambda row: -(over_all(row, "f1") or 0.0))
+
+
+def over_all(row: Mapping[str, Any], score: str) -> float | None:
+    """The headline score over all images; None if there is none. Files of earlier versions lack it."""
+    return find(row["scores"], HEADLINE).get(f"{score}_all")
 
 
 def table_2(scores: Mapping[str, Any]) -> Table:
@@ -123,11 +134,12 @@ def _measured(row: Mapping[str, Any]) -> dict[str, str]:
     for title, convention in (("best", HEADLINE), ("at 0.5", HALF)):
         entry = find(row["scores"], convention)
         found |= {f"measured {score.upper()} {title}": with_interval(entry, score) for score in ("f1", "mcc")}
-    return found
+    everywhere = {f"measured {score.upper()} of all": over_all(row, score) for score in ("f1", "mcc")}
+    return found | {title: NOTHING if value is None else decimal(value) for title, value in everywhere.items()}
 
 
 def _unmeasured() -> dict[str, str]:
-    return {f"measured {score} {title}": NOTHING for title in ("best", "at 0.5") for score in ("F1", "MCC")}
+    return {f"measured {score} {title}": NOTHING for title in ("best", "at 0.5", "of all") for score in ("F1", "MCC")}
 
 
 def published_scores(figure: published.Published | None, dataset: str) -> dict[str, str]:
@@ -173,6 +185,8 @@ def _document(scores: Mapping[str, Any], first: Table, second: Table) -> str:
     reason = scores["validation"].get("reason")
     validation = f"No threshold was chosen on validation: {reason}.\n\n" if reason else ""
     missing = "".join(f"- {line}\n" for line in undefined_rows(scores))
+    if not scores["images"]:
+        missing += f"- every row: {NOTHING}, since no spliced image is in this split\n"
     beside = "".join(f"- {line}\n" for line in beside_maps(scores))
     beside = f"## Beside the maps\n\n{beside}\n" if beside else ""
     missing = f"Without a score:\n\n{missing}\n" if missing else ""
@@ -185,7 +199,8 @@ def _document(scores: Mapping[str, Any], first: Table, second: Table) -> str:
         f"# {main_row(names(scores))} on {scores['dataset']}, {scores['split']} split\n\n"
         f"{scores['images']} spliced images; {scores['authentic_images']} authentic images left out of these means. "
         f"Intervals are bootstrap 95 % intervals over images.{border}\n\n"
-        f"Headline: F1 and MCC {HEADLINE} (*best*); beside it {HALF}. {note}\n\n"
+        f"Headline: F1 and MCC {HEADLINE} (*best*); beside it {HALF}. Means are over the images that a row can judge; "
+        f"*of all* counts 0 for the others, and rows are in its order. {note}\n\n"
         f"{noted}{missing}## Table 1: F1 and MCC\n\n{markdown(first)}\n"
         f"## Table 2: patch labels and pixels rightly predicted at 0.5\n\n{markdown(second)}\n"
         f"## Authentic images\n\n{markdown(_detection(scores))}\n"

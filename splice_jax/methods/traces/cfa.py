@@ -56,7 +56,7 @@ def chessboard(height: int, width: int) -> Bool[np.ndarray, "height width"]:
     return np.add.outer(np.arange(height), np.arange(width)) % 2 == 0
 
 
-@register("cfa1")
+@register("cfa1", version=2)
 class LocalVarianceRatio(ChessboardLocalizer):
     """How much more the prediction error varies at recorded pixels than at interpolated ones, block by block.
 
@@ -148,7 +148,7 @@ def _log_normal(values: np.ndarray, mean: float, std: float) -> np.ndarray:
     return -(((values - mean) / std) ** 2) / 2 - np.log(std)
 
 
-@register("cfa2")
+@register("cfa2", version=2)
 class GreenErrorShare(ChessboardLocalizer):
     """The share of a block's prediction error at interpolated pixels: one half where the trace is missing.
 

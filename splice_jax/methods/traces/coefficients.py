@@ -34,7 +34,8 @@ class CoefficientLocalizer(TraceLocalizer):
         """The upright map from the file's coefficients, and as its mask what is above the map's own threshold.
 
         Raises:
-          Undefined: the image is smaller than `smallest`, or the file holds no luma coefficients.
+          Undefined: the image is smaller than `smallest`, the file holds no luma coefficients, or the response is the
+            same everywhere.
         """
         self.require_size(image)
         try:
@@ -42,7 +43,9 @@ class CoefficientLocalizer(TraceLocalizer):
         except NoCoefficientsError as error:
             return self.without_coefficients(image, str(error))
         height, width = luma.plane.shape
-        stored = spread(normalize(self.stored_response(luma)), (height, width), self.cell)
+        response = self.stored_response(luma)
+        self.require_contrast(response)
+        stored = spread(normalize(response), (height, width), self.cell)
         probability = upright(stored, luma.orientation)
         return Found(probability, probability >= otsu(probability))
 

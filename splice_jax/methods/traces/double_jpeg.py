@@ -41,7 +41,7 @@ LEAST_RATIO = 1e-3
 """Values that a first compression should rule out may still arise from clipping and unforeseen causes."""
 
 
-@register("adq1")
+@register("adq1", version=2)
 class PeriodicHistogram(CoefficientLocalizer):
     """The posterior probability, block by block, that coefficients do not follow the image histograms' period.
 
@@ -53,6 +53,7 @@ class PeriodicHistogram(CoefficientLocalizer):
 
     name = "adq1"
     looks_for = "Signs that the photograph was compressed twice as JPEG: blocks without these signs count as pasted in."
+    flat = "no coefficient shows the period of a first compression"
 
     def stored_response(self, luma: Luma) -> Float[np.ndarray, "rows columns"]:
         """Log odds that a block was compressed once."""
@@ -69,7 +70,7 @@ class PeriodicHistogram(CoefficientLocalizer):
         return self(image)
 
 
-@register("adq2")
+@register("adq2", version=2)
 class RequantizedHistogram(CoefficientLocalizer):
     """The likelihood ratio, block by block, of one compression to two, with the first one's steps estimated.
 
@@ -83,6 +84,7 @@ class RequantizedHistogram(CoefficientLocalizer):
         "The same signs of two compressions, weighed by likelihood: blocks that were compressed once count as "
         "pasted in."
     )
+    flat = "no first compression is found"
     smallest = 2 * BLOCK
 
     def stored_response(self, luma: Luma) -> Float[np.ndarray, "rows columns"]:

@@ -7,7 +7,7 @@ from scipy import ndimage
 from splice_jax.jpeg import BLOCK, ZIGZAG, block_dct
 from splice_jax.methods.registry import register
 from splice_jax.methods.traces.double_jpeg import LARGEST_STEPS, find_period
-from splice_jax.methods.traces.trace import TraceLocalizer, luma, spread
+from splice_jax.methods.traces.trace import TraceLocalizer, luma, spread, textureless
 
 STRONGEST = 50.0
 """Second differences above this, in levels, are edges in the scene, not between blocks."""
@@ -23,7 +23,7 @@ FREQUENCIES = ZIGZAG[1:32]
 NEVER_JPEG = "this file is no JPEG; if the photograph never was one, only texture and noise show"
 
 
-@register("blk")
+@register("blk", version=2)
 class BlockGrid(TraceLocalizer):
     """Lines of the JPEG grid that are where none should be, or missing where one should be, block by block.
 
@@ -46,7 +46,7 @@ class BlockGrid(TraceLocalizer):
         return stray_columns(plane) + stray_columns(np.ascontiguousarray(plane.T)).T
 
 
-@register("dct")
+@register("dct", version=2)
 class QuantizationError(TraceLocalizer):
     """How far a block's DCT coefficients are from multiples of the image's quantisation steps.
 
@@ -61,6 +61,7 @@ class QuantizationError(TraceLocalizer):
         "The steps to which JPEG compression rounds a picture: parts that do not keep to them count as pasted in."
     )
     weakened_by = {"no jpeg": NEVER_JPEG}
+    needs_texture = True
     cell = BLOCK
     smallest = BLOCK
 
@@ -68,9 +69,11 @@ class QuantizationError(TraceLocalizer):
         """In levels, summed over 31 coefficients."""
         coefficients = block_dct(luma(image))
         error = np.zeros(coefficients.shape[:2])
-        for place in FREQUENCIES:
+        rows, columns = error.shape
+        telling = ~(textureless(image, BLOCK)[:rows, :columns])
+        for place in FREQUENCIES if telling.any() else ():
             values = coefficients[:, :, *place]
-            step = find_period(np.rint(values).astype(int), float(LARGEST_STEPS[place]), tested=False)
+            step = find_period(np.rint(values[telling]).astype(int), float(LARGEST_STEPS[place]), tested=False)
             if step > 1:
                 error += np.abs(values - step * np.rint(values / step))
         return error

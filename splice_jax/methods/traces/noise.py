@@ -29,7 +29,7 @@ LEAST_VARIANCE = 1e-6
 NOISE_WEAKENED = {"resized": "resizing changes noise everywhere, and differences in it become smaller"}
 
 
-@register("noi1")
+@register("noi1", version=2)
 class WaveletNoise(TraceLocalizer):
     """The standard deviation of the noise in the finest diagonal wavelet coefficients, block by block.
 
@@ -43,6 +43,7 @@ class WaveletNoise(TraceLocalizer):
         "details."
     )
     weakened_by = NOISE_WEAKENED
+    needs_texture = True
     cell = 16
     smallest = 16
 
@@ -59,7 +60,7 @@ def finest_diagonal(plane: Float32[np.ndarray, "height width"]) -> Float32[np.nd
     return diagonal[AHEAD : AHEAD + height // 2, AHEAD : AHEAD + width // 2]
 
 
-@register("noi2")
+@register("noi2", version=2)
 class KurtosisNoise(TraceLocalizer):
     """The noise variance that explains the differences in kurtosis between band-pass filters, in sliding windows.
 
@@ -75,6 +76,7 @@ class KurtosisNoise(TraceLocalizer):
         "changes the statistics of fine and coarse details."
     )
     weakened_by = NOISE_WEAKENED
+    needs_texture = True
     cell = 4
     smallest = WINDOW
 
@@ -129,7 +131,7 @@ def noise_variance(
     return np.clip(found, 0, variance.min(axis=0))
 
 
-@register("noi4")
+@register("noi4", version=2)
 class MedianResidue(TraceLocalizer):
     """What a 3x3 median filter removes: its mean magnitude over channels and blocks of 16x16 pixels."""
 
@@ -139,6 +141,7 @@ class MedianResidue(TraceLocalizer):
         "smoothing filter takes away."
     )
     weakened_by = NOISE_WEAKENED
+    needs_texture = True
     cell = 16
     smallest = 16
 

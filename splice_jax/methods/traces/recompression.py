@@ -36,7 +36,7 @@ DARKEST = 0.4
 """A ghost's mean is at most this fraction of the mean around it; without a ghost, it is at least half of it."""
 
 
-@register("ela")
+@register("ela", version=2)
 class ErrorLevel(TraceLocalizer):
     """How much compression at quality 90, with subsampled colours, changes each pixel.
 
@@ -53,7 +53,7 @@ class ErrorLevel(TraceLocalizer):
         return change.mean(axis=2, dtype=np.float32)
 
 
-@register("ghost")
+@register("ghost", version=2)
 class Ghost(TraceLocalizer):
     """Where an image changes least, at the quality that splits it most clearly into two parts.
 
@@ -69,6 +69,7 @@ class Ghost(TraceLocalizer):
         "Parts that were once saved as JPEG at a lower quality than the rest: they change least when saved at "
         "that quality again."
     )
+    flat = "no quality shows a ghost"
     cell = BLOCK
     smallest = WINDOW * BLOCK
 

@@ -50,7 +50,7 @@ class Mixture(NamedTuple):
     """log P(value | quantised first) / P(value | not), from −`REACH` to `REACH`, per step."""
 
 
-@register("nadq")
+@register("nadq", version=2)
 class ShiftedGrid(CoefficientLocalizer):
     """The likelihood ratio, block by block, of a first compression on another JPEG grid than the file's to none.
 
@@ -65,6 +65,7 @@ class ShiftedGrid(CoefficientLocalizer):
         "Signs of an earlier JPEG compression on another grid of blocks: parts that bring such a grid along count "
         "as pasted in."
     )
+    flat = "no other JPEG grid stands out"
     cell = 1
     smallest = 3 * BLOCK
 

@@ -4,7 +4,8 @@ from abc import abstractmethod
 from typing import ClassVar
 
 import numpy as np
-from jaxtyping import Float, Float32, Num, UInt8
+from jaxtyping import Bool, Float, Float32, Num, UInt8
+from scipy import ndimage
 
 from splice_jax.crf import otsu
 from splice_jax.methods.localizer import Found, Localizer, Undefined
@@ -27,6 +28,12 @@ class TraceLocalizer(Localizer):
     smallest: ClassVar[int] = 1
     """Shorter side, in pixels, of the smallest image in which the trace can be measured."""
 
+    flat: ClassVar[str] = "the trace is equally strong everywhere"
+    """Why a response is the same everywhere."""
+
+    needs_texture: ClassVar[bool] = False
+    """Whether flat and saturated cells, in which there is nothing to measure, take no part in the statistics."""
+
     @abstractmethod
     def response(self, image: UInt8[np.ndarray, "height width 3"]) -> Float[np.ndarray, "rows columns"]:
         """How strongly the trace indicates a splice: higher = more likely spliced, on any scale.
@@ -42,10 +49,14 @@ class TraceLocalizer(Localizer):
         """The response as a map, and as its mask what is above the map's own threshold (`otsu`).
 
         Raises:
-          Undefined: the image is smaller than `smallest`, or cannot carry the trace.
+          Undefined: the image is smaller than `smallest`, cannot carry the trace, or has the same response everywhere.
         """
         self.require_size(image)
-        return self.found(self.response(image), (image.shape[0], image.shape[1]))
+        response = self.response(image)
+        if self.needs_texture:
+            rows, columns = response.shape
+            response = np.where(textureless(image, self.cell)[:rows, :columns], np.nan, response)
+        return self.found(response, (image.shape[0], image.shape[1]))
 
     def require_size(self, image: UInt8[np.ndarray, "height width 3"]) -> None:
         """Raises `Undefined` if the image is smaller than `smallest`."""
@@ -55,9 +66,44 @@ class TraceLocalizer(Localizer):
             raise Undefined(f"row {self.name} needs an image of at least {least} pixels; this one has {width}x{height}")
 
     def found(self, response: Num[np.ndarray, "rows columns"], size: tuple[int, int]) -> Found:
-        """Turns a response into a map of `size` (height, width), scaled by `normalize`, and its mask."""
+        """Turns a response into a map of `size` (height, width), scaled by `normalize`, and its mask.
+
+        Raises:
+          Undefined: the response is the same wherever something can be said.
+        """
+        self.require_contrast(response)
         probability = spread(normalize(response), size, self.cell)
-        return Found(probability, probability >= otsu(probability))
+        valid = _to_pixels(~np.isnan(response), size, self.cell)
+        return Found(probability, (probability >= otsu(probability[valid])) & valid, valid=valid)
+
+    def require_contrast(self, response: Num[np.ndarray, "rows columns"]) -> None:
+        """Raises `Undefined` if a response is the same wherever something can be said."""
+        finite = response[np.isfinite(response)]
+        if not finite.size:
+            raise Undefined(f"row {self.name} has nothing to measure: the image is flat or saturated everywhere")
+        if finite.min() == finite.max():
+            raise Undefined(f"row {self.name} would give a flat map: {self.flat}")
+
+
+def textureless(image: UInt8[np.ndarray, "height width 3"], cell: int) -> Bool[np.ndarray, "rows columns"]:
+    """By cell, whether more than half of its pixels are saturated, or like all their neighbours.
+
+    Saturated is black or white in all channels. There may be a row and a column more than whole cells.
+    """
+    saturated = (image.min(axis=2) == 255) | (image.max(axis=2) == 0)
+    like = np.ones(image.shape[:2], bool)
+    for channel in np.moveaxis(image, 2, 0):
+        like &= ndimage.maximum_filter(channel, 3) == ndimage.minimum_filter(channel, 3)
+    share = ndimage.uniform_filter((saturated | like).astype(np.float32), cell)
+    return share[cell // 2 :: cell, cell // 2 :: cell] > 0.5
+
+
+def _to_pixels(
+    cells: Bool[np.ndarray, "rows columns"], size: tuple[int, int], side: int
+) -> Bool[np.ndarray, "height width"]:
+    """Each pixel's cell; beyond the last cell, that one."""
+    rows, columns = (np.minimum(np.arange(n) // side, most - 1) for n, most in zip(size, cells.shape, strict=True))
+    return cells[np.ix_(rows, columns)]
 
 
 def normalize(response: Num[np.ndarray, "rows columns"]) -> Float32[np.ndarray, "rows columns"]:

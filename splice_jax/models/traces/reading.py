@@ -3,8 +3,9 @@
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float32, Shaped, UInt8
+from jaxtyping import Float32, UInt8
 
+from splice_jax.images import as_stored
 from splice_jax.jpeg import BLOCK, NoCoefficientsError, read_luma
 
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
@@ -55,14 +56,3 @@ def read(image: UInt8[np.ndarray, "height width 3"], encoded: bytes = b"") -> Re
             image = as_stored(image, orientation)
     height, width = (side // BLOCK * BLOCK for side in luma.shape)
     return Reading(image[:height, :width], luma[:height, :width], table, orientation)
-
-
-def as_stored(
-    pixels: Shaped[np.ndarray, "height width *channels"], orientation: int
-) -> Shaped[np.ndarray, "stored_height stored_width *channels"]:
-    """Turns upright pixels back to how the file stores them: the inverse of `images.upright`."""
-    if orientation in (2, 3, 6, 7):
-        pixels = pixels[:, ::-1]
-    if orientation in (3, 4, 7, 8):
-        pixels = pixels[::-1]
-    return pixels.swapaxes(0, 1) if orientation in (5, 6, 7, 8) else pixels

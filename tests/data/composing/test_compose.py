@@ -164,16 +164,26 @@ def test_unusable_photographs_are_named(photos, regions, tmp_path, photograph):
     fail(one, out, "one: 1 different photographs; at least 2")
     few = _folder(tmp_path / "few", {f"{i}.png": photograph(i) for i in range(5)})
     fail(few, out, "few: 5 different photographs; at least 6", split=None, count=20)
-    small = _folder(tmp_path / "small", {"a.png": photograph(0), "b.png": photograph(1, 63, 70)})
-    fail(small, out, "b.png: 70 x 63 pixels; at least 64 x 64", workers=2)
-    broken = _folder(tmp_path / "broken", {"a.png": photograph(0)})
-    (broken / "b.jpg").write_bytes(b"\xff\xd8\xff\xe0 no photograph")
-    fail(broken, out, "b.jpg")
     unequal = _folder(tmp_path / "unequal", {f"{i}.png": photograph(i) for i in range(2)})
     labels = _folder(tmp_path / "labels", {f"{i}.png": np.ones((50, 60), np.uint8) for i in range(2)})
     fail(unequal, out, "png: 60 x 50 pixels, but .* has 120 x 96", regions=labels)
     colours = _folder(tmp_path / "colours", {f"{i}.png": photograph(i) for i in range(2)})
     fail(unequal, out, "one channel of region numbers", regions=colours)
+
+
+def test_bad_photographs_are_left_out_and_named(tmp_path, photograph, capsys):
+    folder = _folder(tmp_path / "in", {f"{i}.png": photograph(i) for i in range(3)} | {"d.png": photograph(1, 63, 70)})
+    (folder / "b.jpg").write_bytes(b"\xff\xd8\xff\xe0 no photograph")
+    (folder / "._0.png").write_bytes(b"hidden")
+    (folder / "notes.txt").write_text("text")
+    assert compose_folder(folder, tmp_path / "out", count=2, split="train", recipe="rescale") == {"train": 2}
+    said = capsys.readouterr().err
+    assert f"warning: left out: {folder / 'b.jpg'}: broken or truncated" in said
+    assert f"warning: left out: {folder / 'd.png'}: 70 x 63 pixels; at least 64 x 64 are needed" in said
+    assert f"note: {folder}: 1 file that is no image was passed over (.txt 1)" in said and "._0" not in said
+    bad = _folder(tmp_path / "bad", {})
+    (bad / "b.jpg").write_bytes(b"text")
+    fail(bad, tmp_path / "none", "bad: none of its photographs can be used; the lines above say why")
 
 
 def test_an_output_that_holds_anything_is_left_alone(photos, tmp_path):

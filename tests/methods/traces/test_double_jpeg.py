@@ -20,6 +20,7 @@ from splice_jax.methods.traces.double_jpeg import (
     once_log_ratio,
     requantized,
 )
+from tests.methods.traces.judged import or_half
 
 GENERATOR = np.random.default_rng(0)
 LAPLACIAN = GENERATOR.laplace(0, 30, 6000)
@@ -96,7 +97,8 @@ def test_a_patch_compressed_once_in_a_host_compressed_twice_is_found(trial, comp
 
 @pytest.mark.parametrize("name", ["adq1", "adq2"])
 def test_where_all_is_compressed_once_nothing_is_found(trial, name):
-    areas = [case.area(localized(name, encode_jpeg(case.spliced(), 90))) for case in map(trial, range(4))]
+    cases = [trial(seed) for seed in range(4)]
+    areas = [or_half(lambda case=case: case.area(localized(name, encode_jpeg(case.spliced(), 90)))) for case in cases]
     assert all(abs(area - 0.5) < 0.1 for area in areas), areas
 
 
@@ -106,7 +108,7 @@ def test_a_host_compressed_once_and_kept_without_loss_is_seen_in_its_pixels(tria
     found = splice_jax.localizer("adq1")(image)
     assert case.area(found.probability) > 0.9
     np.testing.assert_array_equal(localized("adq1", encode_png(image)), found.probability)
-    assert abs(case.area(splice_jax.localizer("adq1")(case.spliced()).probability) - 0.5) < 0.1
+    assert abs(or_half(lambda: case.area(splice_jax.localizer("adq1")(case.spliced()).probability)) - 0.5) < 0.1
 
 
 @pytest.mark.parametrize("name", ["adq1", "adq2", "nadq"])
@@ -136,10 +138,14 @@ def test_pixels_alone_and_other_files_are_undefined(trial, name):
         localized(name, cmyk.getvalue())
 
 
-def test_pixels_do_for_adq1_where_a_jpeg_has_no_luma(trial):
+def test_pixels_do_for_adq1_where_a_jpeg_has_no_luma(trial, compressed):
     cmyk = io.BytesIO()
-    Image.fromarray(trial(0).host).convert("CMYK").save(cmyk, "JPEG")
-    assert localized("adq1", cmyk.getvalue()).shape == trial(0).mask.shape
+    case = trial(0)
+    Image.fromarray(case.spliced(host=compressed(case.host, 50))).convert("CMYK").save(cmyk, "JPEG", quality=100)
+    try:
+        assert localized("adq1", cmyk.getvalue()).shape == case.mask.shape
+    except Undefined as reason:
+        assert "no coefficient shows the period" in str(reason)  # Of pixels, not of the file's coefficients.
 
 
 @pytest.mark.parametrize("name", ["adq1", "adq2", "nadq"])
@@ -149,10 +155,10 @@ def test_a_truncated_file_is_named_in_one_line(trial, name):
         splice_jax.localizer(name).localize_encoded(trial(0).host, file[: len(file) // 2])
 
 
-def test_a_table_of_large_steps_leaves_a_map():
+def test_a_table_of_large_steps_leaves_nothing_to_find():
     """At quality 1 first steps finer than the table's are not even looked for."""
     assert STANDARD_TABLE.max() < 255
     noise = GENERATOR.integers(0, 256, (64, 80, 3), np.uint8)
     for name in ("adq1", "adq2", "nadq"):
-        probability = localized(name, encode_jpeg(noise, 1))
-        assert probability.shape == (64, 80) and np.isfinite(probability).all()
+        with pytest.raises(Undefined, match=f"row {name} would give a flat map"):
+            localized(name, encode_jpeg(noise, 1))

@@ -10,7 +10,7 @@ from PIL import Image
 import splice_jax
 import splice_jax.methods
 from splice_jax.crf import otsu
-from splice_jax.methods import Undefined, registry
+from splice_jax.methods import Undefined, localizer, registry
 from splice_jax.methods.traces.trace import TraceLocalizer, blocks, luma, normalize, spread
 
 README = Path(splice_jax.methods.__file__).with_name("README.md").read_text(encoding="utf-8")
@@ -37,9 +37,24 @@ def test_a_bright_quarter_is_found_up_to_the_image_s_border():
     np.testing.assert_array_equal(found.mask, found.probability >= otsu(found.probability))
 
 
-def test_a_constant_response_is_a_map_of_zeros_with_an_empty_mask():
-    found = Brightness()(np.full((9, 10, 3), 7, np.uint8))
-    assert not found.probability.any() and not found.mask.any()
+def test_a_constant_response_is_undefined_rather_than_a_flat_map():
+    with pytest.raises(Undefined, match="row brightness would give a flat map: the trace is equally strong everywhere"):
+        Brightness()(np.full((9, 10, 3), 7, np.uint8))
+
+
+@pytest.mark.parametrize("name", ["noi1", "noi2", "noi4", "dct"])
+@pytest.mark.parametrize("flat", [0, 90, 255])
+def test_flat_and_saturated_areas_take_no_part(name, flat):
+    half = np.random.default_rng(0).integers(60, 200, (96, 128, 3), np.uint8)
+    whole = localizer(name)(half).probability
+    half[:, 64:] = flat
+    found = localizer(name)(half)
+    assert not found.mask[:, 84:].any() and not found.valid[:, 84:].any()
+    assert found.valid[:, :44].all() and found.mask[:, :44].mean() < 0.9
+    if name != "dct":  # Its steps are the whole image's.
+        assert np.corrcoef(found.probability[:, :44].ravel(), whole[:, :44].ravel())[0, 1] > 0.3
+    with pytest.raises(Undefined, match=f"row {name} has nothing to measure: the image is flat or saturated"):
+        localizer(name)(np.full((96, 128, 3), flat, np.uint8))
 
 
 def test_an_image_too_small_is_undefined_in_one_line():

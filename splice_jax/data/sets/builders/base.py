@@ -10,25 +10,42 @@ same bytes.
 import abc
 import functools
 import io
+import json
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import tensorflow_datasets as tfds
+from jaxtyping import UInt8
 from tqdm import tqdm
 
-from splice_jax.errors import UserError
+from splice_jax.errors import UserError, one_line, shown
 from splice_jax.files import replacing
+from splice_jax.images import encode_png, with_end
+from splice_jax.images.formats import HEAD_BYTES, kind_of
 
 AUTHENTIC = "_authentic"
 """Suffix of the split that holds the authentic images belonging to another split."""
 
-KEPT_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".png")
-"""Suffixes of files kept byte for byte, with their JPEG traces; all others become PNGs of their pixels."""
+NOTES_FILE = "notes.json"
+"""What was left out of a prepared set, and what there is to know about its files: part -> kinds and texts."""
+
+LEFT_OUT, FILE_NOTE, MASK_NOTE, ORIENTATION_NOTE = "left out", "files", "masks", "orientation"
+"""Kinds of notes."""
+
+_KEPT_FORMATS = ("JPEG", "PNG")
+"""Formats of files kept byte for byte, with their JPEG traces; all others become PNGs of their pixels."""
 
 _EXAMPLES_PER_FILE = 1000
+
+
+class Note(NamedTuple):
+    """Something to know about a file of the set; the text names the file."""
+
+    kind: str
+    text: str
 
 
 class Record(NamedTuple):
@@ -42,6 +59,7 @@ class Record(NamedTuple):
     mask: bytes
     authentic: bool = False
     photographs: str = ""
+    notes: tuple[Note, ...] = ()
 
 
 class SpliceBuilder(abc.ABC):
@@ -53,14 +71,20 @@ class SpliceBuilder(abc.ABC):
     whole = ""
     """The stored split with all spliced images if the set is split by seed; otherwise ""."""
 
+    skip_unreadable = False
+    """Whether files that cannot be used are left out; otherwise the set is refused because of them."""
+
+    passed_over = ""
+    """What files there are that are no images, in words."""
+
     def __init__(self, data_dir: Path) -> None:
         """The set is prepared, or to be prepared, in `data_dir`/NAME/VERSION."""
         self.name = type(self).__name__.lower()
         self.data_dir = data_dir.absolute() / self.name / self.VERSION
 
     @abc.abstractmethod
-    def records(self) -> Mapping[str, Iterable[Record]]:
-        """The examples of every split, in the order in which they will be read."""
+    def records(self) -> Mapping[str, Iterable[Record | UserError]]:
+        """The examples of every split, in the order in which they will be read; errors for those that cannot be."""
 
     def stored(self) -> dict[str, Any]:
         """The features of an example: names used in `_example`, and their TFDS types."""
@@ -80,6 +104,14 @@ class SpliceBuilder(abc.ABC):
     def counts(self) -> dict[str, int]:
         """How many examples each split of the prepared set has."""
         return {name: split.num_examples for name, split in self.opened.info.splits.items()}
+
+    @property
+    def notes(self) -> dict[str, list[Note]]:
+        """What was noted when the set was prepared, per split; nothing for sets of earlier versions."""
+        path = self.data_dir / NOTES_FILE
+        if not path.is_file():
+            return {}
+        return {part: [Note(*note) for note in notes] for part, notes in json.loads(path.read_text()).items()}
 
 
 def prepare(builder: SpliceBuilder, title: str) -> None:
@@ -108,13 +140,65 @@ def _write(builder: SpliceBuilder, folder: Path) -> None:
         disable_shuffling=True,
     )
     writer = tfds.core.SequentialWriter(info, _EXAMPLES_PER_FILE, file_format="array_record")
+    notes: dict[str, list[Note]] = {}
     try:
         for split, records in builder.records().items():
-            writer.initialize_splits([split])
-            for record in tqdm(records, f"preparing {split}", unit=" images", disable=None):
-                writer.add_examples({split: [_example(record, builder.stored())]})
+            notes[split] = _write_split(writer, split, records, builder)
     finally:
         writer.close_all()
+    _tell(notes, builder)
+    if any(notes.values()):
+        (folder / NOTES_FILE).write_text(json.dumps(notes))
+
+
+def _write_split(writer: Any, split: str, records: Iterable[Record | UserError], builder: SpliceBuilder) -> list[Note]:
+    """Writes the examples of a split, if there are any; returns what there is to know about its files."""
+    notes, begun = [], False
+    for record in tqdm(records, f"preparing {split}", unit=" images", disable=None):
+        if isinstance(record, UserError):
+            notes.append(Note(LEFT_OUT, one_line(record)))
+            continue
+        if not begun:
+            writer.initialize_splits([split])
+            begun = True
+        writer.add_examples({split: [_example(record, builder.stored())]})
+        notes += record.notes
+    return notes
+
+
+def _tell(notes: Mapping[str, Sequence[Note]], builder: SpliceBuilder) -> None:
+    """Names every file there is something to say about, one per line; refuses the set if some cannot be used."""
+    said = [note for of_split in notes.values() for note in of_split]
+    bad = [note for note in said if note.kind == LEFT_OUT]
+    if bad and not builder.skip_unreadable:
+        for note in bad[:-1]:
+            print(f"error: {note.text}", file=sys.stderr)
+        if len(bad) == 1:
+            raise UserError(bad[0].text)
+        print(f"error: {bad[-1].text}", file=sys.stderr)
+        raise UserError(f"{len(bad)} files cannot be used, named above; mend them, or set skip_unreadable=true")
+    for note in said:
+        left_out = "left out: " if note.kind == LEFT_OUT else ""
+        print(f"warning: {left_out}{shown(note.text)}", file=sys.stderr)
+    if builder.passed_over:
+        print(f"note: {builder.passed_over}", file=sys.stderr)
+
+
+Given = TypeVar("Given")
+
+
+def attempted(read: Callable[[Given], Record], sources: Iterable[Given]) -> Iterator[Record | UserError]:
+    """What `read` makes of each source, or why it cannot."""
+    for source in sources:
+        try:
+            yield read(source)
+        except UserError as error:
+            yield error
+
+
+def kept_or_png(encoded: bytes, pixels: UInt8[np.ndarray, "height width *channels"]) -> bytes:
+    """A file as it is to be stored: a JPEG, with its end marker, or a PNG as it is; of others, a PNG of the pixels."""
+    return with_end(encoded) if kind_of(encoded[:HEAD_BYTES]).format in _KEPT_FORMATS else encode_png(pixels)
 
 
 def _example(record: Record, names: Iterable[str]) -> dict[str, Any]:

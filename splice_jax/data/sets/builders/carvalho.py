@@ -10,7 +10,9 @@ at the image's size. A mask with other proportions is rejected, because it could
 
 from pathlib import Path
 
+from splice_jax.data.sets.builders.base import Note
 from splice_jax.data.sets.builders.manual import (
+    WHOLE_COPY,
     ManualBuilder,
     Mask,
     Published,
@@ -19,10 +21,10 @@ from splice_jax.data.sets.builders.manual import (
     files,
     folder_with,
     refuse_missing,
-    refuse_other_size,
 )
+from splice_jax.data.sets.builders.oriented import refuse_other_size
 from splice_jax.errors import UserError
-from splice_jax.images import nearest, read_mask
+from splice_jax.images import Picture, nearest, read_mask
 
 IMAGES, MASKS = "DSO-1", "DSO-1-Fake-Images-Masks"
 SPLICED, AUTHENTIC_IMAGES = "splicing", "normal"
@@ -60,10 +62,11 @@ Terms:  we know of no licence; ask the authors before anything but research. Cit
         found = [Source(image, (masks[image.stem.lower()],)) for image in spliced]
         return found + [Source(image) for image in authentic]
 
-    def read_spliced(self, mask: Path, image: Path, size: tuple[int, int]) -> Mask:
+    def read_spliced(self, mask: Path, image: Path, picture: Picture) -> tuple[Mask, tuple[Note, ...]]:
         """True where a mask is black, at the image's size."""
+        size = picture.pixels.shape[0], picture.pixels.shape[1]
         spliced = ~read_mask(mask)
         proportions = spliced.shape[0] / spliced.shape[1], size[0] / size[1]
         if abs(proportions[0] / proportions[1] - 1) > TOLERANCE:
-            refuse_other_size(spliced, mask, image, size)
-        return nearest(spliced, size)
+            refuse_other_size(spliced, mask, image, size, WHOLE_COPY)
+        return nearest(spliced, size), ()

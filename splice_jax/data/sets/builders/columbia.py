@@ -12,7 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
+from splice_jax.data.sets.builders.base import Note
 from splice_jax.data.sets.builders.manual import (
+    WHOLE_COPY,
     ManualBuilder,
     Mask,
     Published,
@@ -21,10 +23,10 @@ from splice_jax.data.sets.builders.manual import (
     files,
     folder_with,
     refuse_missing,
-    refuse_other_size,
 )
+from splice_jax.data.sets.builders.oriented import refuse_other_size
 from splice_jax.errors import UserError
-from splice_jax.images import read_image
+from splice_jax.images import Picture, read_image
 
 SPLICED, AUTHENTIC_IMAGES, MASKS = "4cam_splc", "4cam_auth", "edgemask"
 SUFFIXES = (".tif", ".tiff", ".bmp")
@@ -60,15 +62,15 @@ Terms:  research use only, no redistribution, credit to the DVMM Laboratory, as 
         spliced = [Source(image, (masks[name.lower()],)) for image, name in names.items()]
         return spliced + [Source(image) for image in files(_nested(inside[AUTHENTIC_IMAGES]), SUFFIXES, "images")]
 
-    def read_spliced(self, mask: Path, image: Path, size: tuple[int, int]) -> Mask:
+    def read_spliced(self, mask: Path, image: Path, picture: Picture) -> tuple[Mask, tuple[Note, ...]]:
         """True where an edge mask is more green than red."""
         colours = read_image(mask).astype(np.int16)
         red, green = colours[..., 0], colours[..., 1]
         if np.mean(np.abs(green - red) >= CLEAR) < CLEAR_SHARE:
             raise UserError(f"{mask}: not an edge mask in red and green; put the owners' file there")
         spliced = green > red
-        refuse_other_size(spliced, mask, image, size)
-        return spliced
+        refuse_other_size(spliced, mask, image, (picture.pixels.shape[0], picture.pixels.shape[1]), WHOLE_COPY)
+        return spliced, ()
 
 
 def _nested(folder: Path) -> Path:

@@ -14,13 +14,17 @@ import numpy as np
 import tensorflow_datasets as tfds
 from jaxtyping import Bool
 
-from splice_jax.data.sets.builders.base import AUTHENTIC, KEPT_SUFFIXES, Record, SpliceBuilder
+from splice_jax.data.sets.builders.base import AUTHENTIC, FILE_NOTE, Note, Record, SpliceBuilder, attempted, kept_or_png
+from splice_jax.data.sets.reading import USUAL, Reading
 from splice_jax.errors import UserError, listed
 from splice_jax.files import read_bytes, refuse_broken_link
-from splice_jax.images import encode_png, read_image
+from splice_jax.images import Picture, encode_png, most_bytes, read_picture
 
 WHOLE = "whole"
 """The only split of a prepared set apart from its authentic images. (TFDS reserves the name "all".)"""
+
+WHOLE_COPY = "get a whole copy of both"
+"""What to do about a mask of another size."""
 
 DEPTH = 2
 """How many folders deep the data may lie below the folder the user names: archives unpack into folders."""
@@ -62,9 +66,10 @@ class ManualBuilder(SpliceBuilder):
     """Where to get it, what the folder looks like, and the terms."""
     PUBLISHED: Published
 
-    def __init__(self, data_dir: Path, manual_dir: Path | None = None) -> None:
-        """`manual_dir`: the owners' folder; only needed for preparing."""
-        self._manual_dir = manual_dir
+    def __init__(self, data_dir: Path, manual_dir: Path | None = None, reading: Reading = USUAL) -> None:
+        """`manual_dir`: the owners' folder; it and how it is read matter for preparing only."""
+        self._manual_dir, self._mask_orientation = manual_dir, reading.mask_orientation
+        self.skip_unreadable = reading.skip_unreadable
         super().__init__(data_dir)
 
     @abc.abstractmethod
@@ -76,8 +81,8 @@ class ManualBuilder(SpliceBuilder):
         """
 
     @abc.abstractmethod
-    def read_spliced(self, mask: Path, image: Path, size: tuple[int, int]) -> Mask:
-        """Reads a mask file, True = spliced, for an image of this (height, width).
+    def read_spliced(self, mask: Path, image: Path, picture: Picture) -> tuple[Mask, tuple[Note, ...]]:
+        """Reads a mask file, True = spliced, of the size of the picture, which is from the file `image`.
 
         Raises:
           UserError: the mask is unreadable, has the wrong size, or is not a mask.
@@ -87,7 +92,7 @@ class ManualBuilder(SpliceBuilder):
         """The features of every set, plus the photographs that the image was made from."""
         return super().stored() | {"origins": tfds.features.Text()}
 
-    def records(self) -> dict[str, Iterator[Record]]:
+    def records(self) -> dict[str, Iterator[Record | UserError]]:
         """Every image with its mask, with spliced and authentic ones separate."""
         if self._manual_dir is None or not self._manual_dir.is_dir():
             raise UserError(f"{self._manual_dir or '--manual-dir'}: no such folder; give the unpacked {self.TITLE}")
@@ -95,23 +100,25 @@ class ManualBuilder(SpliceBuilder):
         _refuse_same_names(sources)
         spliced = [source for source in sources if source.masks]
         authentic = [source for source in sources if not source.masks]
-        parts = {WHOLE: map(self._record, spliced), WHOLE + AUTHENTIC: map(self._record, authentic)}
+        parts = {WHOLE: attempted(self._record, spliced), WHOLE + AUTHENTIC: attempted(self._record, authentic)}
         return {part: records for part, records in parts.items() if part == WHOLE or authentic}
 
     def _record(self, source: Source) -> Record:
-        encoded = read_bytes(source.image)
-        image = read_image(encoded, name=str(source.image))
-        size = image.shape[0], image.shape[1]
+        encoded = read_bytes(source.image, most=most_bytes())
+        picture = read_picture(encoded, name=str(source.image))
+        notes = [Note(FILE_NOTE, f"{source.image}: {text}") for text in picture.notes]
+        size = picture.pixels.shape[0], picture.pixels.shape[1]
         mask = np.zeros(size, bool)
         for path in source.masks:
             refuse_broken_link(path)
-            mask |= self.read_spliced(path, source.image, size)
+            marked, more = self.read_spliced(path, source.image, picture)
+            mask |= marked
+            notes += more
         if source.masks and (not mask.any() or mask.all()):
             share = "everything" if mask.any() else "nothing"
             raise UserError(f"{source.masks[0]}: marks {share} as spliced; get a whole copy of the data set")
-        kept = source.image.suffix.lower() in KEPT_SUFFIXES
-        stored = encoded if kept else encode_png(image)
-        return Record(source.image.stem, stored, encode_png(mask), not source.masks, "\n".join(source.photographs))
+        stored, photographs = kept_or_png(encoded, picture.pixels), "\n".join(source.photographs)
+        return Record(source.image.stem, stored, encode_png(mask), not source.masks, photographs, tuple(notes))
 
 
 def _refuse_same_names(sources: list[Source]) -> None:
@@ -163,12 +170,3 @@ def refuse_missing(missing: list[str], folder: Path) -> None:
     """Raises a UserError that names all missing files at once, if there are any."""
     if missing:
         raise UserError(f"{folder}: {len(missing)} files are missing ({listed(missing)}); get a whole copy")
-
-
-def refuse_other_size(mask: Mask, path: Path, image: Path, size: tuple[int, int]) -> None:
-    """Raises UserError if the mask does not have the size (height, width) of the image."""
-    if mask.shape != size:
-        raise UserError(
-            f"{path}: {mask.shape[1]} x {mask.shape[0]} pixels, but {image.name} has {size[1]} x {size[0]}; "
-            "get a whole copy of both"
-        )

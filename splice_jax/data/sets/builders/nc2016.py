@@ -13,33 +13,24 @@ import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
-
+from splice_jax.data.sets.builders.base import Note
 from splice_jax.data.sets.builders.manual import (
+    WHOLE_COPY,
     ManualBuilder,
     Mask,
     Published,
     Source,
     entries,
     folder_with,
-    refuse_other_size,
 )
+from splice_jax.data.sets.builders.oriented import fitted, refuse_other_size
 from splice_jax.errors import UserError, listed, one_line, printable
 from splice_jax.files import refuse_broken_link
-from splice_jax.images import read_mask
+from splice_jax.images import Picture, mask_of
 
 REFERENCE = Path("reference", "manipulation", "NC2016-manipulation-ref.csv")
 REQUIRED = ("ProbeFileName", "ProbeMaskFileName", "IsTarget", "IsManipulationTypeSplice")
 PHOTOGRAPHS = ("ProbeFileName", "BaseFileName", "DonorFileName", "CorrespondingControlFileName")
-
-_ORIENTATION = 0x0112
-_SIDEWAYS = {
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 
 Row = Mapping[str, str]
 
@@ -76,13 +67,13 @@ Terms:  NIST's data licence agreement, which you sign; we have not seen its text
             raise UserError(f"{reference}: lists no splice (IsManipulationTypeSplice = Y); get a whole copy")
         return list(found.values())
 
-    def read_spliced(self, mask: Path, image: Path, size: tuple[int, int]) -> Mask:
-        """True where a mask is black; rotated with the image if the mask was made for the image as stored."""
-        spliced = ~read_mask(mask)
-        if spliced.shape == size[::-1] != size:
-            spliced = _turned(spliced, image)
-        refuse_other_size(spliced, mask, image, size)
-        return spliced
+    def read_spliced(self, mask: Path, image: Path, picture: Picture) -> tuple[Mask, tuple[Note, ...]]:
+        """True where a mask is black; turned with the image if the mask was made for the image as stored."""
+        read = mask_of(mask)
+        inverted = read._replace(spliced=~read.spliced)
+        spliced, notes = fitted(inverted, mask, picture, image, self._mask_orientation)
+        refuse_other_size(spliced, mask, image, (picture.pixels.shape[0], picture.pixels.shape[1]), WHOLE_COPY)
+        return spliced, notes
 
 
 def read_reference(path: Path) -> Sequence[Row]:
@@ -141,10 +132,3 @@ def _joined(first: Source | None, second: Source) -> Source:
     masks = dict.fromkeys(first.masks + second.masks)
     photographs = dict.fromkeys(first.photographs + second.photographs)
     return Source(first.image, tuple(masks), tuple(photographs))
-
-
-def _turned(mask: Mask, image: Path) -> Mask:
-    """The mask of a sideways photograph, turned upright by the photograph's EXIF orientation."""
-    with Image.open(image) as opened:
-        turn = _SIDEWAYS.get(opened.getexif().get(_ORIENTATION, 1))
-    return mask if turn is None else np.array(Image.fromarray(mask).transpose(turn))

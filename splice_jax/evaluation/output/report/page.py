@@ -15,7 +15,15 @@ import jinja2
 from markupsafe import Markup
 
 from splice_jax.evaluation.output.report import pictures, tables
-from splice_jax.evaluation.output.tables import NOTHING, beside_maps, undefined_rows, with_interval
+from splice_jax.evaluation.output.tables import (
+    NOTHING,
+    beside_maps,
+    decimal,
+    over_all,
+    ranked,
+    undefined_rows,
+    with_interval,
+)
 from splice_jax.evaluation.rows import TRIVIAL, main_row, names, notes, row_name
 from splice_jax.evaluation.scores import conventions
 from splice_jax.evaluation.scores.conventions import HALF, HEADLINE
@@ -54,12 +62,16 @@ def headline(scores: Mapping[str, Any]) -> str:
 
 def text_table(scores: Mapping[str, Any]) -> str:
     """The scores for a terminal, with the headline in full above and everything that is not about maps below."""
-    lines: list[tuple[str, ...]] = [("row", "F1 best", "MCC best", "F1 at 0.5", "MCC at 0.5", "images", "s/image")]
-    for row in scores["rows"]:
+    lines: list[tuple[str, ...]] = [
+        ("row", "F1 best", "MCC best", "F1 at 0.5", "MCC at 0.5", "F1 of all", "images", "s/image")
+    ]
+    for row in ranked(scores["rows"]):
         entries = [conventions.find(row["scores"], convention) for convention in (HEADLINE, HALF)]
         cells = [with_interval(entry, score) for entry in entries for score in ("f1", "mcc")]
         seconds = row["seconds_per_image"]
         name = row_name(row["method"], row["crf"])
+        every = over_all(row, "f1")
+        cells.append(NOTHING if every is None else decimal(every))
         lines.append((name, *cells, str(row["images"]), NOTHING if seconds is None else f"{seconds:.2f}"))
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     body = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]

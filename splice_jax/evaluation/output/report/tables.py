@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from splice_jax.evaluation.output import published
-from splice_jax.evaluation.output.tables import NOTHING, decimal, signed, undefined
+from splice_jax.evaluation.output.tables import NOTHING, decimal, over_all, ranked, signed, undefined
 from splice_jax.evaluation.rows import TRIVIAL, main_row, names, row_name
 from splice_jax.evaluation.scores.conventions import HALF, HEADLINE, convention_of, find
 
@@ -90,12 +90,13 @@ def headline(scores: Mapping[str, Any]) -> Table:
     """The headline next to the threshold of 0.5, with intervals."""
     lowest = {score: _lowest(scores, score) for score in ("f1", "mcc")}
     lines = []
-    for row in scores["rows"]:
+    for row in ranked(scores["rows"]):
         hint, cells = undefined(row), []
         for convention in (HEADLINE, HALF):
             entry, drawn = find(row["scores"], convention), convention == HEADLINE
             cells += [_score(entry, score, hint, lowest[score] if drawn else None) for score in ("f1", "mcc")]
             cells.append(_number(entry["iou"], hint))
+        cells += [_number(over_all(row, score), hint) for score in ("f1", "mcc")]
         seconds = row["seconds_per_image"]
         cells += [_number(find(row["scores"], HEADLINE)["auc"], hint), _images(row, scores["images"])]
         cells.append(Cell(NOTHING, hint=hint) if seconds is None else Cell(f"{seconds:.2f}", seconds))
@@ -103,6 +104,7 @@ def headline(scores: Mapping[str, Any]) -> Table:
     groups = [
         ("best threshold per image", ["F1", "MCC", "IoU"]),
         ("threshold 0.5", ["F1", "MCC", "IoU"]),
+        ("best, of all images", ["F1", "MCC"]),
         ("", ["AUC", "images", "seconds\nper image"]),
     ]
     return Table("Headline scores of every row", groups, lines)

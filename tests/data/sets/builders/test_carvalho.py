@@ -8,13 +8,14 @@ from splice_jax.data.sets.builders.base import Record
 from splice_jax.data.sets.builders.carvalho import Carvalho
 from splice_jax.errors import UserError
 from splice_jax.images import nearest, read_mask
+from tests.data.sets.builders.making import made
 
 MASKS = Path("tifs-database/DSO-1-Fake-Images-Masks")
 IMAGES = Path("tifs-database/DSO-1")
 
 
 def read(folder: Path, tmp_path: Path) -> dict[str, list[Record]]:
-    return {part: list(records) for part, records in Carvalho(tmp_path / "out", folder).records().items()}
+    return made(Carvalho(tmp_path / "out", folder))
 
 
 def fail(folder: Path, tmp_path: Path, match: str) -> None:

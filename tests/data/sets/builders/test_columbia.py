@@ -10,6 +10,7 @@ from splice_jax.data.sets.builders.base import Record
 from splice_jax.data.sets.builders.columbia import Columbia
 from splice_jax.errors import UserError
 from splice_jax.images import read_image, read_mask
+from tests.data.sets.builders.making import made
 
 
 def spliced(left: int) -> np.ndarray:
@@ -19,7 +20,7 @@ def spliced(left: int) -> np.ndarray:
 
 
 def read(folder: Path, tmp_path: Path) -> dict[str, list[Record]]:
-    return {part: list(records) for part, records in Columbia(tmp_path / "out", folder).records().items()}
+    return made(Columbia(tmp_path / "out", folder))
 
 
 def fail(folder: Path, tmp_path: Path, match: str) -> None:

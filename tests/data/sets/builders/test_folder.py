@@ -123,18 +123,16 @@ def test_images_and_masks_must_match(folder, cache, photograph):
     (folder / "images" / "a.png").unlink()
     Image.fromarray(mask(30)[:50]).save(folder / "masks" / "a.png")
     fail(folder, cache, r"a\.png: 120 x 50 pixels, but a\.bmp has 120 x 96")
-    Image.fromarray(0 * mask(30)).save(folder / "masks" / "a.png")
-    fail(folder, cache, r"a\.png: marks nothing as spliced")
 
 
-def test_a_truncated_jpeg_and_a_bomb_are_named(folder, cache):
+def test_a_truncated_jpeg_and_an_image_of_too_many_pixels_are_named(folder, cache):
     whole = (folder / "images" / "b.jpg").read_bytes()
     (folder / "images" / "b.jpg").write_bytes(whole[: len(whole) // 2])
     fail(folder, cache, r"b\.jpg")
     bomb = io.BytesIO()
-    Image.new("1", (10000, 10000)).save(bomb, "PNG")
+    Image.new("1", (10000, 10001)).save(bomb, "PNG")
     (folder / "images" / "b.jpg").write_bytes(bomb.getvalue())
-    fail(folder, cache, r"b\.jpg.*bomb")
+    fail(folder, cache, r"b\.jpg: 10000 x 10001 pixels, over 100 megapixels")
 
 
 def test_a_cache_that_cannot_be_written_is_named(folder, tmp_path, monkeypatch):

@@ -8,13 +8,14 @@ from splice_jax.data.sets.builders.base import Record
 from splice_jax.data.sets.builders.nc2016 import Nc2016
 from splice_jax.errors import UserError
 from splice_jax.images import read_image, read_mask
+from tests.data.sets.builders.making import made
 
 ROOT = "NC2016_Test0613"
 REFERENCE = f"{ROOT}/reference/manipulation/NC2016-manipulation-ref.csv"
 
 
 def read(folder: Path, tmp_path: Path) -> dict[str, list[Record]]:
-    return {part: list(records) for part, records in Nc2016(tmp_path / "out", folder).records().items()}
+    return made(Nc2016(tmp_path / "out", folder))
 
 
 def fail(folder: Path, tmp_path: Path, match: str) -> None:

@@ -11,11 +11,10 @@ from PIL import Image
 
 import splice_jax
 from splice_jax.data.composing.scenes import draw_scene
-from splice_jax.images import upright
+from splice_jax.images import as_stored, upright
 from splice_jax.methods.localizer import Undefined
 from splice_jax.methods.registry import method
 from splice_jax.methods.trained.semi_global_traces.localizer import padded_size
-from splice_jax.models.traces.reading import as_stored
 from splice_jax.weights.packaged import CHECKSUM, FILE, load_packaged
 
 

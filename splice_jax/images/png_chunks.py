@@ -1,0 +1,53 @@
+"""Whether a PNG is whole: Pillow does not compare the checksums of its pixels."""
+
+import struct
+import zlib
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from splice_jax.errors import UserError
+
+_SIGNATURE_BYTES = 8
+_END = b"IEND"
+
+
+class Chunk(NamedTuple):
+    """A chunk: its name, all its bytes, and whether its checksum is right; the last one may be cut."""
+
+    name: bytes
+    whole: memoryview
+    intact: bool
+
+
+def chunks(encoded: bytes) -> Iterator[Chunk]:
+    """The chunks of a PNG up to its end."""
+    view, start = memoryview(encoded), _SIGNATURE_BYTES
+    while start + 8 <= len(view):
+        length, name = struct.unpack_from(">I4s", view, start)
+        content, check = view[start + 8 : start + 8 + length], view[start + 8 + length : start + 12 + length]
+        expected = zlib.crc32(content, zlib.crc32(name)).to_bytes(4)
+        yield Chunk(name, view[start : start + 12 + length], len(content) == length and check == expected)
+        if name == _END:
+            return
+        start += 12 + length
+
+
+def checked(encoded: bytes, title: str) -> bytes:
+    """The file without damaged chunks that the picture does not depend on, which Pillow would refuse.
+
+    Raises:
+      UserError: header, palette or pixels are damaged or cut.
+    """
+    damaged = [chunk for chunk in chunks(encoded) if not chunk.intact]
+    for chunk in damaged:
+        if chunk.name in (b"IHDR", b"PLTE", b"IDAT"):
+            name = chunk.name.decode()
+            raise UserError(f"{title}: broken or truncated (the PNG's {name} is damaged); get a whole copy of it")
+    if not damaged:
+        return encoded
+    return b"".join([encoded[:_SIGNATURE_BYTES], *(chunk.whole for chunk in chunks(encoded) if chunk.intact)])
+
+
+def bit_depth(encoded: bytes) -> int:
+    """Bits per sample, 1 … 16."""
+    return encoded[24]
