@@ -171,7 +171,6 @@ def test_compose_passes_everything_on(capsys, monkeypatch):
         (["locate"], "invalid choice: 'locate'"),
         (["localize"], "IMAGE, --output; see splice-jax localize --help"),
         (["localize", ".", "--output=o", "--method=noi1"], "no images in this folder"),
-        (["localize", __file__, "--output=o"], "--workdir, --method: give a trained run, or a row that needs none"),
         (["localize", __file__, "--output=o", "--method=noi"], "method 'noi' is not known: did you mean 'noi"),
         (
             ["localize", __file__, "--output=o", "--method=sgn"],

@@ -1,6 +1,7 @@
 """Results on disk, with a localizer that finds what is green."""
 
 import csv
+import dataclasses
 import io
 import os
 import threading
@@ -93,7 +94,7 @@ def test_results_hold_what_was_found(tmp_path):
     np.testing.assert_array_equal(read_mask(output / "beach.1.mask.png"), found.mask)
     np.testing.assert_array_equal(read_image(output / "beach.1.overlay.png"), overlay(PICTURE, found.mask))
     with np.load(output / "beach.1.npz") as raw:
-        assert sorted(raw) == ["label_probability", "mask", "probability"]
+        assert sorted(raw) == ["label_probability", "mask", "probability", "valid"]
         for name in raw:
             assert raw[name].dtype == getattr(found, name).dtype
             np.testing.assert_array_equal(raw[name], getattr(found, name))
@@ -105,7 +106,7 @@ def test_raw_is_off_and_without_labels_where_there_are_none(tmp_path):
     assert "a.npz" not in names(tmp_path / "out")
     localize([image], tmp_path / "out", Green(labels=False), raw=True)
     with np.load(tmp_path / "out" / "a.npz") as raw:
-        assert sorted(raw) == ["mask", "probability"]
+        assert sorted(raw) == ["mask", "probability", "valid"]
 
 
 def test_one_bad_file_does_not_stop_the_rest(tmp_path, capsys):
@@ -190,14 +191,15 @@ def test_the_summary_has_a_line_for_each_image_and_method(tmp_path):
     assert (
         (tmp_path / "out" / FILE_NAME)
         .read_text()
-        .startswith("image,method,status,reason,width,height,marked_share,seconds\n")
+        .startswith("image,method,status,reason,width,height,marked_share,seconds,score,alarm\n")
     )
     found = lines(tmp_path / "out")
     assert all(float(line.pop("seconds")) >= 0 for line in found if line["status"] == "ok")
     sizes, share = {"width": "60", "height": "40"}, (PICTURE >= 128).mean(axis=(0, 1))
     missing = "cannot be opened (no such file or directory); check the path"
-    nothing = {"width": "", "height": "", "marked_share": ""}
-    common = {"image": str(good), "status": "ok", "reason": "", **sizes}
+    uncalibrated = {"score": "", "alarm": ""}
+    nothing = {"width": "", "height": "", "marked_share": "", **uncalibrated}
+    common = {"image": str(good), "status": "ok", "reason": "", **sizes, **uncalibrated}
     assert found[0] == {**common, "method": "green", "marked_share": f"{share[1]:.6g}"}
     assert found[1] == {**common, "method": "red", "marked_share": f"{share[0]:.6g}"}
     for line, method in zip(found[2:4], ("green", "red"), strict=True):
@@ -322,3 +324,17 @@ def test_names_need_not_be_unicode(tmp_path, capsys):
     assert localize([image], tmp_path / "out", Green()) == 0
     assert "M\\xfcnchen.png" in capsys.readouterr().out
     assert b"M\xfcnchen.png" in (tmp_path / "out" / FILE_NAME).read_bytes()
+
+
+def test_a_calibrated_method_tells_score_and_alarm_everywhere(tmp_path, capsys):
+    class Calibrated(Green):
+        def __call__(self, image):
+            return dataclasses.replace(super().__call__(image), score=0.75, alarm=0.125)
+
+    image = photograph(tmp_path / "a.png")
+    assert localize([image], tmp_path / "out", Calibrated(), raw=True) == 0
+    assert "score 0.75 (12.5% of authentic photographs score as high), " in capsys.readouterr().out
+    [line] = lines(tmp_path / "out")
+    assert (line["score"], line["alarm"]) == ("0.75", "0.125")
+    with np.load(tmp_path / "out" / "a.npz") as raw:
+        assert (float(raw["score"]), float(raw["alarm"])) == (0.75, 0.125)

@@ -9,7 +9,7 @@ from splice_jax.errors import UserError
 from splice_jax.localize import choose_rows, load_rows
 from splice_jax.methods import names
 from splice_jax.methods.refined import Refined
-from splice_jax.runs.builtin import default
+from splice_jax.runs.builtin import builtin, default
 
 
 @pytest.fixture
@@ -25,6 +25,7 @@ def test_names_are_those_of_the_run_and_those_that_need_none(run: Path) -> None:
     assert choose_rows(None, "noi4") == ([], ["noi4"])
     assert choose_rows(None, " cfa1,noi4,,cfa1") == ([], ["cfa1", "noi4"])
     assert choose_rows(run, None) == ([""], [])
+    assert choose_rows(None, None) == choose_rows(None, "sgt") == choose_rows(run, "sgt") == ([], ["sgt"])
     assert choose_rows(run, "noi4,mfcn") == (["mfcn"], ["noi4"])
     assert choose_rows(run, "mfcn_edge,other") == (["mfcn_edge", "other"], [])
 
@@ -34,6 +35,11 @@ def test_all_are_all(run: Path) -> None:
     assert choose_rows(run, "all") == (["mfcn_edge", "mfcn"], names())
     with pytest.raises(UserError, match="absent: no such folder"):
         choose_rows(run / "absent", "all")
+
+
+def test_a_run_of_the_packaged_method_is_preferred_to_the_package(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(builtin("sgt").to_json())
+    assert choose_rows(tmp_path, "sgt,noi4") == (["sgt"], ["noi4"])
 
 
 def test_of_several_each_has_an_infix(run: Path) -> None:
