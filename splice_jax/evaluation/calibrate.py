@@ -1,8 +1,8 @@
 """Calibrates a trained `sgt`: what its logits mean on photographs that are innocent.
 
 One number is raised or lowered for all maps, one more follows the image's own logit, so that a threshold of 0.5 marks
-over 1 % of the picture in a given share of authentic photographs; a slope and an intercept turn the image's logit into a
-probability.
+over 1 % of the picture in a given share of authentic photographs; a slope and an intercept turn the image's logit into
+a probability.
 """
 
 from collections.abc import Iterable, Sequence
@@ -69,7 +69,9 @@ def shift_for(innocent: Sequence[Judged], gate: float, rate: float = RATE) -> fl
     return -float(np.nextafter(np.float32(peaks[allowed]), np.float32(np.inf)))
 
 
-def calibrate(innocent: Sequence[Judged], spliced: Sequence[Sequence[Judged]], authentic: Sequence[Judged]) -> Calibration:
+def calibrate(
+    innocent: Sequence[Judged], spliced: Sequence[Sequence[Judged]], authentic: Sequence[Judged]
+) -> Calibration:
     """Chooses the gate by the mean over sets of mean F1, and fits what the image's logit means.
 
     Args:
