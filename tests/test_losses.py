@@ -125,11 +125,11 @@ def test_median_frequency_weights_by_hand() -> None:
     np.testing.assert_allclose(median_frequency_weights(np.array([[5, 0]])), [1, 1])
 
 
-LOGITS = np.random.default_rng(1).normal(0, 3, (4, 5, 6)).astype(np.float32)
-SPLICES = np.random.default_rng(2).integers(0, 2, (4, 5, 6)).astype(np.float32)
-COUNTED = np.random.default_rng(3).integers(0, 2, (4, 5, 6)).astype(np.float32)
+LOGITS: Any = np.random.default_rng(1).normal(0, 3, (4, 5, 6)).astype(np.float32)
+SPLICES: Any = np.random.default_rng(2).integers(0, 2, (4, 5, 6)).astype(np.float32)
+COUNTED: Any = np.random.default_rng(3).integers(0, 2, (4, 5, 6)).astype(np.float32)
 COUNTED[:, 0, 0], COUNTED[0] = 1, 1
-CHOSEN = np.array([True, True, False, True])
+CHOSEN: Any = np.array([True, True, False, True])
 either_way = pytest.mark.parametrize("transform", [lambda function: function, jax.jit], ids=["eager", "jit"])
 
 
@@ -177,14 +177,14 @@ def test_shares_of_a_batch_that_count_differently_have_the_mean_of_the_whole() -
         dice = soft_dice(logits, target, counted, chosen, axis_name)
         return jnp.stack([binary_cross_entropy(logits, target, counted, 2.0, axis_name), dice])
 
-    arrays = LOGITS, SPLICES, COUNTED, CHOSEN
+    arrays: list[Any] = [LOGITS, SPLICES, COUNTED, CHOSEN]
+    whole: Any = jax.jit(both)
     halves = [array.reshape(2, 2, *array.shape[1:]) for array in arrays]
     assert halves[2][0].sum() != halves[2][1].sum()
-    mapped = jax.jit(jax.vmap(functools.partial(both, axis_name="devices"), axis_name="devices"))(*halves)
-    np.testing.assert_allclose(mapped.mean(0), jax.jit(both)(*arrays), rtol=1e-5)
-    nothing = jax.vmap(functools.partial(both, axis_name="devices"), axis_name="devices")(
-        *halves[:2], np.zeros_like(halves[2]), np.zeros_like(halves[3])
-    )
+    shared: Any = jax.vmap(functools.partial(both, axis_name="devices"), axis_name="devices")
+    mapped = jax.jit(shared)(*halves)
+    np.testing.assert_allclose(mapped.mean(0), whole(*arrays), rtol=1e-5)
+    nothing = shared(*halves[:2], np.zeros_like(halves[2]), np.zeros_like(halves[3]))
     assert not np.any(nothing)
 
 

@@ -46,7 +46,8 @@ class Judged(NamedTuple):
         marked = self.logits + shift + gate * self.image >= 0
         both = np.count_nonzero(marked & self.truth)
         false, missed = np.count_nonzero(marked) - both, np.count_nonzero(self.truth) - both
-        return float(f1(Counts(both, false, missed, marked.size - both - false - missed)))
+        counts = both, false, missed, marked.size - both - false - missed
+        return float(f1(Counts(*map(np.asarray, counts))))
 
 
 def judge(localizer: SemiGlobalTracesLocalizer, examples: Iterable[Example]) -> list[Judged]:

@@ -76,7 +76,7 @@ def test_calibration_takes_the_gate_of_the_best_mean_over_sets() -> None:
     assert worth[found.map_gate] == max(worth.values()) > min(worth.values())
     assert found.map_shift == shift_for(INNOCENT, found.map_gate)
     assert alarms(INNOCENT, found.map_shift, found.map_gate) <= 6
-    np.testing.assert_array_equal(found.authentic, np.sort(np.float32([each.image for each in INNOCENT])))
+    np.testing.assert_array_equal(found.authentic, np.sort(np.array([each.image for each in INNOCENT], np.float32)))
     positive = np.array([each.image for images in SPLICED for each in images])
     negative = np.array([each.image for each in (*INNOCENT, *authentic)])
     assert (found.slope, found.intercept) == balanced_logistic(positive, negative)

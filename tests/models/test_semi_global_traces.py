@@ -184,10 +184,11 @@ def test_pooling_averages_what_is_inside(transform: Callable, side: int) -> None
 
 @pytest.mark.parametrize("transform", [lambda function: function, jax.jit], ids=["eager", "jit"])
 def test_soft_maxima_go_from_the_mean_to_the_maximum(transform: Callable) -> None:
+    soft_maximum: Any = semi_global_traces._soft_maximum
     values, inside = RANDOM.normal(0, 2, (2, 5, 6)).astype(np.float32), np.ones((2, 5, 6), np.float32)
     inside[1, 2:] = 0
     for sharpness in (0.01, 1.0, 50.0):
-        compute = transform(lambda *arrays, sharpness=sharpness: semi_global_traces._soft_maximum(*arrays, sharpness))
+        compute = transform(lambda *arrays, sharpness=sharpness: soft_maximum(*arrays, sharpness))
         found = compute(values, inside)
         for number in (0, 1):
             own = values[number][inside[number] > 0].astype(float)

@@ -1,3 +1,5 @@
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -132,7 +134,7 @@ def test_adamw_decays_kernels_by_the_rate_and_not_by_their_gradients(clip_norm: 
     """Loshchilov & Hutter's algorithm 2: the decay stands beside Adam's update."""
     history = [gradients(seed) for seed in range(3)]
     schedule = step_schedule(0.1, [2], 0.5, 0)
-    options = {"weight_decay": 0.3, "clip_norm": clip_norm, "frozen": FROZEN}
+    options: dict[str, Any] = {"weight_decay": 0.3, "clip_norm": clip_norm, "frozen": FROZEN}
     found = updates_of(make_optimizer(schedule, kind="adamw", **options), history)
     for name, decay in (("kernel", 0.3), ("bias", 0.0)):
         expected = adam([gradient["label_head"][name] for gradient in history], [0.1, 0.1, 0.05]) - 0.05 * decay

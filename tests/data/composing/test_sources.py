@@ -59,7 +59,7 @@ def test_a_half_without_photographs_is_named(photos, tmp_path) -> None:
 
 
 def test_a_crop_may_start_on_the_grid_of_blocks() -> None:
-    places = np.dstack(np.mgrid[:100, :120])
+    places = np.moveaxis(np.mgrid[:100, :120], 0, -1)
     corners = [cut(places, (40, 50), np.random.default_rng(seed), 1.0)[0, 0] for seed in range(40)]
     assert not np.any(np.array(corners) % 8) and len({tuple(corner) for corner in corners}) > 20
     anywhere = [cut(places, (40, 50), np.random.default_rng(seed))[0, 0] for seed in range(40)]

@@ -114,7 +114,7 @@ def test_a_constant_picture_has_finite_traces(measure: Measure) -> None:
 def test_padding_changes_no_trace_but_at_the_border(compiled: Callable) -> None:
     """Border pixels look one or two pixels further, and a mean over 5x5 blocks passes that on to two more blocks."""
     rows, columns = 15, 21
-    image, luma = picture(1), (picture(1) @ np.float32([0.299, 0.587, 0.114])).astype(np.float32)
+    image, luma = picture(1), (picture(1) @ np.array([0.299, 0.587, 0.114])).astype(np.float32)
     table, found = np.ones((8, 8), np.float32), []
     for fill in (0, 255, "noise", "edge"):
         padded, grey = image.copy(), luma.copy()

@@ -1,6 +1,7 @@
 """Against SciPy's DCT and NumPy's histograms."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import numpy as np
@@ -64,7 +65,7 @@ def test_whole_coefficients_are_whole_and_halves_are_not(transform: Callable) ->
 
 def log_ratios(values: np.ndarray, known: np.ndarray, levels: int, window: int) -> np.ndarray:
     """Of one place: how much more often than its smoothed neighbourhood each value occurs."""
-    heights = {value: np.count_nonzero(values[known] == value) for value in range(-levels + 1, levels)}
+    heights: dict[int, Any] = {value: np.count_nonzero(values[known] == value) for value in range(-levels + 1, levels)}
     heights[-levels] = heights[levels] = 0
     triangle = [window - abs(away) for away in range(-window + 1, window)]
 
@@ -100,7 +101,7 @@ def test_values_that_an_earlier_quantization_left_out_speak_against_a_block() ->
     steps = RANDOM.integers(1, 15, (24, 24, 64)) * RANDOM.choice([-1, 1], (24, 24, 64))
     quantised = (3 * steps).astype(np.float32)
     quantised[:5, :5] += 1
-    inside = np.ones((24, 24), np.float32)
+    inside: Any = np.ones((24, 24), np.float32)
     found = jax.jit(lambda values: frequencies.evidence(values, inside, 60, 5))(quantised)
     pasted = np.zeros((24, 24), bool)
     pasted[:5, :5] = True

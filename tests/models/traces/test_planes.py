@@ -41,8 +41,8 @@ def test_blocks_are_cut_row_after_row_and_joined_again(transform: Callable) -> N
 
 @pytest.mark.parametrize("size", [3, 5])
 def test_the_mean_around_a_block_is_of_the_picture_s_own(size: int) -> None:
-    values = RANDOM.normal(5, 3, (9, 11, 2)).astype(np.float32)
-    inside = np.zeros((9, 11), np.float32)
+    values: Any = RANDOM.normal(5, 3, (9, 11, 2)).astype(np.float32)
+    inside: Any = np.zeros((9, 11), np.float32)
     inside[:5, :7] = 1
     own = ndimage.uniform_filter(values * inside[..., None], (size, size, 1), mode="constant")
     share = ndimage.uniform_filter(inside, size, mode="constant")[..., None]
@@ -77,6 +77,6 @@ def test_the_median_of_nine_is_scipy_s(transform: Callable) -> None:
 def test_the_median_s_network_is_right_for_every_order_of_nine() -> None:
     """By the zero-one principle: a network that is right for all patterns of 0 and 1 is right for all numbers."""
     patterns = np.arange(512)[:, None] >> np.arange(9) & 1
-    side_by_side = patterns.reshape(512, 3, 3).transpose(1, 0, 2).reshape(3, -1).astype(np.float32)
+    side_by_side: Any = patterns.reshape(512, 3, 3).transpose(1, 0, 2).reshape(3, -1).astype(np.float32)
     found: Any = median_of_nine(side_by_side)
     np.testing.assert_array_equal(found[1, 1::3], patterns.sum(1) >= 5)

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import numpy as np
@@ -53,7 +54,8 @@ def test_levels_differ_from_libjpeg_s_only_where_they_are_nearly_tied(quality: i
         Image.fromarray(image).save(file, "JPEG", quality=quality, subsampling=0)
         luma = read_luma(file.getvalue())
         rows, columns = np.array(ZIGZAG).T
-        spectrum = np.asarray(recompression._spectra(recompression._blocks(image.astype(np.float32)))[0])
+        floats: Any = image.astype(np.float32)
+        spectrum = np.asarray(recompression._spectra(recompression._blocks(floats))[0])
         multiples = spectrum / luma.table[rows, columns]
         levels = np.sign(multiples) * np.floor(np.abs(multiples) + 0.5)
         other = levels != luma.coefficients[:, :, rows, columns]
@@ -62,12 +64,13 @@ def test_levels_differ_from_libjpeg_s_only_where_they_are_nearly_tied(quality: i
 
 
 def test_uncompiled_it_is_the_same(recompress: Callable) -> None:
-    found = recompression.recompress(picture(1).astype(np.float32), 75)
+    floats: Any = picture(1).astype(np.float32)
+    found = recompression.recompress(floats, 75)
     assert np.mean(found != recompress(picture(1), 75)) < 1e-3
 
 
 def test_the_planes_are_pillow_s() -> None:
-    image = np.random.default_rng(0).integers(0, 256, (16, 24, 3), np.uint8)
+    image: Any = np.random.default_rng(0).integers(0, 256, (16, 24, 3), np.uint8)
     found = np.moveaxis(np.asarray(recompression.ycc(image.astype(np.float32))), 0, -1)
     expected = np.asarray(Image.fromarray(image).convert("YCbCr")).astype(float)
     assert np.abs(found.clip(0, 255) - expected).max() < 1.01

@@ -23,7 +23,7 @@ from splice_jax.weights import packaged
 from splice_jax.weights.calibration import Calibration
 from splice_jax.weights.packaged import Packaged, save_packaged
 
-NETWORK = {"width": 8, "depth": 16, "layers": 1, "heads": 4}
+NETWORK: dict[str, Any] = {"width": 8, "depth": 16, "layers": 1, "heads": 4}
 CALIBRATION = Calibration(0.75, 0.5, 2.0, -0.25, np.linspace(-3, 3, 60, dtype=np.float32))
 
 

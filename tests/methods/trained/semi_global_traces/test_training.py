@@ -155,7 +155,7 @@ def test_the_loss_by_hand(small: Configure, batch: dict[str, Any]) -> None:
         return float((each * counted).sum() / counted.sum())
 
     coarse = share.reshape(4, 16, 2, 16, 2).mean((2, 4))
-    spliced = share.sum((1, 2)) / fine_inside.sum((1, 2)) > 0.01
+    spliced: Any = share.sum((1, 2)) / fine_inside.sum((1, 2)) > 0.01
     assert spliced.tolist() == [True, False, False, False]
     p = sigmoid[0] * fine_inside[0]
     dice = 1 - (2 * (p * share[0]).sum() + 1) / (p.sum() + share[0].sum() + 1)
@@ -178,7 +178,7 @@ def test_a_dropped_trace_is_missing_everywhere_in_an_example(small: Configure, b
     whole = np.asarray(network.seen[0])
     loss_of(small(), network, dropout=0.25)(variables, batch, jax.random.key(1), None)
     dropped = np.asarray(network.seen[0])
-    gone = ~dropped.any((1, 2))
+    gone: Any = ~dropped.any((1, 2))
     assert 0.15 < gone.mean() < 0.35 and len({row.tobytes() for row in gone}) == 4
     expected = np.where(gone[:, None, None], 0, whole / 0.75)
     np.testing.assert_allclose(dropped, expected, rtol=1e-5)
