@@ -93,7 +93,11 @@ def semi_global_loss(
 
 
 def binary_cross_entropy(
-    logits: Float[Array, "..."], target: Float[Array, "..."], counted: Float[Array, "..."], weight: float = 1.0
+    logits: Float[Array, "..."],
+    target: Float[Array, "..."],
+    counted: Float[Array, "..."],
+    weight: float = 1.0,
+    axis_name: str | None = None,
 ) -> Float[Array, ""]:
     """Mean of -(W t log p + (1 - t) log(1 - p)) over the elements that count, p = sigmoid(logit).
 
@@ -102,13 +106,18 @@ def binary_cross_entropy(
         target: t, in [0, 1].
         counted: 1 for elements that count, 0 for others.
         weight: W, of the positive class.
+        axis_name: see `weighted_cross_entropy`.
     """
     losses = weight * target * jax.nn.softplus(-logits) + (1 - target) * jax.nn.softplus(logits)
-    return (losses * counted).sum() / jnp.maximum(counted.sum(), 1)
+    return (losses * counted).sum() / _number(counted, axis_name)
 
 
 def soft_dice(
-    logits: Float[Array, "n h w"], target: Float[Array, "n h w"], counted: Float[Array, "n h w"], chosen: Array
+    logits: Float[Array, "n h w"],
+    target: Float[Array, "n h w"],
+    counted: Float[Array, "n h w"],
+    chosen: Array,
+    axis_name: str | None = None,
 ) -> Float[Array, ""]:
     """Mean of 1 - (2 Σ p t + 1) / (Σ p + Σ t + 1) over the chosen images, 0 if there are none.
 
@@ -119,11 +128,20 @@ def soft_dice(
         target: t, in [0, 1].
         counted: 1 for pixels that count.
         chosen: [n], whether an image counts.
+        axis_name: see `weighted_cross_entropy`.
     """
     probability = jax.nn.sigmoid(logits) * counted
     both, either = (probability * target).sum((1, 2)), (probability + target * counted).sum((1, 2))
     dice = 1 - (2 * both + 1) / (either + 1)
-    return (dice * chosen).sum() / jnp.maximum(chosen.sum(), 1)
+    return (dice * chosen).sum() / _number(chosen, axis_name)
+
+
+def _number(counted: Array, axis_name: str | None) -> Array:
+    """How many count, on average over the mapped axis; 1 if none does."""
+    number = counted.sum().astype(jnp.float32)
+    if axis_name is not None:
+        number = jax.lax.pmean(number, axis_name)
+    return jnp.where(number > 0, number, 1)
 
 
 def median_frequency_weights(counts: Int[np.ndarray, "images classes"]) -> Float32[np.ndarray, " classes"]:

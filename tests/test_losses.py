@@ -6,8 +6,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.test_util import check_grads
+from sklearn.metrics import log_loss
 
-from splice_jax.losses import median_frequency_weights, semi_global_loss, smoothness, weighted_cross_entropy
+from splice_jax.losses import (
+    binary_cross_entropy,
+    median_frequency_weights,
+    semi_global_loss,
+    smoothness,
+    soft_dice,
+    weighted_cross_entropy,
+)
 
 SPLICED = np.array([0.25, 0.5, 0.8])  # probability of each element
 TARGET = np.array([0, 1, 1])
@@ -115,3 +123,73 @@ def test_median_frequency_weights_by_hand() -> None:
     np.testing.assert_allclose(median_frequency_weights(counts), [1, 2, 1])
     np.testing.assert_allclose(median_frequency_weights(np.array([[90, 10], [80, 20]])), [0.5 / 0.85, 0.5 / 0.15])
     np.testing.assert_allclose(median_frequency_weights(np.array([[5, 0]])), [1, 1])
+
+
+LOGITS: Any = np.random.default_rng(1).normal(0, 3, (4, 5, 6)).astype(np.float32)
+SPLICES: Any = np.random.default_rng(2).integers(0, 2, (4, 5, 6)).astype(np.float32)
+COUNTED: Any = np.random.default_rng(3).integers(0, 2, (4, 5, 6)).astype(np.float32)
+COUNTED[:, 0, 0], COUNTED[0] = 1, 1
+CHOSEN: Any = np.array([True, True, False, True])
+either_way = pytest.mark.parametrize("transform", [lambda function: function, jax.jit], ids=["eager", "jit"])
+
+
+def sigmoid(logits: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-logits.astype(float)))
+
+
+@either_way
+def test_binary_cross_entropy_is_scikit_learn_s_log_loss_of_what_counts(transform) -> None:
+    chosen = COUNTED > 0
+    expected = log_loss(SPLICES[chosen], sigmoid(LOGITS)[chosen])
+    assert transform(binary_cross_entropy)(LOGITS, SPLICES, COUNTED) == pytest.approx(expected, rel=1e-5)
+    weights = np.where(SPLICES > 0, 2.5, 1.0)[chosen]
+    weighted = log_loss(SPLICES[chosen], sigmoid(LOGITS)[chosen], sample_weight=weights) * weights.mean()
+    assert transform(binary_cross_entropy)(LOGITS, SPLICES, COUNTED, 2.5) == pytest.approx(weighted, rel=1e-5)
+
+
+@either_way
+def test_binary_cross_entropy_of_shares_and_of_nothing(transform) -> None:
+    compute = transform(binary_cross_entropy)
+    expected = -(2 * 0.25 * np.log(0.5) + 0.75 * np.log(0.5))
+    assert compute(np.zeros(3), np.full(3, 0.25), np.ones(3), 2.0) == pytest.approx(expected, rel=1e-6)
+    assert compute(LOGITS, SPLICES, np.zeros_like(COUNTED)) == 0
+    assert compute(np.array([1e4, -1e4]), np.array([0.0, 1.0]), np.ones(2)) == pytest.approx(1e4)
+
+
+@either_way
+def test_soft_dice_by_hand(transform) -> None:
+    probability = sigmoid(LOGITS)
+    each = [
+        1 - (2 * (p * t * c).sum() + 1) / ((p * c).sum() + (t * c).sum() + 1)
+        for p, t, c in zip(probability, SPLICES, COUNTED, strict=True)
+    ]
+    compute = transform(soft_dice)
+    assert compute(LOGITS, SPLICES, COUNTED, CHOSEN) == pytest.approx(np.mean(np.array(each)[CHOSEN]), rel=1e-5)
+    assert compute(LOGITS, SPLICES, COUNTED, ~CHOSEN & False) == 0
+    sure = np.where(SPLICES > 0, 50, -50).astype(np.float32)
+    assert compute(sure, SPLICES, COUNTED, CHOSEN) == pytest.approx(0, abs=1e-6)
+
+
+def test_shares_of_a_batch_that_count_differently_have_the_mean_of_the_whole() -> None:
+    """Spread over two devices, of which one has more pixels that count and more images that are chosen."""
+
+    def both(logits, target, counted, chosen, axis_name=None):
+        dice = soft_dice(logits, target, counted, chosen, axis_name)
+        return jnp.stack([binary_cross_entropy(logits, target, counted, 2.0, axis_name), dice])
+
+    arrays: list[Any] = [LOGITS, SPLICES, COUNTED, CHOSEN]
+    whole: Any = jax.jit(both)
+    halves = [array.reshape(2, 2, *array.shape[1:]) for array in arrays]
+    assert halves[2][0].sum() != halves[2][1].sum()
+    shared: Any = jax.vmap(functools.partial(both, axis_name="devices"), axis_name="devices")
+    mapped = jax.jit(shared)(*halves)
+    np.testing.assert_allclose(mapped.mean(0), whole(*arrays), rtol=1e-5)
+    nothing = shared(*halves[:2], np.zeros_like(halves[2]), np.zeros_like(halves[3]))
+    assert not np.any(nothing)
+
+
+def test_gradients_of_the_map_s_losses_equal_differences() -> None:
+    def loss(logits):
+        return binary_cross_entropy(logits, SPLICES, COUNTED, 2.0) + soft_dice(logits, SPLICES, COUNTED, CHOSEN)
+
+    check_grads(jax.jit(loss), (LOGITS,), order=1, modes=["rev"], atol=1e-2, rtol=1e-2, eps=1e-2)

@@ -24,7 +24,7 @@ from splice_jax.data import Example
 from splice_jax.data.composing.compose import compose_folder
 from splice_jax.data.composing.sources import find_sources
 from splice_jax.data.sets.builders.pairs import list_pairs
-from splice_jax.evaluation.calibrate import RATE, Judged, calibrate, judge, shift_for
+from splice_jax.evaluation.calibrate import RATE, Judged, calibrate, judge, worth
 from splice_jax.evaluation.output.scores_json import commit
 from splice_jax.images import read_image, read_mask
 from splice_jax.methods.trained.semi_global_traces.localizer import SemiGlobalTracesLocalizer
@@ -32,6 +32,7 @@ from splice_jax.methods.trained.semi_global_traces.method import VERSION
 from splice_jax.metrics import clopper_pearson
 from splice_jax.runs.configuration import load_run_config
 from splice_jax.runs.load import load
+from splice_jax.weights.calibration import Calibration
 from splice_jax.weights.packaged import FILE, Packaged, save_packaged
 
 COMPOSED, CALIBRATING = 0, 1
@@ -108,12 +109,14 @@ class Validation:
         kinds = Counter(_kind(source.photo) for source in photographs)
         return cls(sets, judge(localizer, _pairs(splices, "val_authentic")), innocent, kinds)
 
+    def calibration(self, rate: float = RATE) -> Calibration:
+        """Calibrated on the innocent photographs."""
+        return calibrate(self.innocent, list(self.spliced.values()), self.authentic, rate)
+
     @property
     def worth(self) -> float:
         """Mean over sets of F1 at the calibrated threshold."""
-        calibration = calibrate(self.innocent, list(self.spliced.values()), self.authentic)
-        shift, gate = calibration.map_shift, calibration.map_gate
-        return float(np.mean([np.mean([each.f1(shift, gate) for each in images]) for images in self.spliced.values()]))
+        return worth(self.calibration(), list(self.spliced.values()))
 
 
 def _pairs(folder: Path, split: str) -> Iterator[Example]:
@@ -144,12 +147,12 @@ def _best(judged: Judged, score: metrics.Score) -> float:
 
 def _scores(validation: Validation) -> dict[str, dict[str, float]]:
     """By set: best per image (oracle) F1 and MCC, and F1 as calibrated."""
-    calibration = calibrate(validation.innocent, list(validation.spliced.values()), validation.authentic)
+    calibration = validation.calibration()
     return {
         name: {
             "f1_best": float(np.mean([_best(each, metrics.f1) for each in images])),
             "mcc_best": float(np.mean([_best(each, metrics.mcc) for each in images])),
-            "f1_calibrated": float(np.mean([each.f1(calibration.map_shift, calibration.map_gate) for each in images])),
+            "f1_calibrated": float(np.mean([each.f1(calibration) for each in images])),
         }
         for name, images in validation.spliced.items()
     }
@@ -170,7 +173,7 @@ def _table(judged: Mapping[Path, Validation]) -> str:
 def _packaged(workdir: Path, validation: Validation, arguments: argparse.Namespace) -> Packaged:
     config, localizer = load_run_config(workdir), load(workdir)
     config.data_dir = ""  # Where it lay says nothing.
-    calibration = calibrate(validation.innocent, list(validation.spliced.values()), validation.authentic)
+    calibration = validation.calibration()
     about: dict[str, Any] = {
         "version": arguments.version,
         "method": config.method,
@@ -178,8 +181,8 @@ def _packaged(workdir: Path, validation: Validation, arguments: argparse.Namespa
         "config": config.to_dict(),
         "commit": commit(),
         "calibration_photographs": dict(validation.kinds),
-        "false_alarms": [_false_alarms(validation.innocent, calibration.map_gate, rate) for rate in RATES],
-        "crossfitted_false_alarms": _crossfitted(validation.innocent, calibration.map_gate),
+        "false_alarms": [_false_alarms(validation, rate) for rate in RATES],
+        "crossfitted_false_alarms": _crossfitted(validation),
         "validation": _scores(validation),
         "license": "CC BY-NC 4.0",
     }
@@ -187,25 +190,30 @@ def _packaged(workdir: Path, validation: Validation, arguments: argparse.Namespa
     return Packaged(variables, calibration, about)
 
 
-def _false_alarms(innocent: Sequence[Judged], gate: float, rate: float) -> dict[str, Any]:
-    """The shift of the map, and the image's logit, at which this share of photographs gives an alarm."""
-    logits = np.sort([each.image for each in innocent])[::-1]
-    allowed = int(rate * len(logits))
+def _false_alarms(validation: Validation, rate: float) -> dict[str, Any]:
+    """The calibration of the map at which this share of photographs gives an alarm, and how many do."""
+    calibration, innocent = validation.calibration(rate), validation.innocent
+    alarms = sum(each.gives_an_alarm(calibration) for each in innocent)
     return {
         "rate": rate,
-        "map_shift": shift_for(innocent, gate, rate),
-        "image_logit": float(logits[allowed]),
-        "alarms": allowed,
-        "photographs": len(logits),
-        "ci95": clopper_pearson(allowed, len(logits)),
+        "map_shift": calibration.map_shift,
+        "map_gate": calibration.map_gate,
+        "alarms": alarms,
+        "photographs": len(innocent),
+        "ci95": clopper_pearson(alarms, len(innocent)),
+        "f1": {name: float(np.mean([each.f1(calibration) for each in of])) for name, of in validation.spliced.items()},
     }
 
 
-def _crossfitted(innocent: Sequence[Judged], gate: float) -> dict[str, Any]:
-    """Each half's alarms at the shift that the other half gives."""
+def _crossfitted(validation: Validation) -> dict[str, Any]:
+    """Each half's alarms as calibrated on the other half."""
+    innocent, spliced = validation.innocent, list(validation.spliced.values())
     halves = innocent[::2], innocent[1::2]
     alarms = sum(
-        each.peak(gate) + shift_for(other, gate) > 0 for half, other in (halves, halves[::-1]) for each in half
+        each.gives_an_alarm(calibration)
+        for half, other in (halves, halves[::-1])
+        for calibration in [calibrate(other, spliced, validation.authentic)]
+        for each in half
     )
     return {
         "rate": RATE,

@@ -1,8 +1,8 @@
 """Calibrates a trained `sgt`: what its logits mean on photographs that are innocent.
 
-All maps are raised or lowered by one number, and by a multiple of the image's own logit, so that a threshold of 0.5
-marks over 1 % of the picture in a given share of authentic photographs; a slope and an intercept turn the image's logit
-into a probability.
+All maps are raised or lowered by one number, and maps of images whose own logit is below a gate are lowered steeply,
+so that a threshold of 0.5 marks over 1 % of the picture in a given share of authentic photographs; a slope and an
+intercept turn the image's logit into a probability.
 """
 
 from collections.abc import Iterable, Sequence
@@ -17,16 +17,18 @@ from splice_jax.images import as_stored
 from splice_jax.methods.trained.semi_global_traces.localizer import SemiGlobalTracesLocalizer
 from splice_jax.metrics import Counts, f1
 from splice_jax.models.traces.reading import read
-from splice_jax.weights.calibration import Calibration
+from splice_jax.weights.calibration import STEEPNESS, Calibration
 
 MARKED = 0.01
 """Share of a picture that has to be marked for an alarm."""
 RATE = 0.1
 """Share of authentic photographs that may give an alarm."""
-GATES = (0.0, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0)
-"""How much a map may follow the image's own logit."""
+SHIFTS = tuple(float(shift) for shift in np.arange(-4, 3.1, 0.5))
+"""By how much all maps may be raised."""
 
 _SQUARE = 4
+_NO_GATE = -100.0
+"""Below every logit of an image."""
 
 
 class Judged(NamedTuple):
@@ -38,23 +40,22 @@ class Judged(NamedTuple):
     truth: Bool[np.ndarray, "rows columns"]
     """Squares that are mostly spliced."""
 
-    def peak(self, gate: float) -> float:
-        """The logit that all but `MARKED` of the squares are below, with the image's own."""
-        return float(np.quantile(self.logits, 1 - MARKED)) + gate * self.image
+    @property
+    def peak(self) -> float:
+        """The logit that all but `MARKED` of the squares are below."""
+        return float(np.quantile(self.logits, 1 - MARKED))
 
-    def f1(self, shift: float, gate: float) -> float:
+    def f1(self, calibration: Calibration) -> float:
         """F1 of the squares at a threshold of 0.5."""
-        marked = self.logits + shift + gate * self.image >= 0
-        counts = (
-            np.sum(one & other)
-            for one, other in (
-                (marked, self.truth),
-                (marked, ~self.truth),
-                (~marked, self.truth),
-                (~marked, ~self.truth),
-            )
-        )
-        return float(f1(Counts(*counts)))
+        marked = calibration.of_map(self.logits, self.image) >= 0
+        both = np.count_nonzero(marked & self.truth)
+        false, missed = np.count_nonzero(marked) - both, np.count_nonzero(self.truth) - both
+        counts = both, false, missed, marked.size - both - false - missed
+        return float(f1(Counts(*map(np.asarray, counts))))
+
+    def gives_an_alarm(self, calibration: Calibration) -> bool:
+        """Whether over `MARKED` of the picture is marked."""
+        return bool(calibration.of_map(np.array([self.peak]), self.image)[0] > 0)
 
 
 def judge(localizer: SemiGlobalTracesLocalizer, examples: Iterable[Example]) -> list[Judged]:
@@ -70,34 +71,42 @@ def judge(localizer: SemiGlobalTracesLocalizer, examples: Iterable[Example]) -> 
     return found
 
 
-def shift_for(innocent: Sequence[Judged], gate: float, rate: float = RATE) -> float:
-    """What is added to every logit so that at most `rate` of the innocent photographs give an alarm."""
-    peaks = np.sort([each.peak(gate) for each in innocent])[::-1]
-    allowed = int(rate * len(peaks))
-    return -float(np.nextafter(np.float32(peaks[allowed]), np.float32(np.inf)))
+def gate_for(innocent: Sequence[Judged], shift: float, rate: float = RATE) -> float:
+    """The lowest gate, given the shift, at which at most `rate` of the innocent photographs give an alarm.
+
+    A photograph gives none once the gate is higher than its own logit by what its peak exceeds the threshold by, over
+    `STEEPNESS`; with a peak below the threshold, at no gate.
+    """
+    silent = sorted(
+        (each.image + (each.peak + shift) / STEEPNESS if each.peak + shift > 0 else -np.inf for each in innocent),
+        reverse=True,
+    )
+    lowest = silent[int(rate * len(silent))]
+    return _NO_GATE if np.isinf(lowest) else float(lowest) + 1e-4
 
 
 def calibrate(
-    innocent: Sequence[Judged], spliced: Sequence[Sequence[Judged]], authentic: Sequence[Judged]
+    innocent: Sequence[Judged], spliced: Sequence[Sequence[Judged]], authentic: Sequence[Judged], rate: float = RATE
 ) -> Calibration:
-    """Chooses the gate by the mean over sets of mean F1, and fits what the image's logit means.
+    """Chooses the shift by the mean over sets of mean F1, and fits what the image's logit means.
 
     Args:
         innocent: authentic photographs as they are; the alarm's rate is theirs.
         spliced: sets of spliced images.
         authentic: other authentic images, with which the probability is fitted.
+        rate: share of the innocent photographs that may give an alarm.
     """
-    shifts = {gate: shift_for(innocent, gate) for gate in GATES}
-    worth = {
-        gate: np.mean([np.mean([each.f1(shift, gate) for each in images]) for images in spliced])
-        for gate, shift in shifts.items()
-    }
-    gate = max(GATES, key=lambda gate: worth[gate])
     positive = np.array([each.image for images in spliced for each in images])
     negative = np.array([each.image for each in (*innocent, *authentic)])
     slope, intercept = balanced_logistic(positive, negative)
     levels = np.sort(np.array([each.image for each in innocent], np.float32))
-    return Calibration(shifts[gate], gate, slope, intercept, levels)
+    candidates = [Calibration(shift, gate_for(innocent, shift, rate), slope, intercept, levels) for shift in SHIFTS]
+    return max(candidates, key=lambda each: worth(each, spliced))
+
+
+def worth(calibration: Calibration, spliced: Sequence[Sequence[Judged]]) -> float:
+    """Mean over sets of mean F1 at a threshold of 0.5."""
+    return float(np.mean([np.mean([each.f1(calibration) for each in images]) for images in spliced]))
 
 
 def balanced_logistic(positive: np.ndarray, negative: np.ndarray) -> tuple[float, float]:

@@ -228,7 +228,7 @@ def names(fields: Sequence[Field] | None = None, **properties: object) -> list[s
     """Names of the fields with these properties.
 
     >>> names(role="loss")
-    ['loss.normalization', 'loss.beta', 'loss.smooth', 'loss.class_weights']
+    ['loss.normalization', 'loss.beta', 'loss.smooth', 'loss.class_weights', 'loss.spliced', 'loss.dice', 'loss.image']
     """
     chosen = FIELDS.values() if fields is None else fields
     return [field.name for field in chosen if all(getattr(field, key) == value for key, value in properties.items())]

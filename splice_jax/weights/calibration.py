@@ -5,13 +5,17 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float32
 
+STEEPNESS = 10.0
+"""By how much a map is lowered, per unit that its image's logit is below the gate."""
+
 
 @dataclass(frozen=True)
 class Calibration:
     """Of one model's weights.
 
-    map_shift, map_gate: every logit of a map is raised by map_shift + map_gate * the image's logit, so that a threshold
-    of 0.5 marks over 1 % of the picture in 10 % of authentic photographs.
+    map_shift: added to every logit of a map.
+    map_gate: maps of images whose own logit is below it are lowered by `STEEPNESS` times the difference. Together they
+    make a threshold of 0.5 mark over 1 % of the picture in 10 % of authentic photographs.
     slope, intercept: of the image's logit, for the log odds of a splice where half of all images have one.
     authentic: the image logits of authentic photographs, ascending.
     """
@@ -27,9 +31,9 @@ class Calibration:
         """How many authentic photographs it rests on."""
         return len(self.authentic)
 
-    def of_map(self, logits: Float32[np.ndarray, "rows columns"], image_logit: float) -> np.ndarray:
+    def of_map(self, logits: Float32[np.ndarray, "*size"], image_logit: float) -> Float32[np.ndarray, "*size"]:
         """Calibrated logits of a map: the same order of pixels within an image."""
-        return logits + np.float32(self.map_shift + self.map_gate * image_logit)
+        return logits + np.float32(self.map_shift + STEEPNESS * min(0.0, image_logit - self.map_gate))
 
     def score(self, image_logit: float) -> float:
         """Probability that an image is spliced, if half of all images are; in [0, 1]."""

@@ -43,8 +43,8 @@ def load_packaged() -> Packaged:
         UserError: its file is missing or damaged.
     """
     content = read_bytes(FILE)
-    expected = CHECKSUM.read_text().split()[0]
-    if hashlib.sha256(content).hexdigest() != expected:
+    expected = read_bytes(CHECKSUM).split()[:1]
+    if [hashlib.sha256(content).hexdigest().encode()] != expected:
         raise UserError(f"{FILE}: does not have the checksum in {CHECKSUM.name}; install the package again")
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as members:

@@ -93,7 +93,7 @@ def test_the_command_writes_the_very_maps_that_the_localizer_returns(tiny_run: A
     for height, width in SIZES:
         found = localizer(noise(height, width))
         with np.load(output / f"{height}x{width}.npz") as written:
-            assert set(written.files) == {"probability", "mask", "label_probability"}
+            assert set(written.files) == {"probability", "mask", "label_probability", "valid"}
             for name in written.files:
                 np.testing.assert_array_equal(written[name], getattr(found, name))
         assert found.probability.shape == (height, width)

@@ -15,6 +15,14 @@ from ml_collections import ConfigDict
 FIELDS: dict[str, dict[str, Any]] = {
     "sgn": {},
     "mfcn": {"method": "mfcn", "width": 1 / 16, "crop_size": 64, "batch_size": 4},
+    "sgt": {
+        "method": "sgt",
+        "trace_width": 8,
+        "trace_depth": 16,
+        "trace_layers": 1,
+        "crop_blocks": 16,
+        "batch_size": 4,
+    },
 }
 
 
@@ -30,7 +38,7 @@ def test_training_does_not_depend_on_the_number_of_devices(
     tiny: Callable[..., ConfigDict], tmp_path: Path, method: str
 ) -> None:
     config = tiny(learning_rate=1e-2, **FIELDS[method])
-    assert config.augment  # and mfcn has dropout; both have BatchNorm
+    assert config.augment  # and mfcn and sgt have dropout, sgn and mfcn BatchNorm, and crops of sgt's are padded
     (tmp_path / "config.json").write_text(json.dumps(config.to_dict()))
     script = Path(__file__).with_name("on_devices.py")
     command = [sys.executable, str(script), str(tmp_path / "config.json"), str(tmp_path)]

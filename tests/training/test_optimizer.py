@@ -1,3 +1,5 @@
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -125,3 +127,19 @@ def test_sgd_has_momentum_and_weights_decay_but_biases_do_not(clip_norm: float) 
     for name, update in expected.items():
         np.testing.assert_allclose(found["label_head"][name], update, rtol=1e-5)
     assert not any(leaf.any() for leaf in jax.tree.leaves(found["resnet"]))
+
+
+@pytest.mark.parametrize("clip_norm", [0.0, 1e6])
+def test_adamw_decays_kernels_by_the_rate_and_not_by_their_gradients(clip_norm: float) -> None:
+    """Loshchilov & Hutter's algorithm 2: the decay stands beside Adam's update."""
+    history = [gradients(seed) for seed in range(3)]
+    schedule = step_schedule(0.1, [2], 0.5, 0)
+    options: dict[str, Any] = {"weight_decay": 0.3, "clip_norm": clip_norm, "frozen": FROZEN}
+    found = updates_of(make_optimizer(schedule, kind="adamw", **options), history)
+    for name, decay in (("kernel", 0.3), ("bias", 0.0)):
+        expected = adam([gradient["label_head"][name] for gradient in history], [0.1, 0.1, 0.05]) - 0.05 * decay
+        np.testing.assert_allclose(found["label_head"][name], expected, rtol=1e-4, atol=1e-7)  # parameters are 1
+    assert not any(leaf.any() for leaf in jax.tree.leaves(found["resnet"]))
+    without = updates_of(make_optimizer(schedule, kind="adamw", frozen=FROZEN), history)
+    same = updates_of(make_optimizer(schedule, kind="adam", frozen=FROZEN), history)
+    jax.tree.map(np.testing.assert_array_equal, without, same)

@@ -15,7 +15,7 @@ from splice_jax.methods.trained.semi_global.training import loss
 from splice_jax.models.semi_global import Outputs, initial_variables
 from splice_jax.runs.load import network_from_config
 from splice_jax.training.optimizer import make_optimizer
-from splice_jax.training.step import ParallelStep, State, StepSpec, initial_state
+from splice_jax.training.step import AveragedState, ParallelStep, State, StepSpec, initial_state
 
 OPTIMIZER = make_optimizer(optax.constant_schedule(1e-3), frozen=FAMILY.frozen)
 TERMS = {"beta": 10.0, "smooth": 0.1, "normalization": "weight", "class_weights": (1.0, 5.0)}
@@ -218,3 +218,34 @@ def test_augmentation_follows_from_key_step_and_position_in_the_batch(devices: i
     assert len(set(found)) == 3
     resumed, _ = case.after(2)
     assert case.after(1, resumed)[1]["bottleneck/active"] == found[2]
+
+
+def test_an_average_of_the_parameters_is_kept_and_localizes() -> None:
+    """The first steps forget their past faster: after step n (from 0) the old average weighs n / (n + 50), at most the
+    decay."""
+
+    def pulling(variables: Any, batch: Any, key: Any, axis_name: str | None) -> Any:
+        total = (variables["params"]["a"]["w"] * batch["x"].mean()).sum()
+        return total, (variables["batch_stats"], {"loss/total": total})
+
+    optimizer = make_optimizer(optax.constant_schedule(0.5), kind="sgd")
+    start = {"params": {"a": {"w": np.array([1.0, -2.0], np.float32)}}}
+    spec = StepSpec(pulling, optimizer, ema_decay=0.05)
+    parallel = ParallelStep(spec, devices=jax.local_devices()[:2])
+    state = initial_state(start, optimizer, 0, averaged=True)
+    jax.tree.map(np.testing.assert_array_equal, state.variables, start)
+    replicas, average = parallel.replicate(state), start["params"]["a"]["w"]
+    for step in range(6):
+        replicas, _ = parallel(replicas, {"x": np.ones(2, np.float32)})
+        now = parallel.unreplicate(replicas)
+        assert isinstance(now, AveragedState)
+        decay = min(0.05, step / (step + 50))
+        average = decay * average + (1 - decay) * now.params["a"]["w"]
+        np.testing.assert_allclose(now.average["a"]["w"], average, rtol=1e-6)
+        assert now.variables == {"params": now.average}
+    assert np.abs(average - now.params["a"]["w"]).min() > 0.01
+    without = initial_state(start, optimizer, 0)
+    assert type(without) is State and without.variables == start  # as checkpoints of earlier versions hold it
+    one = ParallelStep(StepSpec(pulling, optimizer), devices=jax.local_devices()[:1])
+    replicas, _ = one(one.replicate(without), {"x": np.ones(1, np.float32)})
+    assert type(replicas) is State

@@ -44,20 +44,22 @@ def find_sources(
       half: 0 or 1 keeps the photographs whose names' hash is even or odd; None keeps all.
 
     Raises:
-      UserError: there are no photographs, a folder of segmentations has none for them, or there are not as many folders
-        of one as of the other.
+      UserError: there are no photographs, none in that half, a folder of segmentations has none for them, or there are
+        not as many folders of one as of the other.
     """
     folders = [photos] if isinstance(photos, Path) else list(photos)
     none: list[Path | None] = [None] * len(folders)
     segmented = [regions] if isinstance(regions, Path) else list(regions or none)
     if len(segmented) != len(folders):
         raise UserError(f"regions: {len(segmented)} folders for {len(folders)} of photographs; give as many")
-    return tuple(
-        source
-        for pair in zip(folders, segmented, strict=True)
-        for source in _sources_in(*pair)
-        if _in_half(source, half)
-    )
+    found: dict[str, Source] = {}
+    for pair in zip(folders, segmented, strict=True):
+        for source in _sources_in(*pair):
+            found.setdefault(source.content, source)  # One photograph may lie in several folders.
+    kept = tuple(source for source in found.values() if _in_half(source, half))
+    if not kept:
+        raise UserError(f"half: {half} holds none of {len(found)} photographs; add photographs or take the other half")
+    return kept
 
 
 def _sources_in(photos: Path, regions: Path | None) -> list[Source]:
@@ -116,7 +118,7 @@ def cut(pixels: np.ndarray, most: tuple[int, ...], rng: np.random.Generator, on_
 
 
 def untouched(source: Source) -> Splice:
-    """A photograph's own file as an authentic example; only what is neither JPEG nor PNG becomes a PNG.
+    """A photograph as an authentic example: a JPEG's own file, a PNG of the pixels of any other.
 
     Raises UserError if it cannot be read.
     """

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image as Pillow
 
-from splice_jax.data.composing.blending import blend, gradient_domain, match_tone, soft
+from splice_jax.data.composing.blending import Alpha, blend, gradient_domain, match_tone, soft
 from splice_jax.data.composing.camera import Image
 from splice_jax.data.composing.objects import Mask, Regions, drawn_object, region_object
 from splice_jax.data.composing.recipes import FILTERS, Recipe, apply_history, apply_past, encode_jpeg
@@ -133,7 +133,7 @@ def compose_jitter(host: Image, regions: Regions | None, rng: np.random.Generato
     while not any(step.split()[0] not in _TONES for step in history):  # at least one thing that leaves a trace
         changed, history = apply_history(host, recipe.object_history, rng)
     feather = _draw_feather(recipe, rng)
-    alpha = soft(shape, feather)
+    alpha = _opacity(shape, feather)
     image, mask = blend(base, changed, alpha), alpha > 0.5
     twin_rng = copy.deepcopy(rng)
     splice = _finished(image, mask, recipe, rng, (host_history, history), feather=feather)
@@ -207,8 +207,14 @@ def _pasted(
         placed = match_tone(placed, shape, host, float(rng.uniform(0.5, 1)))
     if recipe.gradient and rng.random() < recipe.gradient:
         return gradient_domain(host, placed, shape), shape
-    alpha = soft(shape, feather)
+    alpha = _opacity(shape, feather)
     return blend(host, placed, alpha), alpha > 0.5
+
+
+def _opacity(shape: Mask, feather: float) -> Alpha:
+    """Of a soft border, or of a hard one where softness would leave no pixel mostly pasted."""
+    alpha = soft(shape, feather)
+    return alpha if (alpha > 0.5).any() else soft(shape, 0.0)
 
 
 def _backdrop(host: Image, donor: Image, shape: Mask, rng: np.random.Generator, recipe: Recipe) -> tuple[Image, Mask]:

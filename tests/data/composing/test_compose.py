@@ -122,7 +122,7 @@ def test_counts_add_up_to_what_was_asked_for(photos, tmp_path):
 def test_large_photographs_are_cut_not_shrunk(tmp_path, photograph):
     for number in range(2):
         Image.fromarray(photograph(number, 80, 1500)).save(tmp_path / f"{number}.png")
-    splice, host, _ = Composer(find_sources(tmp_path), "test", 0, "rescale")(0)
+    splice, host, *_ = Composer(find_sources(tmp_path), "test", 0, "rescale")(0)
     assert splice.image.shape == (80, 1024, 3)
     original = np.array(Image.open(host.photo))
     rows = [(original[0, left : left + 1024] == splice.image[0])[~splice.mask[0]].mean() for left in range(476)]
@@ -148,7 +148,9 @@ def test_mistakes_end_in_one_line_and_leave_nothing(photos, regions, tmp_path, p
     fail(photos, out, "count: no images", count=0)
     fail(photos, out, "seed: -2", seed=-2)
     fail(photos, out, "regions.*: no segmentations", regions=_folder(tmp_path / "regions", {}))
-    fail(photos, out, "no segmentation photo01.png", regions=_folder(tmp_path / "one", {"photo00.png": photograph(0)}))
+    others = _folder(tmp_path / "others", {"holiday.png": photograph(0)})
+    fail(photos, out, "others: no segmentation of a photograph in .*photos", regions=others)
+    fail(photos, out, "regions: 2 folders for 1 of photographs", regions=[regions, others])
 
 
 def _folder(folder: Path, images: dict[str, np.ndarray]) -> Path:

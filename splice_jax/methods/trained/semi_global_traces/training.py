@@ -58,9 +58,9 @@ def loss(network: SemiGlobalTraces, weights: ConfigDict, dropout: float, *, augm
         coarse = target.reshape(len(target), *inside.shape[1:2], 2, inside.shape[2], 2).mean((2, 4))
         fine_inside = inside.repeat(2, 1).repeat(2, 2)
         terms = {
-            "fine": binary_cross_entropy(found.fine, target, fine_inside, weights.spliced),
-            "blocks": BLOCK_TERM * binary_cross_entropy(found.blocks, coarse, inside, weights.spliced),
-            "dice": weights.dice * soft_dice(found.fine, target, fine_inside, share),
+            "fine": binary_cross_entropy(found.fine, target, fine_inside, weights.spliced, axis_name),
+            "blocks": BLOCK_TERM * binary_cross_entropy(found.blocks, coarse, inside, weights.spliced, axis_name),
+            "dice": weights.dice * soft_dice(found.fine, target, fine_inside, share, axis_name),
             "image": weights.image * binary_cross_entropy(found.image, share.astype(jnp.float32), jnp.ones(len(share))),
         }
         total = sum(terms.values(), jnp.zeros(()))

@@ -1,0 +1,65 @@
+"""Pixels and luma of one orientation, in windows of whole blocks."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy import ndimage
+
+from splice_jax.images import read_image, upright
+from splice_jax.models.traces.reading import Reading, as_stored, read
+
+RANDOM = np.random.default_rng(0)
+SCENE = (128 + 60 * ndimage.gaussian_filter(RANDOM.normal(0, 4, (45, 70, 3)), (3, 3, 0))).clip(0, 255).astype(np.uint8)
+LUMA = np.array([0.299, 0.587, 0.114])
+
+
+def jpeg(pixels: np.ndarray, orientation: int = 1) -> bytes:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "JPEG", quality=80, subsampling=0, exif=exif)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_pixels_and_luma_are_of_one_orientation_the_file_s(orientation: int) -> None:
+    file = jpeg(SCENE, orientation)
+    reading = read(read_image(file), file)
+    assert reading.orientation == orientation and reading.blocks == (5, 8)
+    with Image.open(io.BytesIO(file)) as image:
+        stored, table = np.asarray(image), image.quantization[0]  # type: ignore[attr-defined]
+    np.testing.assert_array_equal(reading.image, stored[:40, :64])
+    assert np.abs(reading.image @ LUMA - reading.luma).max() < 3  # of rounding and clipping
+    np.testing.assert_array_equal(reading.table.ravel(), table)
+    assert reading.luma.dtype == reading.table.dtype == np.float32
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_turned_back_is_as_stored(orientation: int) -> None:
+    for pixels in (SCENE, SCENE[..., 0]):
+        np.testing.assert_array_equal(as_stored(upright(pixels, orientation), orientation), pixels)
+
+
+def test_what_is_no_jpeg_is_judged_by_its_pixels() -> None:
+    file = io.BytesIO()
+    Image.fromarray(SCENE).save(file, "PNG")
+    for encoded in (b"", file.getvalue()):
+        reading = read(SCENE, encoded)
+        np.testing.assert_array_equal(reading.image, SCENE[:40, :64])
+        np.testing.assert_allclose(reading.luma, (SCENE @ LUMA)[:40, :64], rtol=1e-5)
+        np.testing.assert_array_equal(reading.table, np.ones((8, 8)))
+        assert reading.orientation == 1
+
+
+def test_a_window_repeats_the_border_beyond_it() -> None:
+    reading = read(SCENE)
+    part = reading.window(2, 5, 2, 3)
+    np.testing.assert_array_equal(part.image, SCENE[16:32, 40:64])
+    np.testing.assert_array_equal(part.luma, reading.luma[16:32, 40:64])
+    padded = reading.window(0, 0, 6, 10)
+    assert isinstance(padded, Reading) and padded.blocks == (6, 10)
+    expected = np.pad(SCENE[:40, :64], ((0, 8), (0, 16), (0, 0)), mode="edge")
+    np.testing.assert_array_equal(padded.image, expected)
+    np.testing.assert_array_equal(padded.luma, np.pad(reading.luma, ((0, 8), (0, 16)), mode="edge"))
