@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float32
 
-MOST_KEYS = 1024
+MOST_KEYS = 1296
 """Places at most that the whole image is pooled to."""
 LEAST_POOL = 2
 """Side, in positions, of the squares that are pooled in small images."""
