@@ -68,6 +68,17 @@ def read_mask(source: str | Path | bytes, *, name: str = "") -> Bool[np.ndarray,
     return spliced[:, :, 1]
 
 
+def pixels_stated(encoded: bytes) -> int:
+    """How many pixels a file says it has, without decoding any; 0 where it is no image that `read_image` reads."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            with Image.open(io.BytesIO(encoded), formats=_FORMATS) as image:
+                return image.width * image.height
+        except Exception:  # `read_image` says what is wrong.
+            return 0
+
+
 def encode_png(pixels: Pictures | Bool[np.ndarray, "height width"]) -> bytes:
     """A PNG of RGB, 8-bit grey, 16-bit grey or boolean pixels; booleans are written as 0 and 255."""
     if pixels.dtype == bool:
