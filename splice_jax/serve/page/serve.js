@@ -16,7 +16,7 @@ class Photograph {
     for (const each of this.item.querySelectorAll("h3, .name")) each.textContent = name;
     this.find("progress").setAttribute("aria-label", `Progress of ${name}`);
     byId("heading").hidden = false;
-    byId("photographs").prepend(this.item);
+    byId("photographs").append(this.item);
   }
 
   find(selector) {
@@ -73,7 +73,7 @@ class Photograph {
       map.alt = `Map of ${row.row}`;
       item.append(map);
     }
-    item.append(name, `${row.says} (${row.seconds} s)`);
+    item.append(name, `${row.says} (${row.seconds.toFixed(1)} s)`);
     this.find(".rows").append(item);
     this.find("details").hidden = false;
     this.seen += 1;
