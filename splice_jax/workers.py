@@ -33,10 +33,10 @@ def executor(processes: int | None) -> Executor:
         processes = os.cpu_count() or 1
     if processes == 0:
         return _Here()
-    return ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), _depend_on_the_parent)
+    return ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), depend_on_the_parent)
 
 
-def _depend_on_the_parent() -> None:
+def depend_on_the_parent() -> None:
     """Leaves interrupts to the parent and ends when it does, since a killed parent cannot notify anyone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_the_parent, daemon=True).start()

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from splice_jax import __version__, errors
-from splice_jax.cli import data, examine, localize, runs, weights
+from splice_jax.cli import data, examine, localize, runs, serve, weights
 from splice_jax.cli.parser import Parser
 
-COMMANDS = (*localize.COMMANDS, *examine.COMMANDS, *runs.COMMANDS, *data.COMMANDS, *weights.COMMANDS)
+COMMANDS = (*localize.COMMANDS, *examine.COMMANDS, *serve.COMMANDS, *runs.COMMANDS, *data.COMMANDS, *weights.COMMANDS)
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:

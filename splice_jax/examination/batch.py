@@ -1,8 +1,9 @@
 """Examines photographs one after another and writes a page and a JSON document of each."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from splice_jax.errors import UserError, one_line
 from splice_jax.examination.looking import RowResult
@@ -40,24 +41,46 @@ def examine_files(photographs: Mapping[Path, Path], rows: Rows) -> int:
     return failed
 
 
+class Made(NamedTuple):
+    """An examination and its two files."""
+
+    examination: Examination
+    """Without maps: each is given up as soon as its pictures are made."""
+    page: str
+    document: str
+
+
+def make(
+    encoded: bytes,
+    name: str,
+    rows: Rows,
+    *,
+    title: str = "",
+    progress: Callable[[RowResult], None] = lambda result: None,
+) -> Made:
+    """Examines the bytes of a file, and makes its page and document; arguments and errors as `examine_encoded`."""
+    views: dict[str, View] = {}
+
+    def see(result: RowResult) -> None:
+        views[result.name] = view(result, main=bool(rows.main and result.name == rows.main.name))
+        progress(result)
+
+    examination = examine_encoded(encoded, name, rows, title=title, progress=see, keep_maps=False)
+    ordered = [views[row.name] for row in examination.rows]
+    content = document(examination, [each.entry for each in ordered])
+    return Made(examination, page(examination, ordered, content), encode(content))
+
+
 def examine_file(photograph: Path, stem: Path, rows: Rows) -> Examination:
     """Examines one photograph and writes STEM.examination.html and STEM.examination.json.
 
-    The returned examination has no maps: each is given up as soon as its pictures are made.
+    The returned examination has no maps.
 
     Raises:
         UserError: the photograph cannot be read, or the results cannot be written.
     """
-    made: dict[str, View] = {}
-
-    def see(result: RowResult) -> None:
-        made[result.name] = view(result, main=bool(rows.main and result.name == rows.main.name))
-
-    encoded = read_bytes(photograph)
-    examination = examine_encoded(encoded, photograph.name, rows, title=str(photograph), progress=see, keep_maps=False)
-    views = [made[row.name] for row in examination.rows]
-    content = document(examination, [each.entry for each in views])
-    for suffix, text in zip(SUFFIXES, (page(examination, views, content), encode(content)), strict=True):
+    made = make(read_bytes(photograph), photograph.name, rows, title=str(photograph))
+    for suffix, text in zip(SUFFIXES, (made.page, made.document), strict=True):
         with replacing(named(stem, suffix)) as beside:
             beside.write_text(text, encoding="utf-8")
-    return examination
+    return made.examination

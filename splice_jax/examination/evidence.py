@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, UInt8
-from scipy import ndimage
 
 from splice_jax.methods.localizer import Localizer
 from splice_jax.patches import PATCH_SIZE
@@ -58,10 +57,11 @@ def window(localizer: Localizer) -> int:
 
 def no_evidence(image: UInt8[np.ndarray, "height width 3"]) -> NoEvidence:
     """Finds the areas: windows that are clipped throughout, and windows without any change of brightness."""
-    darkest, brightest = image.min(axis=2), image.max(axis=2)
+    red, green, blue = channels = [np.ascontiguousarray(channel) for channel in np.moveaxis(image, 2, 0)]
+    darkest, brightest = np.minimum(np.minimum(red, green), blue), np.maximum(np.maximum(red, green), blue)
     clipped = _opened(darkest >= WHITE, WINDOW) | _opened(brightest <= BLACK, WINDOW)
     flat = np.ones(image.shape[:2], bool)
-    for channel in np.moveaxis(image, 2, 0):  # A change in any colour is evidence.
+    for channel in channels:  # A change in any colour is evidence.
         flat &= _high(channel, WINDOW) - _low(channel, WINDOW) <= FLAT_RANGE
     return NoEvidence(clipped, _high(flat.view(np.uint8), WINDOW).view(bool) & ~clipped)
 
@@ -74,9 +74,23 @@ def _opened(area: Area, side: int) -> Area:
     return _high(_low(area.view(np.uint8), side), side).view(bool) & area
 
 
-def _low(values: np.ndarray, side: int) -> np.ndarray:
-    return ndimage.minimum_filter(values, side, mode="nearest")
+def _low(values: UInt8[np.ndarray, "height width"], side: int) -> UInt8[np.ndarray, "height width"]:
+    return _over_squares(np.minimum, values, side)
 
 
-def _high(values: np.ndarray, side: int) -> np.ndarray:
-    return ndimage.maximum_filter(values, side, mode="nearest")
+def _high(values: UInt8[np.ndarray, "height width"], side: int) -> UInt8[np.ndarray, "height width"]:
+    return _over_squares(np.maximum, values, side)
+
+
+def _over_squares(choose: np.ufunc, values: np.ndarray, side: int) -> np.ndarray:
+    """The extreme of the square around each pixel, of an odd side; at the border, of what of it is inside.
+
+    Runs of 1, 2, 4, ... pixels are joined, which for bytes is several times as fast as SciPy's filters.
+    """
+    for _ in range(2):
+        runs, length = np.pad(values, ((side // 2, side // 2), (0, 0)), mode="edge"), 1
+        while 2 * length <= side:
+            runs = choose(runs[:-length], runs[length:])
+            length *= 2
+        values = choose(runs[: len(values)], runs[side - length :]).T
+    return values

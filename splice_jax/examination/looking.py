@@ -4,7 +4,7 @@ import dataclasses
 import threading
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -20,6 +20,8 @@ from splice_jax.methods.localizer import Found, Localizer, Undefined
 FLAT_MAP = "it found none of its traces: the map is the same everywhere"
 LITTLE_EVIDENCE = 0.1
 """With less of the photograph left to judge, a row's map is called doubtful."""
+EARLY = "noi1"
+"""Looks before all others: it takes a second or less, and whoever waits sees that something happens."""
 THREADS = 2
 """Rows that look at the same time; NumPy and Pillow compute side by side, and each row needs memory of its own."""
 
@@ -80,7 +82,7 @@ def look_all(
 
     Args:
         photograph: what they look at.
-        rows: the main one looks first and alone, since a network uses all cores.
+        rows: the main one looks alone, since a network uses all cores, and before all others but `EARLY`.
         progress: called with each result as soon as it is there, one at a time, in any thread.
         keep_maps: whether results keep their maps after `progress` has seen them.
     """
@@ -92,12 +94,14 @@ def look_all(
             progress(result)
         return result if keep_maps else dataclasses.replace(result, found=None, no_evidence={})
 
-    first: Sequence[Localizer] = [rows.main] if rows.main else []
-    results = [look_once(localizer) for localizer in first]
+    early = [row for row in rows.others if row.name == EARLY]
+    results = {row.name: look_once(row) for row in [*early, *([rows.main] if rows.main else [])]}
+    others = [row for row in rows.others if row.name not in results]
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="PIL")  # Rows ignore these, but one thread's filters are all threads'.
         with ThreadPoolExecutor(THREADS) as threads:
-            return results + list(threads.map(look_once, rows.others))
+            results |= {result.name: result for result in threads.map(look_once, others)}
+    return [results[row.name] for row in rows.all]
 
 
 def look(localizer: Localizer, photograph: Photograph) -> RowResult:

@@ -22,6 +22,7 @@ from splice_jax.images.orientation import upright as upright
 from splice_jax.images.reading import Picture as Picture
 from splice_jax.images.reading import in_colour as in_colour
 from splice_jax.images.reading import most_bytes as most_bytes
+from splice_jax.images.reading import pixels_stated as pixels_stated
 from splice_jax.images.reading import read_image as read_image
 from splice_jax.images.reading import read_picture as read_picture
 from splice_jax.images.reading import whole_jpeg as whole_jpeg

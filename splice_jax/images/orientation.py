@@ -37,8 +37,4 @@ def as_stored(
     pixels: Shaped[np.ndarray, "height width *channels"], orientation: int
 ) -> Shaped[np.ndarray, "stored_height stored_width *channels"]:
     """Turns upright pixels back to how the file stores them: the inverse of `upright`."""
-    if orientation in (2, 3, 6, 7):
-        pixels = pixels[:, ::-1]
-    if orientation in (3, 4, 7, 8):
-        pixels = pixels[::-1]
-    return pixels.swapaxes(0, 1) if orientation in (5, 6, 7, 8) else pixels
+    return upright(pixels, inverse(orientation))

@@ -57,6 +57,17 @@ class Stored(NamedTuple):
     """Whether `values` are only the upper 8 of 16 bits."""
 
 
+def pixels_stated(encoded: bytes) -> int:
+    """How many pixels a file says it has, without decoding any; 0 where it is no image that Pillow knows."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            with _without_pillows_limit(), Image.open(io.BytesIO(encoded)) as image:
+                return image.width * image.height
+        except Exception:  # `read_image` says what is wrong.
+            return 0
+
+
 def read_image(source: str | Path | bytes, *, name: str = "") -> UInt8[np.ndarray, "height width 3"]:
     """Reads an image file of any colour type as RGB, upright by its EXIF orientation.
 

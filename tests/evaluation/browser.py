@@ -78,10 +78,10 @@ class Page:
                 return message["result"]
             self.events.append(message)
 
-    def open(self, path: Path) -> None:
-        """Loads a file and waits for the end of it."""
+    def open(self, page: Path | str) -> None:
+        """Loads a file, or what is at an address, and waits for the end of it."""
         self.events.clear()
-        self.call("Page.navigate", url=path.as_uri())
+        self.call("Page.navigate", url=page.as_uri() if isinstance(page, Path) else page)
         while not any(event["method"] == "Page.loadEventFired" for event in self.events):
             self.events.append(self._receive())
 
@@ -128,6 +128,15 @@ class Page:
         """Script errors, warnings and what a policy refused."""
         kinds = ("Runtime.exceptionThrown", "Runtime.consoleAPICalled", "Log.entryAdded")
         return [json.dumps(event["params"])[:500] for event in self.events if event["method"] in kinds]
+
+    def wait_for(self, method: str) -> dict[str, Any]:
+        """What the first event of this kind says; waits until there is one."""
+        while True:
+            for event in self.events:
+                if event["method"] == method:
+                    found: dict[str, Any] = event["params"]
+                    return found
+            self.events.append(self._receive())
 
     def _send(self, method: str, **parameters: Any) -> int:
         self._number += 1
