@@ -63,7 +63,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--output", type=Path, default=FILE, help="the packaged model's file")
     parser.add_argument("--version", default=str(VERSION), help="of the model, stands in every output")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--steps", type=int, default=7000)
+    parser.add_argument("--steps", type=int, default=7500)
     parser.add_argument("--count", type=int, default=16000, help="training images to compose")
     parser.add_argument("--val-count", type=int, default=320, help="validation images to compose")
     return parser.parse_args()

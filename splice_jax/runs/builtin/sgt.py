@@ -24,7 +24,7 @@ def get_config() -> ConfigDict:
     config.weight_decay = 1e-3
     config.schedule = "cosine"
     config.warmup_steps = 300
-    config.num_steps = 8000
+    config.num_steps = 7500
     config.clip_norm = 1.0
     config.ema_decay = 0.999
     config.validate_every = 1000
