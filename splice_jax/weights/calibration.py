@@ -6,7 +6,8 @@ import numpy as np
 from jaxtyping import Float32
 
 STEEPNESS = 10.0
-"""By how much a map is lowered, per unit that its image's logit is below the gate."""
+FAINT = -2.0
+"""Logit below which a map is not lowered: a probability of 0.12."""
 
 
 @dataclass(frozen=True)
@@ -14,8 +15,8 @@ class Calibration:
     """Of one model's weights.
 
     map_shift: added to every logit of a map.
-    map_gate: maps of images whose own logit is below it are lowered by `STEEPNESS` times the difference. Together they
-    make a threshold of 0.5 mark over 1 % of the picture in 10 % of authentic photographs.
+    map_gate: maps of images whose own logit is below it are lowered, see `of_map`. Together they make a threshold of 0.5
+    mark over 1 % of the picture in 10 % of authentic photographs.
     slope, intercept: of the image's logit, for the log odds of a splice where half of all images have one.
     authentic: the image logits of authentic photographs, ascending.
     """
@@ -32,8 +33,14 @@ class Calibration:
         return len(self.authentic)
 
     def of_map(self, logits: Float32[np.ndarray, "*size"], image_logit: float) -> Float32[np.ndarray, "*size"]:
-        """Calibrated logits of a map: the same order of pixels within an image."""
-        return logits + np.float32(self.map_shift + STEEPNESS * min(0.0, image_logit - self.map_gate))
+        """Calibrated logits of a map: the same order of pixels within an image.
+
+        Below the gate, a map is lowered by `STEEPNESS` times the difference, but not further than until its highest
+        logit is `FAINT`: nothing is marked, and 16 bits still tell its pixels apart.
+        """
+        shifted = logits + np.float32(self.map_shift)
+        lowered = min(STEEPNESS * max(0.0, self.map_gate - image_logit), max(0.0, float(shifted.max()) - FAINT))
+        return shifted - np.float32(lowered)
 
     def score(self, image_logit: float) -> float:
         """Probability that an image is spliced, if half of all images are; in [0, 1]."""

@@ -18,7 +18,7 @@ from splice_jax.evaluation.calibrate import (
     worth,
 )
 from splice_jax.images import read_image, upright
-from splice_jax.weights.calibration import STEEPNESS, Calibration
+from splice_jax.weights.calibration import Calibration
 
 
 def judged(seed: int, spliced: bool = False, level: float = -4.0) -> Judged:
@@ -37,8 +37,7 @@ SPLICED = [[judged(100 + seed, True) for seed in range(8)], [judged(200 + seed, 
 
 def alarms(found: list[Judged], shift: float, gate: float) -> int:
     """How many pictures have over 1 % marked."""
-    lowered = [shift + STEEPNESS * min(0.0, each.image - gate) for each in found]
-    return sum((each.logits + np.float32(less) > 0).mean() > 0.01 for each, less in zip(found, lowered, strict=True))
+    return sum((of(shift, gate).of_map(each.logits, each.image) > 0).mean() > 0.01 for each in found)
 
 
 @pytest.mark.parametrize("shift", [-1.0, 0.0, 2.0])
@@ -61,7 +60,7 @@ def of(shift: float, gate: float) -> Calibration:
 
 def test_f1_is_scikit_learn_s() -> None:
     for each in (*SPLICED[0], INNOCENT[0]):
-        marked = each.logits + 4.5 + STEEPNESS * min(0, each.image - 0.5) >= 0
+        marked = of(4.5, 0.5).of_map(each.logits, each.image) >= 0
         expected = f1_score(each.truth.ravel(), marked.ravel(), zero_division=1.0)
         assert each.f1(of(4.5, 0.5)) == pytest.approx(expected)
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import special, stats
 
-from splice_jax.weights.calibration import STEEPNESS, Calibration
+from splice_jax.weights.calibration import FAINT, STEEPNESS, Calibration
 
 LEVELS = np.sort(np.random.default_rng(0).normal(-2, 1, 200)).astype(np.float32)
 CALIBRATION = Calibration(-0.5, 0.25, 1.5, 0.7, LEVELS)
@@ -14,6 +14,17 @@ def test_a_map_is_shifted_and_below_the_gate_lowered_steeply() -> None:
         found = CALIBRATION.of_map(logits, image_logit)
         np.testing.assert_allclose(found, logits + expected, rtol=1e-5, atol=1e-5)
         assert found.dtype == np.float32
+
+
+def test_far_below_the_gate_nothing_is_marked_and_16_bits_still_rank_the_pixels() -> None:
+    logits = np.linspace(-5, 6, 500, dtype=np.float32)
+    for image_logit in (-1.5, -1e6):
+        found = CALIBRATION.of_map(logits, image_logit)
+        assert found.max() == pytest.approx(FAINT, abs=1e-5)
+        levels = np.rint(65535 * special.expit(found[250::10]))
+        assert (np.diff(levels) > 0).all()
+    quiet = logits - 20  # fainter than that already
+    np.testing.assert_allclose(CALIBRATION.of_map(quiet, -1e6), quiet - 0.5, atol=1e-5)
 
 
 def test_a_score_is_a_probability() -> None:
