@@ -160,8 +160,8 @@ def test_compose_passes_everything_on(capsys, monkeypatch):
     )
     assert code == 0
     assert said == "o: 4 train, 1 test images; use them by --config.dataset=folder --config.data_dir=o\n"
-    options = {"regions": Path("r"), "count": 5, "seed": 3, "recipe": "rescale", "split": None, "workers": 1}
-    assert calls == [(Path("p"), Path("o"), options)]
+    options = {"count": 5, "seed": 3, "recipe": "rescale", "split": None, "workers": 1, "half": None}
+    assert calls == [([Path("p")], Path("o"), {"regions": [Path("r")], **options})]
 
 
 @pytest.mark.parametrize(

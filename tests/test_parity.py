@@ -123,7 +123,8 @@ def test_log_probabilities_loss_and_gradients(arch: str) -> None:
         inputs = (BATCH[name] for name in ("patches", "thumbnails", "image"))
         outputs: Any = network.apply(variables | {"params": params}, *inputs)
         targets = jnp.asarray(BATCH["labels"]), jnp.asarray(BATCH["masks"])
-        return semi_global_loss(outputs.label, outputs.mask, *targets, **CONFIG.loss).total, outputs
+        terms = {name: CONFIG.loss[name] for name in ("class_weights", "beta", "smooth", "normalization")}
+        return semi_global_loss(outputs.label, outputs.mask, *targets, **terms).total, outputs
 
     (found, outputs), gradients = jax.jit(jax.value_and_grad(loss, has_aux=True))(variables["params"])
     assert_outputs(outputs, label, mask)

@@ -44,7 +44,8 @@ def choose_rows(workdir: Path | None, method: str | None) -> Rows:
     asked = list(dict.fromkeys(filter(None, asked))) or [""]
     if workdir is None:
         return Rows([], asked)
-    known = [name for name in names() if name not in PACKAGED or name not in _held(workdir)]
+    of_run = _held(workdir) if any(name in PACKAGED for name in asked) else ()
+    known = [name for name in names() if name not in of_run]
     return Rows([name for name in asked if name not in known], [name for name in asked if name in known])
 
 

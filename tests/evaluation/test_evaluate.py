@@ -162,10 +162,11 @@ def test_the_progress_bar_is_quiet_without_a_terminal(
     assert capsys.readouterr() == ("", "")
 
 
-def test_a_split_without_splices_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="folder: its split test holds no spliced image"):
-        evaluate_rows(rows(), [example(0, "x", spliced=False)], tmp_path, header=HEADER)
-    assert not (tmp_path / "scores.json").exists()
+def test_a_split_without_splices_has_no_localization_scores(tmp_path: Path) -> None:
+    scores = evaluate_rows(rows(), [example(0, "x", spliced=False)], tmp_path, header=HEADER)
+    assert (scores["images"], scores["authentic_images"]) == (0, 1)
+    assert all(entry["f1"] is None for row in scores["rows"] for entry in row["scores"])
+    json.loads((tmp_path / "scores.json").read_text(), parse_constant=pytest.fail)
 
 
 def test_nothing_half_written_stays_when_a_localizer_fails(examples: list[Example], tmp_path: Path) -> None:

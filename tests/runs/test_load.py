@@ -105,13 +105,14 @@ def test_a_broken_photograph_and_a_bomb_do_not_stop_the_rest(
     broken, bomb, good = (tmp_path / f"{name}.png" for name in ("broken", "bomb", "good"))
     good.write_bytes(encode_png(noise(30, 40)))
     broken.write_bytes(good.read_bytes()[:-500])
-    Image.new("1", (10000, 10000)).save(bomb)
+    Image.new("1", (10001, 10001)).save(bomb)
     paths = [str(path) for path in (broken, bomb, good)]
     with pytest.raises(SystemExit) as caught:
         cli.main(["localize", *paths, f"--workdir={tiny_run.workdir}", f"--output={tmp_path / 'maps'}"])
     said = capsys.readouterr()
     assert caught.value.code == 2
-    assert [line.split(":")[1].strip() for line in said.err.splitlines()] == paths[:2]
+    assert [line.split(":")[1].strip() for line in said.err.splitlines()[:-1]] == paths[:2]
+    assert said.err.splitlines()[-1] == "2 of 3 images failed"
     assert said.out.startswith(f"{good}: ") and said.out.count("\n") == 1
     assert {path.name.split(".")[0] for path in (tmp_path / "maps").iterdir()} == {"good", "summary"}
 

@@ -32,7 +32,8 @@ def test_choices_are_those_of_whoever_reads_the_field() -> None:
 
 
 def test_other_runs_are_looked_at_as_the_evaluation_says() -> None:
-    assert set(schema.LOOKS_AT) == {"dataset", "data_dir", "split", "split_seed"}
+    reading = {"mask_pattern", "mask_orientation", "skip_unreadable"}
+    assert set(schema.LOOKS_AT) == {"dataset", "data_dir", "split", "split_seed"} | reading
     assert schema.LOOKS_CLOSELY == ("patch_stride", "orientations")
 
 

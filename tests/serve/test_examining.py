@@ -66,7 +66,7 @@ def test_twenty_at_once_five_of_them_damaged_or_bombs(visitor: Visitor) -> None:
     good = [jpeg(scene(40, 60, seed)) for seed in range(15)]
     bad = {
         jpeg(scene())[:2000]: "broken or truncated",
-        b"no photograph": "not an image that can be read",
+        b"no photograph": "not an image but a text",
         b"": "an empty file",
         bomb(30_000): "megapixels",
         scans(101): "a JPEG of 101 scans, and this page takes up to 100; save it anew",

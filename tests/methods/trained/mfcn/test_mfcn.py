@@ -188,7 +188,7 @@ def test_where_no_contour_closes_around_it_the_surface_stays(edge: np.ndarray) -
         ({"trunk_normalization": "unit"}, "trunk_normalization: 'unit' is none of imagenet, vgg_mean"),
         ({"trunk_weights": "vgg.npz"}, "trunk_weights: fit the published network only, and config.width is 0.0625"),
         ({"orientations": 8}, "orientations: 8, but mfcn looks once"),
-        ({"optimizer": "lamb"}, "optimizer: 'lamb' is none of adam, sgd"),
+        ({"optimizer": "lamb"}, "optimizer: 'lamb' is none of adam, adamw, sgd"),
         ({"batch_size": 3}, "batch_size: 3 is no multiple of the number of devices, 2"),
         ({"batch_size": 16}, "batch_size 16 is larger than the data: 7"),
     ],

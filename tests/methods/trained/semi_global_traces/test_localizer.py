@@ -77,7 +77,7 @@ def test_calibration_moves_all_logits_and_gives_score_and_alarm(
 ) -> None:
     logits, image, _ = localizer.judge(read(picture()))
     found = calibrated(picture())
-    moved = special.expit(logits + 0.75 + 0.5 * image)
+    moved = special.expit(CALIBRATION.of_map(logits, image))
     np.testing.assert_allclose(found.probability, spread(moved, (86, 107), 4), atol=1e-5)
     assert found.score == pytest.approx(special.expit(2 * image - 0.25))
     assert found.alarm == pytest.approx(np.mean(CALIBRATION.authentic >= image))
