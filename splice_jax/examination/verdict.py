@@ -53,7 +53,7 @@ def _calibrated(localizer: Localizer, found: Found, alarm: float) -> Verdict:
     sentence = f"Of 100 authentic photographs, {per_hundred(alarm)} look as suspicious as this one{measured}."
     if found.score is not None:
         sentence += " If half of all photographs were spliced, the probability that this one is would be "
-        sentence += f"{100 * found.score:.0f} %."
+        sentence += f"{_percent(found.score)}."
     caution = (
         f"This is the statement of one program (row {localizer.name}) about photographs like those it was measured on. "
         "It is no proof: read the map, and where the photograph comes from."
@@ -61,6 +61,17 @@ def _calibrated(localizer: Localizer, found: Found, alarm: float) -> Verdict:
     return Verdict(
         level, headline, sentence, caution, localizer.name, found.score, found.alarm, interval, photographs or None
     )
+
+
+def _percent(probability: float) -> str:
+    """Never certainty: what was measured on some hundred photographs cannot say it.
+
+    >>> _percent(0.912), _percent(0.9996), _percent(0.001)
+    ('91 %', 'over 99 %', 'under 1 %')
+    """
+    if probability > 0.99:
+        return "over 99 %"
+    return "under 1 %" if probability < 0.01 else f"{100 * probability:.0f} %"
 
 
 def per_hundred(share: float) -> str:
