@@ -100,6 +100,7 @@ def test_a_seed_is_drawn_once_and_written_down(data_dir: Path, builder: ManualBu
 
 def test_a_split_of_ones_own_is_used(data_dir: Path, builder: ManualBuilder) -> None:
     path = splits.split_file(builder, 99)
+    path.parent.mkdir(exist_ok=True)  # where no other test has drawn a split yet
     names = [image.name for image in splits.image_list(builder)]
     own = dict.fromkeys(names, "train") | {"splice05": "val", "splice07": "test"}
     path.write_text("split,name\n" + "".join(f"{split},{name}\n" for name, split in own.items()))
