@@ -35,6 +35,13 @@ def embedded(page: str) -> dict[str, Any]:
     return found
 
 
+def compressed_once(pixels: np.ndarray) -> np.ndarray:
+    """Compressed before, but for a part: what the rows of double compression need to say anything."""
+    once = np.array(Image.open(io.BytesIO(jpeg(pixels, quality=55))).convert("RGB"))
+    once[: len(once) // 3] = pixels[: len(once) // 3]
+    return once
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a photograph and its results; the file's name and metadata are hostile."""
@@ -42,7 +49,10 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     photo = folder / "a<b>&'c.jpg"
     fields = {0x010F: HOSTILE, 0x0131: f"GIMP {HOSTILE}", 0x0132: "2024:06:01 12:00:00"}
     photo.write_bytes(
-        jpeg(scene(), exif=exif(fields, {0x9003: "2024:05:17 09:30:00"}, {1: "N", 2: (48.0, 51.0, 29.0)}))
+        jpeg(
+            compressed_once(scene()),
+            exif=exif(fields, {0x9003: "2024:05:17 09:30:00"}, {1: "N", 2: (48.0, 51.0, 29.0)}),
+        )
     )
     with pytest.raises(SystemExit) as caught:
         cli.main(["examine", str(photo), "--output", str(folder)])
@@ -75,7 +85,7 @@ def test_a_page_and_a_document_say_the_same_and_what_localize_says(
             assert row["probability_sha256"] == digest(arrays["probability"])
             assert row["mask_sha256"] == digest(arrays["mask"])
             compared += 1
-    assert compared >= 8
+    assert compared >= 10
     capsys.readouterr()
 
 
