@@ -1,16 +1,14 @@
 """The page, its uploads, their progress and their results, as an ASGI application."""
 
 import asyncio
-import functools
-from importlib import resources
 
-import jinja2
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from splice_jax.evaluation.output.report.templates import part, templates
 from splice_jax.serve.guard import Guard
 from splice_jax.serve.jobs import RESULTS, Busy, Job, Jobs
 from splice_jax.serve.limits import Limits
@@ -43,9 +41,11 @@ def application(jobs: Jobs, limits: Limits, hosts: frozenset[str]) -> Starlette:
     async def start(request: Request) -> Response:
         return Response(page, media_type="text/html", headers={"Content-Security-Policy": _PAGE_POLICY})
 
-    async def part(request: Request) -> Response:
+    async def asset(request: Request) -> Response:
         kind = request.path_params["kind"]
-        return Response(_part(f"serve.{kind}"), media_type=_TYPES[kind]) if kind in ("css", "js") else _absent()
+        if kind not in ("css", "js"):
+            return _absent()
+        return Response(part(_PACKAGE, f"serve.{kind}"), media_type=_TYPES[kind])
 
     async def progress(request: Request) -> Response:
         found = {}
@@ -83,7 +83,7 @@ def application(jobs: Jobs, limits: Limits, hosts: frozenset[str]) -> Starlette:
 
     routes = [
         Route("/", start),
-        Route("/serve.{kind}", part),
+        Route("/serve.{kind}", asset),
         Route("/progress", progress),
         Route("/photographs", take, methods=["POST"]),
         Route("/photographs/{id}.{kind}", result),
@@ -124,11 +124,4 @@ def _absent() -> Response:
 
 
 def _page(limits: Limits) -> str:
-    loader = jinja2.PackageLoader(_PACKAGE, "page")
-    environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
-    return environment.get_template("serve.html").render(limits=limits)
-
-
-@functools.cache
-def _part(name: str) -> str:
-    return resources.files(_PACKAGE).joinpath("page", name).read_text(encoding="utf-8")
+    return templates(_PACKAGE).get_template("serve.html").render(limits=limits)

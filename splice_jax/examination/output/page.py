@@ -4,14 +4,10 @@ Everything that comes from the photograph's file is escaped; the document is emb
 element.
 """
 
-import functools
 from collections.abc import Mapping, Sequence
-from importlib import resources
 from typing import Any
 
-import jinja2
-from markupsafe import Markup
-
+from splice_jax.evaluation.output.report.templates import part, templates
 from splice_jax.examination.file.facts import Facts
 from splice_jax.examination.output import pictures
 from splice_jax.examination.output.view import View, percent
@@ -41,7 +37,7 @@ def page(examination: Examination, views: Sequence[View], content: Mapping[str, 
     named = [view for view in views if view.entry["row"] == examination.verdict.row and view.map]
     height, width = examination.image.shape[:2]
     return (
-        _templates()
+        templates(_PACKAGE)
         .get_template("examination.html")
         .render(
             facts=examination.facts,
@@ -59,8 +55,9 @@ def page(examination: Examination, views: Sequence[View], content: Mapping[str, 
             small_photograph=pictures.photograph(examination.image, pictures.ROW_SIDE),
             size=(width, height),
             document=content,
-            style=_part("examination.css"),
-            program=_part("examination.js"),
+            percent=percent,
+            style=part(_PACKAGE, "examination.css"),
+            program=part(_PACKAGE, "examination.js"),
         )
     )
 
@@ -70,25 +67,6 @@ def _ordered(views: list[View], main: str) -> list[View]:
     return sorted(
         views, key=lambda view: (view.entry["row"] != main, (view.entry["authentic"] or {}).get("as_clear", 0))
     )
-
-
-@functools.cache
-def _templates() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader(_PACKAGE, "page"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
-    environment.filters["percent"] = percent
-    return environment
-
-
-def _part(name: str) -> Markup:
-    """The page's style or program, to be inserted without escaping."""
-    return Markup(resources.files(_PACKAGE).joinpath("page", name).read_text(encoding="utf-8"))
 
 
 def _about_file(examination: Examination) -> dict[str, str]:

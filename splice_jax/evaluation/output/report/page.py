@@ -4,17 +4,15 @@ The file holds its own style, program, numbers and pictures, and its policy forb
 stored as text at the end of the page and decoded only while they are near the screen.
 """
 
-import functools
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jinja2
 from markupsafe import Markup
 
 from splice_jax.evaluation.output.report import pictures, tables
+from splice_jax.evaluation.output.report.templates import part, templates
 from splice_jax.evaluation.output.tables import (
     NOTHING,
     beside_maps,
@@ -89,23 +87,9 @@ def write(path: Path, content: Content, encoded: Iterable[Mapping[str, Any]]) ->
       encoded: the pictures of the images in `content`, in the same order; read one at a time, so that any number fits
         in memory.
     """
-    template = _templates().get_template("report.html")
+    template = templates(_PACKAGE).get_template("report.html")
     with path.open("w", encoding="utf-8") as file:
         file.writelines(template.generate(_fields(content), pictures=encoded))
-
-
-@functools.cache
-def _templates() -> jinja2.Environment:
-    """Templates in the folder `page`; values are escaped for HTML, and JSON so that it cannot close an element."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader(_PACKAGE, "page"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
-    return environment
 
 
 def _fields(content: Content) -> dict[str, Any]:
@@ -133,8 +117,8 @@ def _fields(content: Content) -> dict[str, Any]:
         "degraded": content.degradations is not None,
         "images": len(content.images),
         "config": json.dumps(scores["config"], indent=2, sort_keys=True),
-        "style": _part("report.css"),
-        "program": Markup("\n").join(map(_part, PARTS)),
+        "style": part(_PACKAGE, "report.css"),
+        "program": Markup("\n").join(part(_PACKAGE, name) for name in PARTS),
         "data": _data(content),
     }
 
@@ -151,11 +135,6 @@ def _data(content: Content) -> dict[str, Any]:
         "images": content.images,
         "longest_side": pictures.longest_side(len(content.images) * len(shown)),
     }
-
-
-def _part(name: str) -> Markup:
-    """The page's style or program, to be inserted without escaping."""
-    return Markup(resources.files(_PACKAGE).joinpath("page", name).read_text(encoding="utf-8"))
 
 
 def _facts(scores: Mapping[str, Any]) -> dict[str, Any]:
