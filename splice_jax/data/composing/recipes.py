@@ -172,6 +172,11 @@ _LIGHT_PAST = (
     Step("blur", 0.1, (0.4, 0.9)),
     Step("jpeg", 0.25, (60, 96)),
 )
+_PUBLISHED_PAST = (
+    Step("resize", 0.7, (0.35, 0.9)),
+    Step("sharpen", 0.15, (0.2, 1.0)),
+    Step("jpeg", 0.9, (65, 97)),
+)
 _COMMON_PAST = (Step("resize", 0.3, (0.5, 0.95)), Step("jpeg", 0.12, (60, 97)))
 """What becomes of a picture on its way through the web, before it is stored once more."""
 
@@ -206,6 +211,19 @@ RECIPES: dict[str, Recipe] = {
     "web": _WEB,
     # The same with next to nothing done to host and donor: their own JPEG grids and cameras are what tells.
     "light": replace(_WEB, history=_LIGHT_PAST, rescale=0.5, scale=(0.5, 1.5), rotate=0.1, feather=0.5),
+    # Both were published before: made smaller and compressed, each on its own. The splice is stored once more and seldom
+    # resized: what is made of pictures found on the web.
+    "published": replace(
+        _WEB,
+        history=_PUBLISHED_PAST,
+        past=(Step("resize", 0.1, (0.6, 0.95)),),
+        jpeg=0.85,
+        rescale=0.5,
+        feather=0.5,
+        wide_feather=0.1,
+        share=(0.005, 0.45),
+        side=(480, 1024),
+    ),
     "jitter": replace(
         _WEB,
         kind="jitter",
@@ -222,6 +240,9 @@ RECIPES: dict[str, Recipe] = {
     "authentic_histories": replace(_WEB, kind="authentic", history=_CAMERA_PAST),
     "authentic_web": replace(_WEB, kind="authentic"),
     "authentic_light": replace(_WEB, kind="authentic", history=_LIGHT_PAST),
+    "authentic_published": replace(
+        _WEB, kind="authentic", history=_PUBLISHED_PAST, past=(), jpeg=0.85, side=(480, 1024)
+    ),
     "untouched": replace(_CROPPED, kind="untouched"),
     # As `histories`, cropped like the other parts of `wild` and with several splices in some.
     "wild_histories": replace(
@@ -241,14 +262,16 @@ RECIPES: dict[str, Recipe] = {
 
 MIXTURES: dict[str, dict[str, float]] = {
     "wild": {
-        "wild_histories": 0.14,
-        "web": 0.18,
-        "light": 0.18,
-        "jitter": 0.16,
-        "authentic_histories": 0.06,
-        "authentic_web": 0.08,
-        "authentic_light": 0.1,
-        "untouched": 0.1,
+        "wild_histories": 0.09,
+        "web": 0.12,
+        "light": 0.12,
+        "published": 0.26,
+        "jitter": 0.12,
+        "authentic_histories": 0.04,
+        "authentic_web": 0.05,
+        "authentic_light": 0.05,
+        "authentic_published": 0.08,
+        "untouched": 0.07,
     }
 }
 """Shares of recipes, by the mixture's name."""
