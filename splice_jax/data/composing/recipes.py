@@ -211,7 +211,7 @@ RECIPES: dict[str, Recipe] = {
     "web": _WEB,
     # The same with next to nothing done to host and donor: their own JPEG grids and cameras are what tells.
     "light": replace(_WEB, history=_LIGHT_PAST, rescale=0.5, scale=(0.5, 1.5), rotate=0.1, feather=0.5),
-    # Both were published before: made smaller and compressed, each on its own. The splice is stored once more and seldom
+    # Both were published before: made smaller and compressed, each on its own. The splice is stored once more, seldom
     # resized: what is made of pictures found on the web.
     "published": replace(
         _WEB,

@@ -97,7 +97,7 @@ def measure(
         **_of_residuals(pixels, luma),
         "sites": lattices.filter_sites(pixels[..., 1], inside),
         "grid": lattices.grid_phases(luma, inside),
-        "recompression": recompression.errors(pixels),
+        "recompression": recompression.errors(image),
         "content": _content(pixels, luma),
     }
     parts = [jnp.broadcast_to(found[family.name], (rows, columns, family.number)) for family in TRACES]
