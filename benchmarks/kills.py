@@ -135,8 +135,8 @@ def _arm(kill: Kill, workdir: Path) -> None:
         (workdir / INSIDE).unlink()
         die()
 
-    ParallelStep.__call__ = step  # type: ignore[method-assign]
-    Checkpoints.save = save  # type: ignore[method-assign]
+    setattr(ParallelStep, "__call__", step)  # noqa: B010, types would have to be ignored
+    setattr(Checkpoints, "save", save)  # noqa: B010
 
 
 def _newest(workdir: Path) -> int:

@@ -34,8 +34,8 @@ Item = TypeVar("Item")
 
 
 class _Group(NamedTuple):
-    index: int
-    count: int
+    number: int
+    size: int
     client: Any
     """The distributed runtime's; JAX has no public name for it."""
 
@@ -46,12 +46,12 @@ _rounds = 0
 
 def index() -> int:
     """This process's number, from 0."""
-    return _group.index if _group else 0
+    return _group.number if _group else 0
 
 
 def count() -> int:
     """Number of processes."""
-    return _group.count if _group else 1
+    return _group.size if _group else 1
 
 
 def is_first() -> bool:
@@ -69,7 +69,7 @@ def gather(value: Any) -> list[Any]:
     if _group is None:
         return [value]
     name = _next_round()
-    _group.client.key_value_set(f"{name}/{_group.index:06d}", json.dumps(value))
+    _group.client.key_value_set(f"{name}/{_group.number:06d}", json.dumps(value))
     _group.client.wait_at_barrier(f"{name}/said", _DAYS)
     said = sorted(_group.client.key_value_dir_get(f"{name}/"))
     _group.client.wait_at_barrier(f"{name}/heard", _DAYS)
@@ -178,10 +178,10 @@ def _joined(coordinator: str, processes: int | None, process: int | None) -> _Gr
     jax.config.update("jax_enable_preemption_service", False)
     # Otherwise the runtime aborts the survivors of a dead process before they can say a word; `_watch` ends them.
     jax.config.update("jax_enable_recoverability", True)
-    given = {} if coordinator == AUTO else {"coordinator_address": coordinator}
+    address = None if coordinator == AUTO else coordinator
     try:
         jax.distributed.initialize(
-            **given, num_processes=processes, process_id=process, heartbeat_timeout_seconds=HEARTBEAT_SECONDS
+            address, num_processes=processes, process_id=process, heartbeat_timeout_seconds=HEARTBEAT_SECONDS
         )
     except (ValueError, RuntimeError) as error:
         raise UserError(
@@ -198,7 +198,7 @@ def _leave(group: _Group) -> None:
     import jax
 
     started = time.monotonic()
-    while is_first() and len(group.client.get_live_nodes(list(range(group.count)))) > 1:
+    while is_first() and len(group.client.get_live_nodes(list(range(group.size)))) > 1:
         if time.monotonic() - started > HEARTBEAT_SECONDS:
             break
         time.sleep(0.05)
@@ -207,14 +207,14 @@ def _leave(group: _Group) -> None:
 
 def _watch(group: _Group, done: threading.Event) -> None:
     """Ends this process once another is gone: what it waits for will not come."""
-    everyone = range(group.count)
+    everyone = range(group.size)
     while not done.wait(_LOOK_EVERY):
         try:
             living = set(group.client.get_live_nodes(list(everyone)))
         except Exception:  # The service itself, in process 0, does not answer.
             living = {*everyone} - {0}
         if (gone := sorted({*everyone} - living)) and not done.is_set():
-            _end(f"process {', '.join(map(str, gone))} of {group.count} is gone")
+            _end(f"process {', '.join(map(str, gone))} of {group.size} is gone")
 
 
 @contextlib.contextmanager

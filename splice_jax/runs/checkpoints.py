@@ -67,9 +67,7 @@ class Checkpoints:
         content = {**record, _CHECKSUM: _checksum(tree, record)}
         arguments = {_STATE: ocp.args.StandardSave(tree), _RECORD: ocp.args.JsonSave(content)}
         if not self._directory.is_dir():  # Orbax would make another, without the run's configuration.
-            raise UserError(
-                f"{self._directory}: was there when the run started; put it back, or train anew"
-            )
+            raise UserError(f"{self._directory}: was there when the run started; put it back, or train anew")
         try:
             with _quiet(logging.FATAL):  # The error is told below, without a traceback.
                 self._manager.save(step, args=ocp.args.Composite(**arguments))
