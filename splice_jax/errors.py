@@ -22,34 +22,66 @@ class Terminated(BaseException):
 def run(main: Callable[[], int | None]) -> NoReturn:
     """Calls `main` and exits with its code: 2 and one line on stderr after a `UserError`, 130 after Ctrl-C.
 
-    143 after SIGTERM. Whoever reads stdout may stop reading: `main` goes on, and the exit code is its own.
+    143 after SIGTERM; what an interruption says of itself stands on the line too. Whoever reads stdout may stop
+    reading: `main` goes on, and the exit code is its own.
     """
-    with _patient_stdout(), _terminable():
+    with _patient_stdout(), _handled(signal.SIGTERM, _terminate):
         try:
             code = main() or 0
         except UserError as error:
             print(f"error: {one_line(error)}", file=sys.stderr)
             code = 2
-        except KeyboardInterrupt:
-            print("interrupted", file=sys.stderr)
-            code = 130
-        except Terminated:
-            print("terminated", file=sys.stderr)
-            code = 143
+        except KeyboardInterrupt as interruption:
+            code = _told("interrupted", interruption, 130)
+        except Terminated as termination:
+            code = _told("terminated", termination, 143)
     sys.exit(code)
 
 
+def _told(what: str, why: BaseException, code: int) -> int:
+    print(": ".join([what, *map(str, why.args)]), file=sys.stderr)
+    return code
+
+
+class Stop:
+    """Whether somebody asked this process to end, where what it does should first be brought to an end in order."""
+
+    asked: type[BaseException] | None = None
+    """What to raise then."""
+
+    def leave(self, message: str) -> NoReturn:
+        """Ends as asked, with a message for the one line."""
+        raise (self.asked or Terminated)(message)
+
+
 @contextlib.contextmanager
-def _terminable() -> Iterator[None]:
-    """Turns SIGTERM into an exception, where this is the main thread, which alone may."""
+def stopping() -> Iterator[Stop]:
+    """Within the block, SIGTERM and a first Ctrl-C are only noted; a second Ctrl-C ends the process at once."""
+    stop = Stop()
+
+    def note(number: int, _: object) -> None:
+        if number == signal.SIGINT and stop.asked is not None:
+            os.write(2, b"interrupted\n")  # Nothing that could wait for what is interrupted.
+            os._exit(130)
+        stop.asked = stop.asked or (KeyboardInterrupt if number == signal.SIGINT else Terminated)
+
+    with contextlib.ExitStack() as handlers:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            handlers.enter_context(_handled(number, note))
+        yield stop
+
+
+@contextlib.contextmanager
+def _handled(number: int, handler: Callable[..., object]) -> Iterator[None]:
+    """Handles a signal, where this is the main thread, which alone may."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, _terminate)
+    before = signal.signal(number, handler)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        signal.signal(number, before)
 
 
 @contextlib.contextmanager

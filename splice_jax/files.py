@@ -61,6 +61,32 @@ def replacing(path: str | Path) -> Iterator[Path]:
         ) from error
 
 
+@contextmanager
+def alone(path: str | Path) -> Iterator[None]:
+    """Waits until no other process of this machine makes `path`, which every one of them would make the same.
+
+    Without locks, as on some network file systems, or where nothing can be written, it does not wait.
+    """
+    lock = Path(path).with_name(f".{Path(path).name[:40]}.{'0' * 16}.lock")  # `sweep` knows such names.
+    with contextlib.ExitStack() as opened:
+        while True:
+            try:
+                file = opened.enter_context(open(lock, "ab"))
+            except OSError:
+                break
+            _lock(file, wait=True)
+            if _is_at(file, lock):  # Otherwise the one before has removed it.
+                opened.callback(lock.unlink, missing_ok=True)
+                break
+        yield
+
+
+def _is_at(file: IO[bytes], path: Path) -> bool:
+    with contextlib.suppress(OSError):
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    return False
+
+
 def sweep(folder: str | Path) -> None:
     """Removes unfinished work that killed processes left in a folder, but nothing that is being written.
 

@@ -1,6 +1,7 @@
 """Commands about runs: `train`, `evaluate`, `tune-crf` and `summarize`. train.py and evaluate.py call them too."""
 
 import argparse
+import contextlib
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from splice_jax import errors
 from splice_jax.cli.parser import Commands, positive
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from ml_collections import ConfigDict
 
@@ -25,6 +26,7 @@ def _add_train(commands: Commands) -> None:
     command.add_argument("--workdir", type=Path, metavar="DIR", help="folder of the run, made where missing")
     command.takes_configuration = True
     command.more = _configurations
+    _add_hosts(command)
     command.set_defaults(run=_train)
 
 
@@ -36,10 +38,10 @@ def _train(arguments: argparse.Namespace) -> None:
     if arguments.workdir is None:
         raise errors.UserError("--workdir: say where the run belongs, for example --workdir=runs/columbia")
     errors.require_extra("train")
-    _set_up(config)
-    from splice_jax.training import loop  # Only now, so that mistakes are reported before JAX and TFDS load.
+    with _set_up(config, arguments):
+        from splice_jax.training import loop  # Only now, so that mistakes are reported before JAX and TFDS load.
 
-    loop.train(config, arguments.workdir)
+        loop.train(config, arguments.workdir)
 
 
 def _add_evaluate(commands: Commands) -> None:
@@ -54,6 +56,7 @@ def _add_evaluate(commands: Commands) -> None:
     command.add_argument("--workdir", type=Path, metavar="DIR", help="folder of the run, as given to train")
     command.takes_configuration = True
     command.more = _configurations
+    _add_hosts(command)
     command.set_defaults(run=_evaluate)
 
 
@@ -62,11 +65,12 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         raise errors.UserError("--workdir: say which run to evaluate, for example --workdir=runs/columbia")
     config = _config_of(arguments.workdir, arguments.config, arguments.overrides)
     errors.require_extra("evaluate")
-    if not config.rescore:
-        _set_up(config)
-    from splice_jax.evaluation.evaluate import evaluate  # Only now, so that mistakes are reported before JAX loads.
+    if config.rescore and arguments.coordinator:
+        raise errors.UserError("--coordinator: scoring cached maps again is work for one process; leave the flag out")
+    with contextlib.nullcontext() if config.rescore else _set_up(config, arguments):
+        from splice_jax.evaluation.evaluate import evaluate  # Only now, so that mistakes are reported before JAX loads.
 
-    evaluate(config, arguments.workdir)
+        evaluate(config, arguments.workdir)
 
 
 def _config_of(workdir: Path, name: str | None, overrides: "Sequence[Override]") -> "ConfigDict":
@@ -86,13 +90,27 @@ def _configurations() -> str:
     return f"{_CONFIG_HELP} Built-in configurations: {', '.join(NAMES)}."
 
 
-def _set_up(config: "ConfigDict") -> None:
+def _add_hosts(command: argparse.ArgumentParser) -> None:
+    hosts = command.add_argument_group("several processes (docs/scaling.md)", "The same command on every one of them.")
+    address = "HOST:PORT of process 0; auto: asked of Slurm, Open MPI, Kubernetes or a TPU pod"
+    hosts.add_argument("--coordinator", default="", metavar="ADDRESS", help=address)
+    hosts.add_argument("--num-processes", type=positive, metavar="N", help="how many there are")
+    hosts.add_argument("--process-id", type=int, metavar="I", help="which one this is, 0 to N - 1")
+
+
+@contextlib.contextmanager
+def _set_up(config: "ConfigDict", arguments: argparse.Namespace) -> "Iterator[None]":
+    """JAX as configured, together with the other processes if there are any."""
     from absl import logging
 
-    from splice_jax import runtime
+    from splice_jax import hosts, runtime
 
+    joining = arguments.coordinator, arguments.num_processes, arguments.process_id
+    hosts.check(*joining)
     logging.set_verbosity(logging.WARNING)  # Orbax and TFDS report every file.
     runtime.set_up(config.cpu_devices)
+    with hosts.together(*joining):
+        yield
 
 
 def _add_tune_crf(commands: Commands) -> None:

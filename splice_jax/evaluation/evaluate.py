@@ -6,7 +6,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from splice_jax import data
+from splice_jax import data, hosts
 from splice_jax.crf import CrfParameters
 from splice_jax.data import Example
 from splice_jax.data.sets.reading import Reading
@@ -21,7 +21,7 @@ from splice_jax.evaluation.output.report.gallery import Gallery
 from splice_jax.evaluation.runs import Run, check_division, own_part, runs_by_row
 from splice_jax.evaluation.scores.planned import Results, readers, score
 from splice_jax.evaluation.selection import key_of, open_rows, recorded_checkpoints, row_names, with_usable_crf
-from splice_jax.files import replacing
+from splice_jax.files import replacing, writable_folder
 from splice_jax.methods.fields import check
 from splice_jax.runs import schema
 
@@ -34,7 +34,8 @@ def evaluate(config: ConfigDict, workdir: Path) -> Path:
 
     Writes scores.json, per_image.csv, curves.json, the paper's tables, comparison.png, report.html and the maps into
     WORKDIR/evaluation/DATASET-SPLIT; with degradations, also degradations.json and degradations.png. Existing fresh
-    maps, including those of an interrupted evaluation, are not made again.
+    maps, including those of an interrupted evaluation, are not made again. Of several processes, each makes the maps of
+    a share of the images, and process 0 does all the rest.
 
     Args:
       config: the run's configuration; `dataset`, `data_dir`, `split`, `methods`, `runs`, `evaluation_name`, `crf`,
@@ -75,9 +76,12 @@ def evaluate(config: ConfigDict, workdir: Path) -> Path:
 
     # 3. Make their maps, or check that they exist.
     if opened:
+        hosts.require_shared(writable_folder(output))
         planned.make(opened.rows, CrfParameters.from_config(config.crf))
     else:
         planned.require()
+    if not hosts.is_first():
+        return output / "report.html"
 
     # 4. Score the maps.
     results = score(planned)

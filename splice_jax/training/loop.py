@@ -10,18 +10,19 @@ import numpy as np
 import optax
 from ml_collections import ConfigDict
 
+from splice_jax import hosts
 from splice_jax.data import Example, Split, open_split
 from splice_jax.data.sets.reading import Reading
-from splice_jax.errors import UserError
+from splice_jax.errors import UserError, stopping
 from splice_jax.files import writable_folder
 from splice_jax.methods.registry import family
 from splice_jax.runs import schema
 from splice_jax.runs.checkpoints import BEST, LAST, Checkpoints
 from splice_jax.runs.configuration import FILE_NAME, field_names, field_value, load_run_config, save_config
 from splice_jax.runs.division import record_division
-from splice_jax.training.monitor import Monitor
+from splice_jax.training.monitor import Monitor, Silence
 from splice_jax.training.optimizer import cosine_schedule, make_optimizer, step_schedule
-from splice_jax.training.step import ParallelStep, State, StepSpec, initial_state
+from splice_jax.training.step import ParallelStep, State, StepSpec, Vote, initial_state
 from splice_jax.training.validation import validate
 
 
@@ -29,8 +30,9 @@ def train(config: ConfigDict, workdir: Path) -> State:
     """Trains a run, or resumes it from its last checkpoint; returns the final state in host memory.
 
     A run that was killed and restarted ends with the same parameters, bit for bit, as an uninterrupted one, given the
-    same number of devices and the same versions of JAX and of this package: everything a step depends on is in the
-    checkpoint. On a different number of devices, the parameters are the same up to rounding.
+    same number of devices and processes and the same versions of JAX and of this package: everything a step depends on
+    is in the checkpoint. On different numbers of them, the parameters are the same up to rounding. All processes (see
+    `hosts`) call this with the same configuration and a workdir that they share.
 
     Args:
         config: see `splice_jax.runs.schema`.
@@ -45,6 +47,7 @@ def train(config: ConfigDict, workdir: Path) -> State:
     if not (workdir / FILE_NAME).exists() and (missing := rows.missing_weights(config)):
         raise UserError(missing)
     before = check_workdir(config, workdir)
+    hosts.require_shared(workdir)
     examples, validation = training_data(config)
     variables = rows.with_weights(rows.initial_variables(network, jax.random.key(config.seed)), config)
     steps_per_epoch, batches, loss, resident = rows.training(config, network, variables, examples)
@@ -57,12 +60,14 @@ def train(config: ConfigDict, workdir: Path) -> State:
         frozen=rows.frozen,
     )
     state = initial_state(variables, optimizer, config.seed, averaged=config.ema_decay > 0)
-    record_division(workdir, examples.division)
+    if hosts.is_first():
+        record_division(workdir, examples.division)
     parallel = ParallelStep(StepSpec(loss, optimizer, rows.frozen, config.ema_decay), resident)
     last, best = Checkpoints(workdir, LAST), Checkpoints(workdir, BEST)
     if last.step is not None and last.step > steps:
         raise UserError(f"config.num_steps: the run would end at step {steps}, but {workdir} is at step {last.step}")
-    save_config(config, workdir)  # Not earlier: a mistake above can be fixed without a new workdir.
+    if hosts.is_first():
+        save_config(config, workdir)  # Not earlier: a mistake above can be fixed without a new workdir.
 
     # A resumed run restores
     # 1. the state: parameters, BatchNorm averages, optimizer, random key;
@@ -74,33 +79,47 @@ def train(config: ConfigDict, workdir: Path) -> State:
         state, record = last.restore(state)
         batches.set_state(record["data"])
         print(f"{workdir}: going on after step {last.step}", flush=True)
-        _tell_devices(record, parallel.total)
-        _tell_cosine(before or config, config, steps_per_epoch, last.step)
+        _tell_devices(record, {"devices": parallel.total, "processes": hosts.count()})
+        _tell_cosine(before or config, config, steps_per_epoch, int(state.step))
     start, best_score = int(state.step), float(record["best_score"])
+    validated = record.get("validated", True)
 
-    replicas = parallel.replicate(state)
+    replicas, vote = parallel.replicate(state), Vote()
     localizer = rows.localizer(config, network, state.variables, row=config.method)
     pending: list[dict[str, jax.Array]] = []
-    with Monitor(workdir, start=start, steps=steps, batch_size=config.batch_size, unit=rows.unit) as monitor:
-        for step in range(start + 1, steps + 1):
-            replicas, scalars = parallel(replicas, next(batches))
-            pending.append(scalars)
-            validating = step % config.validate_every == 0 or step == steps
-            saving = validating or step % config.checkpoint_every == 0
-            if saving or step % config.log_every == 0:
+    writing = {"start": start, "steps": steps, "batch_size": config.batch_size, "unit": rows.unit}
+    with (
+        Monitor(workdir, **writing, validated=validated) if hosts.is_first() else Silence() as monitor,
+        stopping() as stop,
+    ):
+        # Where a run was stopped before or within a validation, that comes first.
+        for step in range(start + validated, steps + 1):
+            if step > start:
+                replicas, scalars = parallel(replicas, next(batches))
+                pending.append(scalars)
+            leaving = vote(stop.asked is not None)
+            validating = step % config.validate_every == 0 or step in (steps, start)
+            saving = validating or step % config.checkpoint_every == 0 or leaving
+            if pending and (saving or step % config.log_every == 0):
                 monitor.scalars(step, {**_mean(pending, step), "learning_rate": float(schedule(step - 1))})
                 pending = []
-            if validating:
+            validated = not validating
+            if validating and not leaving:
                 state = parallel.unreplicate(replicas)
                 localizer.variables = state.variables
-                scores, pictures = validate(localizer, validation)
-                monitor.validation(step, scores, pictures)
-                if scores["validation/mcc_best"] > best_score:
-                    best_score = scores["validation/mcc_best"]
-                    best.save(step, state.variables, scores)
+                if found := validate(localizer, validation, stop):
+                    scores, pictures = found
+                    monitor.validation(step, scores, pictures)
+                    if scores["validation/mcc_best"] > best_score:
+                        best_score = scores["validation/mcc_best"]
+                        best.save(step, state.variables, scores)
+                validated, leaving = found is not None, found is None
             if saving:
-                record = {"data": batches.get_state(), "best_score": best_score, "devices": parallel.total}
-                last.save(step, parallel.unreplicate(replicas), record)
+                record = {"data": batches.get_state(), "best_score": best_score}
+                record |= {"devices": parallel.total, "processes": hosts.count()}
+                last.save(step, parallel.unreplicate(replicas), {**record, "validated": validated})
+            if leaving:
+                stop.leave(f"{workdir} is saved at step {step}; the same command goes on from there")
     return parallel.unreplicate(replicas)
 
 
@@ -154,11 +173,12 @@ def _schedule(config: ConfigDict, steps_per_epoch: int) -> optax.Schedule:
     return step_schedule(config.learning_rate, drops, config.drop_factor, config.warmup_steps)
 
 
-def _tell_devices(record: dict[str, Any], devices: int) -> None:
-    """Reports a change in the number of devices since the checkpoint; version 0.1 did not record the number."""
-    before = record.get("devices", devices)
-    if before != devices:
-        print(f"devices: {before} until now, {devices} from here on; rounding differs from here on", flush=True)
+def _tell_devices(record: dict[str, Any], now: dict[str, int]) -> None:
+    """Reports other numbers of devices or processes than at the checkpoint; earlier versions did not record both."""
+    for what, number in now.items():
+        before = record.get(what, number)
+        if before != number:
+            print(f"{what}: {before} until now, {number} from here on; rounding differs from here on", flush=True)
 
 
 def _tell_cosine(before: ConfigDict, config: ConfigDict, steps_per_epoch: int, step: int) -> None:

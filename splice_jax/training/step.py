@@ -3,6 +3,7 @@
 `train_step` is a pure function of (state, batch, resident). JAX turns pmap into jit(shard_map), so it costs no speed.
 """
 
+import collections
 import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
@@ -179,3 +180,25 @@ class ParallelStep:
     def program(self, state: State, batch: dict[str, np.ndarray]) -> str:
         """The step's program after XLA's optimizations, for profiling."""
         return str(self._step.lower(state, self.shard(batch), self._resident).compile().as_text())
+
+
+class Vote:
+    """Whether any process was asked to stop: all hear it at the same step, a few steps later.
+
+    Several processes ask each other by a sum over their devices, which is fetched later, so that no step waits for it.
+    """
+
+    LATER = 2
+
+    def __init__(self) -> None:
+        self._sum: Any = jax.pmap(lambda asked: jax.lax.psum(asked, AXIS), AXIS)
+        self._cast: collections.deque[Array] = collections.deque()
+
+    def __call__(self, asked: bool) -> bool:
+        """To be called at every step, by every process."""
+        if jax.process_count() == 1:
+            return asked
+        self._cast.append(self._sum(np.full(jax.local_device_count(), asked, np.int32)))
+        if len(self._cast) <= self.LATER:
+            return False
+        return bool(np.asarray(self._cast.popleft().addressable_data(0))[0])

@@ -1,12 +1,14 @@
 """Scores and pictures of whole validation images."""
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import UInt8
 
-from splice_jax import metrics
+from splice_jax import hosts, metrics
 from splice_jax.data import Example
+from splice_jax.errors import Stop
 from splice_jax.images import resize
 from splice_jax.methods.localizer import Found, Localizer
 
@@ -14,25 +16,33 @@ PICTURES, PICTURE_HEIGHT, PICTURE_WIDTH = 4, 160, 240
 
 
 def validate(
-    localizer: Localizer, examples: Sequence[Example]
-) -> tuple[dict[str, float], UInt8[np.ndarray, "height width 3"]]:
-    """Localizes the splices of validation images and scores the maps.
+    localizer: Localizer, examples: Sequence[Example], stop: Stop | None = None
+) -> tuple[dict[str, float], UInt8[np.ndarray, "height width 3"]] | None:
+    """Localizes the splices of validation images and scores the maps; each process takes its share of the images.
 
     Returns:
         means over the images of `validation/{f1,mcc}_best` (at each image's best threshold), `validation/{f1,mcc}`
         (at threshold 0.5), `validation/auc` and the localizer's own scores (`Found.further_scores`); and a picture with
-        one of the first images, its mask and its map side by side on each line.
+        one of this process's first images, its mask and its map side by side on each line. None if any process was
+        asked to stop before it was done.
     """
     scores: list[dict[str, float]] = []
-    rows: list[np.ndarray] = []
-    for example in examples:
+    rows: list[np.ndarray] = [np.empty((0, 3 * PICTURE_WIDTH, 3), np.uint8)]
+    for example in hosts.share(examples):
+        if stop is not None and stop.asked:
+            break
         # As in an evaluation: some methods read what decoding discards.
         encoded = example.encoded
         found = localizer.localize_encoded(example.image, encoded) if encoded else localizer(example.image)
         scores.append(_scores(found, example))
-        if len(rows) < PICTURES:
+        if len(rows) <= PICTURES:
             rows.append(_picture(found, example))
-    return {f"validation/{name}": _mean([score[name] for score in scores]) for name in scores[0]}, np.concatenate(rows)
+    everyone = hosts.gather(scores)
+    if sum(map(len, everyone)) < len(examples):
+        return None
+    in_order = [of_one for of_all in itertools.zip_longest(*everyone) for of_one in of_all if of_one is not None]
+    means = {f"validation/{name}": _mean([score[name] for score in in_order]) for name in in_order[0]}
+    return means, np.concatenate(rows)
 
 
 def _mean(values: Sequence[float]) -> float:

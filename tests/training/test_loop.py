@@ -174,7 +174,7 @@ def scores(monkeypatch: pytest.MonkeyPatch) -> dict[int, float]:
     """Trains by `Adding`; validation says what stands here for a step, by default what its parameters say."""
     table: dict[int, float] = {}
 
-    def validate(localizer: Any, examples: Any) -> tuple[dict[str, float], np.ndarray]:
+    def validate(localizer: Any, examples: Any, stop: Any) -> tuple[dict[str, float], np.ndarray]:
         bias = float(localizer.variables["params"]["label_head"]["bias"][0])
         step = number.pop()
         return {"validation/mcc_best": table.get(step, math.sin(bias))}, np.zeros((2, 2, 3), np.uint8)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from splice_jax.errors import UserError
-from splice_jax.files import replacing, sweep
+from splice_jax.files import alone, replacing, sweep, writable_folder
 from splice_jax.runtime import user_cache
 
 
@@ -26,23 +26,24 @@ def table_folder(kind: str, made_from: str) -> Path:
 
 
 def make_once(folder: Path, write: Callable[[Path], None]) -> None:
-    """Writes a table unless it already exists.
+    """Writes a table unless it already exists; of several processes on one machine, one writes and the others wait.
 
-    If several processes make the same table, all use the one that is finished first. Partial tables left behind by
-    killed processes are removed: each may be as large as the training data.
+    If several machines make the same table in one folder, all use the one that is finished first. Partial tables left
+    behind by killed processes are removed: each may be as large as the training data.
 
     Args:
         folder: where the table goes; its name should identify what it is made from.
         write: called with a folder that does not exist yet.
     """
-    sweep(folder.parent)
-    if not folder.exists():
-        try:
-            with replacing(folder) as unfinished:
-                write(unfinished)
-        except UserError:
-            if not folder.exists():  # otherwise another process was faster
-                raise
+    sweep(writable_folder(folder.parent))
+    with alone(folder):
+        if not folder.exists():
+            try:
+                with replacing(folder) as unfinished:
+                    write(unfinished)
+            except UserError:
+                if not folder.exists():  # otherwise another machine was faster
+                    raise
 
 
 def open_columns(folder: Path, columns: tuple[str, ...]) -> dict[str, np.ndarray]:

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 from tqdm import tqdm
 
-from splice_jax import crf, methods, metrics, patches
+from splice_jax import crf, hosts, methods, metrics, patches
 from splice_jax.crf import CrfParameters
 from splice_jax.data import Example
 from splice_jax.errors import UserError, one_line
@@ -123,6 +123,7 @@ def make_maps(
     parameters: CrfParameters,
     workers: Executor,
     anew: bool = False,
+    own: Sequence[Truth] | None = None,
 ) -> None:
     """Writes the maps that rows lack for the images of a stage, and records what each was made from.
 
@@ -134,15 +135,18 @@ def make_maps(
       workers: localize where no network is needed, refine by what is not in `IN_THIS_PROCESS`, and write beside this
         process. A thread of this process refines by the rest while a network localizes the next image.
       anew: makes the maps once more that are there and fresh.
+      own: this process's share of the images, if others make the rest; the rows are complete once they are made again
+        with None, which finds all maps there.
     """
+    truths, part = (stage.truths, "") if own is None else (own, f"{hosts.index()}of{hosts.count()}")
     journals = {
-        row.name: Journal(stage.folder, row.name, stage.made_from(made_from[row.name]), stage.truths, anew=anew)
+        row.name: Journal(stage.folder, row.name, stage.made_from(made_from[row.name]), truths, anew=anew, part=part)
         for row in rows
     }
     there = sum(len(journal.entered) for journal in journals.values())
     ahead = IMAGES_AHEAD * len({row.localizer.name for row in rows}) + (os.cpu_count() or 1)
-    completed = in_order(workers, complete, _tasks(rows, stage, journals, parameters), ahead=ahead)
-    total = len(rows) * len(stage.truths)
+    completed = in_order(workers, complete, _tasks(rows, stage, truths, journals, parameters), ahead=ahead)
+    total = len(rows) * len(truths)
     with (
         ThreadPoolExecutor(1) as thread,
         tqdm(total=total, initial=there, desc=stage.title, unit="map", disable=None) as bar,
@@ -151,7 +155,7 @@ def make_maps(
             for name, record in records.items():
                 journals[name].enter(record)
                 bar.update()
-    for row in rows:
+    for row in rows if own is None else ():
         labelled = any(record.labels for record in journals[row.name].entered.values())
         journals[row.name].close(_patch_grid(row.localizer) if labelled else None)
 
@@ -221,13 +225,15 @@ def probability_of(levels: Levels) -> np.ndarray:
 
 
 def _tasks(
-    rows: Sequence[Row], stage: Stage, journals: Mapping[str, Journal], parameters: CrfParameters
+    rows: Sequence[Row],
+    stage: Stage,
+    truths: Sequence[Truth],
+    journals: Mapping[str, Journal],
+    parameters: CrfParameters,
 ) -> Iterator[MapTask]:
     """The remaining work; for each image, methods that other processes can run come first."""
-    missing = {
-        truth.name: [row for row in rows if truth.name not in journals[row.name].entered] for truth in stage.truths
-    }
-    for seen in reading_ahead(functools.partial(_seen, stage), (each for each in stage.truths if missing[each.name])):
+    missing = {truth.name: [row for row in rows if truth.name not in journals[row.name].entered] for truth in truths}
+    for seen in reading_ahead(functools.partial(_seen, stage), (each for each in truths if missing[each.name])):
         by_method: dict[str, list[Row]] = {}
         for row in sorted(missing[seen.truth.name], key=lambda row: not isinstance(row.localizer, ByName)):
             by_method.setdefault(row.localizer.name, []).append(row)

@@ -1,10 +1,12 @@
 """Which maps an evaluation needs: for the scored split, for validation images, for degraded images."""
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from splice_jax import hosts
 from splice_jax.crf import CrfParameters
 from splice_jax.data import Example
 from splice_jax.errors import UserError
@@ -43,11 +45,21 @@ class Plan:
     """Besides this one; None: one per core if there is enough to do."""
 
     def make(self, rows: Sequence[Row], parameters: CrfParameters, *, anew: bool = False) -> None:
-        """Makes and caches the maps that are missing or stale, or all of them anew."""
+        """Makes and caches the maps that are missing or stale, or all of them anew.
+
+        Of several processes, each makes the maps of its share of the images; then process 0 completes the records.
+        """
         made_from = {row_name(*key): row for key, row in self.rows.items()}
         with executor(self._processes(rows)) as workers:
-            for stage in self.stages():
-                make_maps(rows, stage, made_from, parameters=parameters, workers=workers, anew=anew)
+            make = functools.partial(make_maps, rows, made_from=made_from, parameters=parameters, workers=workers)
+            if hosts.count() > 1:
+                for stage in self.stages():
+                    make(stage, own=hosts.share(stage.truths), anew=anew)
+                hosts.meet()
+                anew = False
+            if hosts.is_first():
+                for stage in self.stages():
+                    make(stage, anew=anew)
 
     def _processes(self, rows: Sequence[Row]) -> int | None:
         """One per core where a CRF keeps them busy, or localizers without a network do for long enough."""

@@ -2,11 +2,17 @@
 
 ROW.jsonl grows by a line with every map, so that an interrupted evaluation continues where it stopped. Its first line
 says what the row is made from; every other line is about one image: its pixels, its map's checksum, the seconds it
-took, or why the row is undefined for it.
+took, or why the row is undefined for it. Of several processes, each has a ROW.PART.jsonl, until process 0 puts them
+together.
 """
 
+import functools
+import glob
+import itertools
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -85,7 +91,14 @@ class Journal:
     """The maps of one row: fresh ones from earlier, and new ones entered as they are made."""
 
     def __init__(
-        self, maps: Path, row: str, made_from: Mapping[str, Any], truths: Sequence[Truth], *, anew: bool = False
+        self,
+        maps: Path,
+        row: str,
+        made_from: Mapping[str, Any],
+        truths: Sequence[Truth],
+        *,
+        anew: bool = False,
+        part: str = "",
     ) -> None:
         """Keeps the maps of earlier evaluations that would come out the same again.
 
@@ -95,9 +108,10 @@ class Journal:
           made_from: what its maps are made from.
           truths: the images.
           anew: keeps none.
+          part: which part of all images these are, as the name of a file; "" if they are all.
         """
         self._maps, self._row, self._made_from, self._truths = maps, row, dict(made_from), truths
-        self._path = maps / f"{row}.jsonl"
+        self._path = maps / (f"{row}.{part}.jsonl" if part else f"{row}.jsonl")
         self.entered = {record.image: record for record in ([] if anew else self._fresh())}
         """By image name."""
         if self.entered:
@@ -105,7 +119,9 @@ class Journal:
                 temporary.write_text(self._head() + "".join(map(_line, self.entered.values())), encoding="utf-8")
         else:
             self._path.unlink(missing_ok=True)
-        _record_path(maps, row).unlink(missing_ok=True)
+        if not part:  # Other processes may still read what was recorded before.
+            for path in (_record_path(maps, row), *_part_paths(maps, row)):
+                path.unlink(missing_ok=True)
 
     def enter(self, record: MapRecord) -> None:
         """Adds a finished map."""
@@ -136,10 +152,12 @@ class Journal:
     def _fresh(self) -> Iterator[MapRecord]:
         """For each image, the newest record whose map exists and was made from the same things."""
         known = {truth.name: truth.pixels for truth in self._truths}
-        found = {record.image: record for record in [*self._of_complete_row(), *self._of_stopped_row()]}
-        for name, record in found.items():
-            if record.pixels == known.get(name) and _intact(self._maps, self._row, record):
-                yield record
+        stopped = [self._maps / f"{self._row}.jsonl", *_part_paths(self._maps, self._row)]
+        told = [*self._of_complete_row(), *(record for path in stopped for record in self._of_stopped_row(path))]
+        found = {record.image: record for record in told if record.pixels == known.get(record.image)}
+        with ThreadPoolExecutor(os.cpu_count()) as threads:
+            intact = threads.map(functools.partial(_intact, self._maps, self._row), found.values())
+            yield from itertools.compress(found.values(), intact)
 
     def _of_complete_row(self) -> list[MapRecord]:
         try:
@@ -152,9 +170,9 @@ class Journal:
             return [replace(each, pixels=known.get(each.image, "")) for each in record.maps]
         return list(record.maps) if stale == [IMAGES] else []
 
-    def _of_stopped_row(self) -> list[MapRecord]:
+    def _of_stopped_row(self, path: Path) -> list[MapRecord]:
         try:
-            lines = self._path.read_text(encoding="utf-8").splitlines()
+            lines = path.read_text(encoding="utf-8").splitlines()
             made_from = json.loads(lines[0])["made_from"]
         except (OSError, ValueError, KeyError, TypeError, IndexError):
             return []
@@ -183,6 +201,10 @@ def _intact(maps: Path, row: str, record: MapRecord) -> bool:
 
 def _line(record: MapRecord) -> str:
     return json.dumps(asdict(record)) + "\n"
+
+
+def _part_paths(maps: Path, row: str) -> list[Path]:
+    return sorted(maps.glob(f"{glob.escape(row)}.*.jsonl"))
 
 
 def _record_path(maps: Path, row: str) -> Path:

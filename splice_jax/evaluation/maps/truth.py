@@ -1,12 +1,16 @@
 """What scoring needs to know about a split, apart from its images: names, sizes, masks, and digests of the pixels."""
 
+import functools
 import hashlib
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 from splice_jax.data import Example, Split
 from splice_jax.errors import UserError
 from splice_jax.images import encode_png, read_mask
+from splice_jax.workers import in_order
 
 
 class Truth(NamedTuple):
@@ -31,7 +35,8 @@ def read_truths(examples: Sequence[Example]) -> list[Truth]:
     Raises:
       UserError: two images have the same name, so their maps could not be told apart.
     """
-    truths = [_truth(examples, index) for index in range(len(examples))]
+    with ThreadPoolExecutor(os.cpu_count()) as threads:  # Reading, decoding and digests leave Python's lock.
+        truths = list(in_order(threads, functools.partial(_truth, examples), range(len(examples))))
     names: set[str] = set()
     for truth in truths:
         if truth.name in names:

@@ -22,7 +22,7 @@ from jaxtyping import UInt8
 from tqdm import tqdm
 
 from splice_jax.errors import UserError, one_line, shown
-from splice_jax.files import replacing
+from splice_jax.files import alone, replacing, writable_folder
 from splice_jax.images import encode_png, with_end
 from splice_jax.images.formats import HEAD_BYTES, kind_of
 
@@ -117,18 +117,24 @@ class SpliceBuilder(abc.ABC):
 def prepare(builder: SpliceBuilder, title: str) -> None:
     """Prepares a set completely or not at all, unless it already is. `title` is what the user calls it.
 
+    Of several processes on one machine, one prepares it and the others wait.
+
     Raises:
       UserError: as the records, or there is no space or permission to write.
     """
     if is_prepared(builder):
         return
-    print(f"preparing {title} in {builder.data_dir}", file=sys.stderr)
-    try:
-        with replacing(builder.data_dir) as unfinished:
-            _write(builder, unfinished)
-    except UserError:
-        if not is_prepared(builder):  # otherwise another process was faster
-            raise
+    writable_folder(builder.data_dir.parent)
+    with alone(builder.data_dir):
+        if is_prepared(builder):
+            return
+        print(f"preparing {title} in {builder.data_dir}", file=sys.stderr)
+        try:
+            with replacing(builder.data_dir) as unfinished:
+                _write(builder, unfinished)
+        except UserError:
+            if not is_prepared(builder):  # otherwise another machine was faster
+                raise
 
 
 def _write(builder: SpliceBuilder, folder: Path) -> None:

@@ -1,0 +1,40 @@
+"""What processes say to each other, and what is refused before they do."""
+
+import pytest
+
+from splice_jax import hosts
+from splice_jax.errors import UserError
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 8])
+def test_shares_lose_and_double_nothing(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    shares = []
+    for index in range(count):
+        monkeypatch.setattr(hosts, "_group", hosts._Group(index, count, None))
+        shares.append(hosts.share(range(7)))
+    assert sorted(sum(shares, [])) == list(range(7))
+    sizes = [len(share) for share in shares]
+    assert max(sizes) - min(sizes) <= 1
+
+
+def test_one_process_is_its_own_group() -> None:
+    with hosts.together():
+        assert (hosts.index(), hosts.count(), hosts.is_first(), hosts.gather({"a": 1})) == (0, 1, True, [{"a": 1}])
+        hosts.meet()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("", 2, 0), "--num-processes, --process-id: need --coordinator"),
+        (("auto", None, 1), "--num-processes, --process-id: need --coordinator"),
+        (("host", 2, 0), "--coordinator: 'host' is neither HOST:PORT nor auto"),
+        (("host:99999", 2, 0), "--coordinator: 'host:99999' is neither"),
+        (("host:1234", 2, None), "--coordinator: give --num-processes and --process-id with it"),
+        (("host:1234", 2, 2), "--process-id: 2 is not from 0 to 1"),
+    ],
+)
+def test_flags_that_contradict_each_other_are_refused(arguments: tuple, message: str) -> None:
+    with pytest.raises(UserError) as caught:
+        hosts.check(*arguments)
+    assert str(caught.value).startswith(message)
