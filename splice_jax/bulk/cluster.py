@@ -8,7 +8,9 @@ Nothing but this module imports Ray.
 import json
 import os
 import pickle
+import re
 import signal
+import socket
 import time
 from collections import deque
 from pathlib import Path
@@ -161,8 +163,10 @@ def _join(address: str) -> bool:
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     ours = signal.getsignal(signal.SIGTERM)
     try:
+        if there := re.fullmatch(r"([^:/]+):(\d+)", address):
+            socket.create_connection((there[1], int(there[2])), 10).close()  # Ray itself would try for minutes.
         ray.init(address=address or None, log_to_driver=False, logging_level="ERROR", include_dashboard=False)
-    except (OSError, RuntimeError, ValueError) as error:
+    except (OSError, OverflowError, RuntimeError, ValueError) as error:
         where = address or "this machine"
         raise UserError(f"--ray: no cluster at {where} ({one_line(error)[:300]}); start one by ray start") from error
     finally:
