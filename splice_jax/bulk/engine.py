@@ -1,19 +1,17 @@
 """A bulk job from its names to its manifest: what is left to do, handed to workers, recorded as it comes back."""
 
-import json
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from splice_jax.bulk.inputs import WHOLE, Shard, refuse_irregular, stem_of
+from splice_jax.bulk.job import refuse_other_job
 from splice_jax.bulk.manifest import Known, Manifest, file_name
 from splice_jax.bulk.progress import Progress
 from splice_jax.bulk.tasks import DONE, FAILED, SKIPPED, UNCHANGED, Answer, Crew, Maker, Task
 from splice_jax.errors import UserError
-from splice_jax.files import read_bytes, replacing, sweep, writable_folder
-
-JOB_FILE = "job.json"
+from splice_jax.files import sweep, writable_folder
 
 
 class Counts(NamedTuple):
@@ -54,7 +52,7 @@ def run(
     output = writable_folder(output).absolute()
     manifest = Manifest(output / file_name(shard))
     try:
-        _refuse_other_job(output, maker, shard)
+        refuse_other_job(output, {**maker.describe(), "shards": shard.parts})
         with Progress(manifest.path) as progress:
             left = _left(names, manifest, shard, retry, progress)
             if first := next(left, None):
@@ -127,29 +125,3 @@ def _record(task: Task, answer: Answer, manifest: Manifest, progress: Progress) 
         return
     manifest.add(task, answer)
     progress.tell(task.image, answer.status, answer.reason)
-
-
-def _refuse_other_job(output: Path, maker: Maker, shard: Shard) -> None:
-    """Keeps what a folder's results depend on beside them.
-
-    Raises:
-        UserError: the folder holds another job's.
-    """
-    path = output / JOB_FILE
-    job = json.loads(json.dumps({**maker.describe(), "shards": shard.parts}))
-    if not path.exists():
-        with replacing(path) as beside:
-            beside.write_text(json.dumps(job, indent=2) + "\n", encoding="ascii")
-        return
-    try:
-        earlier = json.loads(read_bytes(path, most=2**20))
-    except (ValueError, RecursionError):
-        earlier = None
-    if not isinstance(earlier, dict):
-        raise UserError(f"{path}: is no description of a bulk job; choose another output folder")
-    for name in dict.fromkeys([*job, *earlier]):
-        if job.get(name) != earlier.get(name):
-            was, now = (json.dumps(each.get(name)) for each in (earlier, job))
-            raise UserError(
-                f"{output}: holds the results of a job with {name} {was}, not {now}; choose another output folder"
-            )

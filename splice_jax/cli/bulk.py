@@ -2,13 +2,12 @@
 
 import argparse
 import functools
-import re
 import sys
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from splice_jax.cli.parser import positive
+from splice_jax.cli.parser import positive, shard_of
 from splice_jax.errors import UserError, require_extra
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ def add_flags(command: argparse.ArgumentParser) -> None:
     group.add_argument("--from-list", metavar="FILE", help=listed)
     group.add_argument("--from-folder", type=Path, metavar="DIR", help="a folder, with its subfolders")
     shard = "only the images of shard I of N, 0 to N-1, which their paths decide; each shard has its own manifest"
-    group.add_argument("--shard", type=_shard, metavar="I/N", help=shard)
+    group.add_argument("--shard", type=shard_of, metavar="I/N", help=shard)
     group.add_argument("--workers", type=positive, metavar="N", help="processes (default: one per core)")
     group.add_argument("--gpus", type=positive, metavar="N", help="as many workers, each on a GPU of its own")
     ray = "on the Ray cluster at this address, or the one of this machine (extra [ray])"
@@ -87,10 +86,3 @@ def _crew(arguments: argparse.Namespace) -> "Callable[[Maker, Path], Crew]":
     from splice_jax.bulk.cluster import Cluster
 
     return functools.partial(Cluster, address=arguments.ray, workers=workers, gpus=gpus)
-
-
-def _shard(text: str) -> tuple[int, int]:
-    match = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", text)
-    if not match or not int(match[1]) < int(match[2]):
-        raise argparse.ArgumentTypeError(f"{text!r} is no shard: of 8 there are 0/8, 1/8, ... 7/8")
-    return int(match[1]), int(match[2])
