@@ -77,11 +77,14 @@ def _left(names: Iterable[str], manifest: Manifest, shard: Shard, retry: bool, p
 
 
 def _looks_unchanged(image: str, known: Known) -> bool:
-    """Whether a file has the size and the time of its last change that it was finished with; else its hash decides."""
+    """Whether a file has the size and the time of its last change that it was finished with; else its hash decides.
+
+    What was found in a file that is gone still holds.
+    """
     try:
         now = refuse_irregular(image)
     except UserError:
-        return False
+        return True
     return (now.st_size, now.st_mtime_ns) == (known.bytes, known.mtime_ns)
 
 

@@ -94,6 +94,8 @@ def test_every_way_to_end_is_recorded_and_a_second_call_only_tries_what_may_chan
     assert gather(tmp_path / "out")[names[1]]["stem"] == found[names[1]]["stem"]
     Path(names[5]).write_text("wrong")
     assert job(sure, tmp_path / "out", retry=True) == Counts(3, 1, 1)
+    Path(names[0]).unlink()
+    assert engine.run(names[:1], tmp_path / "out", Obey(), no_one) == Counts(1, 0, 0)
 
 
 def test_what_belongs_to_another_job_is_refused(tmp_path):
