@@ -65,6 +65,7 @@ class Manifest:
             self._known = sqlite3.connect("", isolation_level=None)  # No name: a temporary file that nobody else sees.
             opened.callback(self._known.close)
             self._known.execute("PRAGMA journal_mode=OFF")
+            self._known.execute("PRAGMA cache_size=-65536")  # KiB; what does not fit is on disk.
             self._known.execute("BEGIN")
             columns = "stem TEXT, status TEXT, reason TEXT, sha256 TEXT, bytes INT, mtime_ns INT"
             self._known.execute(f"CREATE TABLE known (key BLOB PRIMARY KEY, {columns}) WITHOUT ROWID")
