@@ -13,7 +13,6 @@ import contextlib
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -103,17 +102,13 @@ def killed(
     shutil.rmtree(output, ignore_errors=True)
     start = time.perf_counter()
     for turn in range(kills + 1):
-        process = _start(command, output)
-        last = turn == kills
         wanted = (turn + 1) * len(crops.names) // (kills + 2)
-        while process.poll() is None and _lines(output) < wanted:
-            time.sleep(0.05)
-        if not last:
-            process.send_signal(signal.SIGKILL)
-            process.communicate()
-            continue
-        lose_node()
-        said, complaints = process.communicate()
+        with _started(command, output) as process:
+            while process.poll() is None and _lines(output) < wanted:
+                time.sleep(0.05)
+            if turn == kills:
+                lose_node()
+                said, complaints = process.communicate()
     seconds = time.perf_counter() - start
     assert process.returncode == (2 if crops.bad else 0), complaints
     found, lines = gather(output), _lines(output)
@@ -151,15 +146,14 @@ def throughput(command: list[str], folder: Path) -> None:
     for workers in sorted({1, cores()}):
         output = folder / f"alone-{workers}"
         shutil.rmtree(output, ignore_errors=True)
-        process = _start([*command, f"--workers={workers}"], output)
         begin, most = 0.0, 0.0
         before = 4 * workers  # The first images of each worker wait for programs to be compiled.
-        while process.poll() is None:
-            if not begin and _lines(output) >= before:
-                begin, before = time.perf_counter(), _lines(output)
-            most = max(most, _megabytes(process.pid))
-            time.sleep(0.1)
-        process.communicate()
+        with _started([*command, f"--workers={workers}"], output) as process:
+            while process.poll() is None:
+                if not begin and _lines(output) >= before:
+                    begin, before = time.perf_counter(), _lines(output)
+                most = max(most, _megabytes(process.pid))
+                time.sleep(0.1)
         rates[workers] = (_lines(output) - before) / (time.perf_counter() - begin)
         print(f"{workers} workers: {rates[workers]:.2f} images/s, job {most:.0f} MB", flush=True)
     print(f"throughput: {max(rates.values()) / rates[1] / cores():.2f} x cores x that of one", flush=True)
@@ -168,7 +162,10 @@ def throughput(command: list[str], folder: Path) -> None:
 @contextlib.contextmanager
 def cluster() -> Iterator[tuple[str, Callable[[], None]]]:
     """The address of a Ray cluster of two nodes on this machine, and what kills the second."""
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ |= {
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_worker_niceness": "0",
+    }  # Else its workers give way to all others.
     os.environ["PYTHONPATH"] = str(ROOT)  # What its workers import.
     from ray.cluster_utils import Cluster
 
@@ -180,9 +177,15 @@ def cluster() -> Iterator[tuple[str, Callable[[], None]]]:
         nodes.shutdown()
 
 
-def _start(command: list[str], output: Path) -> subprocess.Popen[str]:
+@contextlib.contextmanager
+def _started(command: list[str], output: Path) -> Iterator[subprocess.Popen[str]]:
+    """A job, which is killed in the end."""
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen([*command, f"--output={output}"], cwd=ROOT, **pipes)
+    with subprocess.Popen([*command, f"--output={output}"], cwd=ROOT, **pipes) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def _lines(output: Path) -> int:
