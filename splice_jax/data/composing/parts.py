@@ -67,7 +67,8 @@ def _join(parts: list[Path], folder: Path) -> None:
                 shutil.copyfile(path, target)
         with open(part / compositions.FILE_NAME, encoding="utf-8", newline="") as file:
             rows += list(csv.reader(file))[1:]
+    rows.sort(key=lambda row: int(row[compositions.COLUMNS.index("index")]))
     with open(folder / compositions.FILE_NAME, "w", encoding="utf-8", newline="") as file:
         table = csv.writer(file)
         table.writerow(compositions.COLUMNS)
-        table.writerows(sorted(rows, key=lambda row: int(row[compositions.COLUMNS.index("index")])))
+        table.writerows(rows)
