@@ -33,8 +33,8 @@ def run(
 ) -> Counts:
     """Makes of every image what is missing of it; whatever stops this call, the next one goes on.
 
-    An image is finished if the manifest has it with the content that it has now. One that failed for its content counts
-    as finished as well; one that could not be read, or of which workers died, is tried again. Images that fail are
+    An image is finished if the manifest has it with the content that it has now. One that failed for its content, or of
+    which workers died, counts as finished as well; one that could not be read is tried again. Images that fail are
     named on stderr, those of earlier calls too.
 
     Args:
@@ -43,7 +43,7 @@ def run(
         maker: what is made.
         hire: starts workers for a maker and an output folder; not called if nothing is left to do.
         shard: the part of the names to work on.
-        retry: whether those that failed for their content are tried again as well.
+        retry: whether all that failed are tried again.
 
     Raises:
         UserError: the folder belongs to another job or cannot be written to, another process works on it, or the
@@ -68,7 +68,7 @@ def _left(names: Iterable[str], manifest: Manifest, shard: Shard, retry: bool, p
         if not shard.holds(image) or not manifest.meet(image):
             continue
         known = manifest.known(image)
-        if known is None or not known.sha256 or (retry and known.status == FAILED):
+        if known is None or known.bytes is None or (retry and known.status == FAILED):
             yield Task(image, known.stem if known else stem_of(position, image))
         elif _looks_unchanged(image, known):
             progress.tell(image, known.status, known.reason, before=True)
@@ -111,13 +111,22 @@ def _work(
                 if deaths[task.image] < crew.attempts:
                     waiting.append(task)
                     continue
-                answer = Answer(FAILED, f"{crew.attempts} workers died of it ({death}), perhaps for lack of memory")
+                answer = _fatal(task.image, f"{crew.attempts} workers died of it ({death}), perhaps for lack of memory")
             deaths.pop(task.image, None)
             _record(task, answer, manifest, progress)
     finally:
         crew.close()
         for place in littered | {(output / task.stem).parent for task in under_way.values()}:
             sweep(place)
+
+
+def _fatal(image: str, reason: str) -> Answer:
+    """The end of an image that workers die of; its size and time tell whether it is still the same."""
+    try:
+        state = refuse_irregular(image)
+    except UserError:
+        return Answer(FAILED, reason)
+    return Answer(FAILED, reason, "", state.st_size, state.st_mtime_ns)
 
 
 def _record(task: Task, answer: Answer, manifest: Manifest, progress: Progress) -> None:

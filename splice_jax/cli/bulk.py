@@ -31,7 +31,7 @@ def add_flags(command: argparse.ArgumentParser) -> None:
     group.add_argument("--gpus", type=positive, metavar="N", help="as many workers, each on a GPU of its own")
     ray = "on the Ray cluster at this address, or the one of this machine (extra [ray])"
     group.add_argument("--ray", nargs="?", const="", metavar="ADDRESS", help=ray)
-    retry = "try images again that could be read but failed"
+    retry = "try all images that failed again, not only those that could not be read"
     group.add_argument("--retry-failed", action="store_true", help=retry)
 
 
