@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,6 +22,7 @@ from tests.bulk.makers import Obey, read
 JOB = """
 import functools, sys
 from pathlib import Path
+from typing import Any
 from splice_jax import errors
 from splice_jax.bulk import engine
 from splice_jax.bulk.inputs import in_list
@@ -150,7 +152,8 @@ def start(tmp_path):
     def begin(lines: int) -> tuple[subprocess.Popen[bytes], list[int]]:
         """The process once its manifest has as many lines, and its children."""
         command = [sys.executable, tmp_path / "job.py", tmp_path / "list", tmp_path / "out"]
-        process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        process = subprocess.Popen(command, env=environment, start_new_session=True, **pipes)
         manifest = tmp_path / "out" / "manifest.jsonl"
         while process.poll() is None and not (manifest.exists() and manifest.read_bytes().count(b"\n") >= lines):
             time.sleep(0.02)
@@ -178,7 +181,10 @@ def test_killed_interrupted_and_terminated_it_goes_on_and_every_image_is_there_o
     for turn, (sent, code, said) in enumerate(endings):
         process, workers = start(6 * (turn + 1))
         assert len(workers) >= 2
-        process.send_signal(sent)
+        if sent == signal.SIGKILL:
+            process.kill()
+        else:  # As a terminal and most schedulers do, to the workers as well.
+            os.killpg(process.pid, sent)
         errors = process.communicate(timeout=60)[1]
         assert process.returncode == code and errors.endswith(said)
         assert [line for line in errors.splitlines() if not line.startswith(b"error: ")] == said.splitlines()
