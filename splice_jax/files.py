@@ -31,6 +31,10 @@ _UNLOCKED = re.compile(r"(?P<key>\..*\.\d+)\.partial(?:\.[^.]*)?", re.DOTALL)
 _swept: dict[Path, float] = {}
 
 
+class Unwritable(UserError):
+    """A folder or file that cannot be written: what is tried there next will most likely fail as well."""
+
+
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
     """Yields a temporary path next to `path` to write to; it replaces `path` on success and is removed on failure.
@@ -40,7 +44,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
     in the folder is removed.
 
     Raises:
-      UserError: the folder of `path` cannot be created or written to, or `path` cannot be replaced.
+      Unwritable: the folder of `path` cannot be created or written to, or `path` cannot be replaced.
     """
     path = Path(path)
     folder = writable_folder(path.parent).absolute()
@@ -56,7 +60,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
             finally:
                 _remove(beside)
     except OSError as error:
-        raise UserError(
+        raise Unwritable(
             f"{path.parent}: cannot write {path.name} there ({_reason(error)}); choose another folder or free this one"
         ) from error
 
@@ -158,7 +162,7 @@ def writable_folder(folder: str | Path) -> Path:
     """Creates `folder` if it is missing.
 
     Raises:
-      UserError: it cannot be created, is not a folder or cannot be written to.
+      Unwritable: it cannot be created, is not a folder or cannot be written to.
     """
     folder = Path(folder)
     try:
@@ -166,7 +170,7 @@ def writable_folder(folder: str | Path) -> Path:
         if not os.access(folder, os.W_OK | os.X_OK):
             raise PermissionError(None, "permission denied")
     except OSError as error:
-        raise UserError(f"{folder}: no folder that can be written to ({_reason(error)}); choose another") from error
+        raise Unwritable(f"{folder}: no folder that can be written to ({_reason(error)}); choose another") from error
     return folder
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from splice_jax.errors import UserError
 from splice_jax.files import writable_folder
+from splice_jax.workers import cores
 
 _DEVICES_FLAG = "--xla_force_host_platform_device_count"
 _TRIM_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -4, -8  # glibc's malloc.h
@@ -55,7 +56,7 @@ def _divide_cpu(devices: int = 0) -> bool:
     import jax
 
     try:
-        jax.config.update("jax_num_cpu_devices", devices or os.cpu_count() or 1)
+        jax.config.update("jax_num_cpu_devices", devices or cores())
     except RuntimeError:
         return False
     return True

@@ -1,13 +1,16 @@
 """The benchmarks time what they say they time."""
 
 import functools
+import os
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from benchmarks import commands, contestants, kernels, scoring, speed, suite
+from benchmarks import bulk, commands, contestants, kernels, scoring, speed, suite
+from splice_jax.errors import UserError
+from splice_jax.images import encode_png, read_image
 from splice_jax.methods import localizer
 from splice_jax.runs.builtin.default import get_config
 from splice_jax.workers import executor
@@ -75,6 +78,17 @@ def test_as_many_maps_are_scored_as_are_asked_for(tmp_path: Path):
         wall, cpu = scoring.seconds(cached, workers)
     assert wall > 0 and cpu > 0
     assert scoring.memory() > 10
+
+
+def test_crops_are_photographs_but_for_the_bad_ones(tmp_path: Path):
+    (tmp_path / "photographs").mkdir()
+    (tmp_path / "photographs" / "a.png").write_bytes(encode_png(contestants.noise(260, 300)))
+    crops = bulk.make_crops(tmp_path / "photographs", tmp_path / "crops", 160)
+    assert len(set(crops.names)) == 160 and sorted(map(os.path.basename, crops.bad)) == ["00050.jpg", "00150.jpg"]
+    assert read_image(crops.names[0]).shape == (256, 256, 3)
+    for path in sorted(crops.bad):
+        with pytest.raises(UserError):
+            read_image(path)
 
 
 HLO = """HloModule jit_step

@@ -169,7 +169,7 @@ def test_compose_passes_everything_on(capsys, monkeypatch):
     [
         ([], "COMMAND; see splice-jax --help"),
         (["locate"], "invalid choice: 'locate'"),
-        (["localize"], "IMAGE, --output; see splice-jax localize --help"),
+        (["localize"], "required: --output; see splice-jax localize --help"),
         (["localize", ".", "--output=o", "--method=noi1"], "no images in this folder"),
         (["localize", __file__, "--output=o", "--method=noi"], "method 'noi' is not known: did you mean 'noi"),
         (
@@ -180,7 +180,13 @@ def test_compose_passes_everything_on(capsys, monkeypatch):
         (["localize", __file__, "--output=o", "--method=sgn", "--workdir=absent"], "absent: no such folder"),
         (["localize", __file__, "--output=o", "--method=all", "--workdir=absent"], "absent: no such folder"),
         (["localize", "a.png", "--workdir=r", "--output=o", "--crf=magic"], "'magic' is none of none, jax, pydensecrf"),
-        (["localize", "a.png", "--workdir=r", "--output=o", "--workers=2"], "unrecognized arguments: --workers=2"),
+        (["localize", "a.png", "--output=o", "--workers=2"], "--workers: goes with --from-list or --from-folder"),
+        (["localize", "--output=o"], "IMAGE: give one or more, a folder, or a bulk job by --from-list"),
+        (["localize", "a.png", "--from-list=l", "--output=o"], "--from-list: goes with no other images"),
+        (["examine", "--from-list=l", "--from-folder=f", "--output=o"], "--from-list: goes with no --from-folder"),
+        (["localize", "--from-folder=f", "--recursive", "--output=o"], "--recursive: --from-folder takes subfolders"),
+        (["localize", "--from-list=l", "--gpus=1", "--workers=1", "--output=o"], "one worker for each of --gpus"),
+        (["localize", "--from-list=l", "--shard=8/8", "--output=o"], "'8/8' is no shard"),
         (["weights", "a.pth"], "required: --output; see splice-jax weights --help"),
         (["compose", "p", "--output=o", "--count=0"], "--count: '0' is not a positive whole number"),
         (["compose", "p", "--output=o", "--seed=x"], "--seed: invalid int value: 'x'"),

@@ -109,3 +109,23 @@ def test_what_reading_raises_is_raised() -> None:
 
     with pytest.raises(UserError, match="3: broken"):
         list(reading_ahead(read, [3]))
+
+
+def test_an_exception_ends_work_that_nobody_wants_any_more() -> None:
+    with pytest.raises(KeyboardInterrupt), executor(1) as workers:
+        process = workers.submit(os.getpid).result()
+        workers.submit(time.sleep, 600)
+        waiting = workers.submit(time.sleep, 600)
+        raise KeyboardInterrupt
+    assert not runs(process)
+    assert waiting.done()
+
+
+def blocked(_: int) -> bool:
+    return {signal.SIGINT, signal.SIGTERM} <= signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
+def test_signals_reach_the_parent_alone() -> None:
+    with executor(1) as workers:
+        assert list(in_order(workers, blocked, [0])) == [True]
+    assert not blocked(0)

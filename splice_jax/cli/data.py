@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from splice_jax import errors
-from splice_jax.cli.parser import Commands, Parser, positive
+from splice_jax.cli.parser import Commands, Parser, positive, shard_of
 
 if TYPE_CHECKING:
     from splice_jax.data.sets.reading import Reading
@@ -26,14 +26,22 @@ def _add_compose(commands: Commands) -> None:
     command.add_argument("--recipe", default="histories", metavar="NAME", help="how (default histories)")
     command.add_argument("--split", metavar="NAME", help="all for train, val or test (default: 80, 10 and 10 %%)")
     command.add_argument("--workers", type=positive, default=os.cpu_count() or 1, metavar="N", help="processes")
+    shard = "only part I of N, 0 to N-1, for array jobs; the splits are there once all parts are (docs/bulk.md)"
+    command.add_argument("--shard", type=shard_of, metavar="I/N", help=shard)
     command.set_defaults(run=_compose)
 
 
 def _compose(arguments: argparse.Namespace) -> int:
+    from splice_jax.bulk.inputs import Shard
     from splice_jax.data.composing.compose import compose_folder
 
-    options = {name: value for name, value in vars(arguments).items() if name != "run"}
+    options = {name: value for name, value in vars(arguments).items() if name not in ("run", "shard")}
+    if arguments.shard:
+        options["shard"] = Shard(*arguments.shard)
     counts = compose_folder(options.pop("photos"), options.pop("output"), **options)
+    if not counts:
+        print(f"{arguments.output}: this part is there; the splits will be once all others are")
+        return 0
     listed = ", ".join(f"{number} {split}" for split, number in counts.items())
     print(
         f"{arguments.output}: {listed} images; use them by --config.dataset=folder --config.data_dir={arguments.output}"

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from splice_jax.cli import bulk
 from splice_jax.cli.parser import Commands
 
 
@@ -13,10 +14,11 @@ def _add_examine(commands: Commands) -> None:
         "contradicts the rest."
     )
     command = commands.add_parser("examine", help="a page about one photograph", description=text)
-    command.add_argument("photographs", nargs="+", type=Path, metavar="PHOTO", help="a photograph, or a folder of them")
+    command.add_argument("photographs", nargs="*", type=Path, metavar="PHOTO", help="a photograph, or a folder of them")
     workdir = "a trained run to examine with; by default the packaged model, where there is one"
     command.add_argument("--workdir", type=Path, metavar="DIR", help=workdir)
     command.add_argument("--output", type=Path, required=True, metavar="DIR", help="where the pages go")
+    bulk.add_flags(command)
     command.more = _more
     command.set_defaults(run=_examine)
 
@@ -33,6 +35,10 @@ def _examine(arguments: argparse.Namespace) -> int:
     from splice_jax import errors
 
     errors.require_extra("evaluate")
+    if bulk.asked_for(arguments, arguments.photographs, "PHOTO"):
+        from splice_jax.examination.bulk import Examine
+
+        return bulk.run(arguments, Examine(arguments.workdir))
     from splice_jax import examination, localize
     from splice_jax.examination.batch import examine_files
     from splice_jax.files import writable_folder

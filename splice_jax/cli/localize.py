@@ -5,7 +5,9 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+from splice_jax.cli import bulk
 from splice_jax.cli.parser import Commands
+from splice_jax.errors import UserError
 
 
 def _add_localize(commands: Commands) -> None:
@@ -15,7 +17,7 @@ def _add_localize(commands: Commands) -> None:
     )
     command = commands.add_parser("localize", help="find the splices in images", description=text)
     command.add_argument(
-        "images", nargs="+", type=Path, metavar="IMAGE", help="an image, or a folder of images; - is stdin"
+        "images", nargs="*", type=Path, metavar="IMAGE", help="an image, or a folder of images; - is stdin"
     )
     command.add_argument("--workdir", type=Path, metavar="DIR", help="a trained run")
     method = "rows that need no run or are the run's, with commas between them; all: all of them"
@@ -27,6 +29,7 @@ def _add_localize(commands: Commands) -> None:
         "--crf", type=_backend, default="none", metavar="NAME", help="none (default), jax or pydensecrf"
     )
     command.add_argument("--raw", action="store_true", help="write STEM.npz as well, with the unrounded arrays")
+    bulk.add_flags(command)
     command.more = _rows
     command.set_defaults(run=_localize)
 
@@ -42,10 +45,15 @@ def _rows() -> str:
 
 
 def _localize(arguments: argparse.Namespace) -> int:
+    of_bulk = bulk.asked_for(arguments, arguments.images, "IMAGE")
+    if of_bulk and arguments.recursive:
+        raise UserError("--recursive: --from-folder takes subfolders along anyway; leave it out")
     from splice_jax import localize
     from splice_jax.files import writable_folder
 
     rows = localize.choose_rows(arguments.workdir, arguments.method)
+    if of_bulk:
+        return bulk.run(arguments, localize.Localize(rows, arguments.workdir, arguments.crf, arguments.raw))
     others = Counter[str]()
     images = localize.find_images(
         arguments.images, arguments.output, recursive=arguments.recursive, infixes=rows.infixes, passed_over=others

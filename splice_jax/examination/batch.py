@@ -80,7 +80,16 @@ def examine_file(photograph: Path, stem: Path, rows: Rows) -> Examination:
         UserError: the photograph cannot be read, or the results cannot be written.
     """
     made = make(read_bytes(photograph), photograph.name, rows, title=str(photograph))
+    write(made, stem)
+    return made.examination
+
+
+def write(made: Made, stem: Path) -> None:
+    """Writes STEM.examination.html and STEM.examination.json.
+
+    Raises:
+        Unwritable: they cannot be written.
+    """
     for suffix, text in zip(SUFFIXES, (made.page, made.document), strict=True):
         with replacing(named(stem, suffix)) as beside:
             beside.write_text(text, encoding="utf-8")
-    return made.examination

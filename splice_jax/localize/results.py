@@ -87,6 +87,36 @@ def localize_image(image: Path, stem: Path, localizers: Sequence[Localizer], *, 
         yield _localize(known, pixels, encoded, localizer, named(stem, infix), raw)
 
 
+def look(localizer: Localizer, pixels: UInt8[np.ndarray, "height width 3"], encoded: bytes) -> Found:
+    """What a localizer finds in an image, of which `encoded` is the file; errors get the name of the method.
+
+    Raises:
+        Undefined: the method can say nothing about this image.
+        UserError: it cannot work on it.
+    """
+    try:
+        return localizer.localize_encoded(pixels, encoded)
+    except Undefined:
+        raise
+    except UserError as error:
+        raise UserError(f"row {localizer.name}: {one_line(error)}") from error
+
+
+def write_results(stem: Path, pixels: UInt8[np.ndarray, "height width 3"], found: Found, raw: bool) -> None:
+    """Writes what a method found, to names that start with `stem`; with `raw` the arrays as well.
+
+    Raises:
+        Unwritable: they cannot be written.
+    """
+    _write(stem, ".probability.png", encode_png(quantize(found.probability)))
+    _write(stem, ".mask.png", encode_png(found.mask))
+    _write(stem, ".overlay.png", encode_png(overlay(pixels, found.mask)))
+    if raw:
+        arrays = {name: array for name, array in vars(found).items() if array is not None}
+        with replacing(named(stem, ".npz")) as beside:
+            np.savez_compressed(beside, **arrays)
+
+
 def overlay(
     image: UInt8[np.ndarray, "height width 3"], mask: Bool[np.ndarray, "height width"]
 ) -> UInt8[np.ndarray, "height width 3"]:
@@ -119,8 +149,8 @@ def _localize(
 ) -> Outcome:
     start = time.perf_counter()
     try:
-        found = _found(localizer, pixels, encoded)
-        _write_all(stem, pixels, found, raw)
+        found = look(localizer, pixels, encoded)
+        write_results(stem, pixels, found, raw)
     except Undefined as reason:
         return known._replace(status=UNDEFINED, reason=one_line(reason))
     except UserError as error:
@@ -133,26 +163,6 @@ def _localize(
         return known._replace(status=FAILED, reason=reason)
     seconds = time.perf_counter() - start
     return known._replace(marked_share=float(found.mask.mean()), seconds=seconds, score=found.score, alarm=found.alarm)
-
-
-def _found(localizer: Localizer, pixels: UInt8[np.ndarray, "height width 3"], encoded: bytes) -> Found:
-    """What the localizer finds; errors that do not name the method get its name."""
-    try:
-        return localizer.localize_encoded(pixels, encoded)
-    except Undefined:
-        raise
-    except UserError as error:
-        raise UserError(f"row {localizer.name}: {one_line(error)}") from error
-
-
-def _write_all(stem: Path, pixels: UInt8[np.ndarray, "height width 3"], found: Found, raw: bool) -> None:
-    _write(stem, ".probability.png", encode_png(quantize(found.probability)))
-    _write(stem, ".mask.png", encode_png(found.mask))
-    _write(stem, ".overlay.png", encode_png(overlay(pixels, found.mask)))
-    if raw:
-        arrays = {name: array for name, array in vars(found).items() if array is not None}
-        with replacing(named(stem, ".npz")) as beside:
-            np.savez_compressed(beside, **arrays)
 
 
 def _write(stem: Path, suffix: str, content: bytes) -> None:

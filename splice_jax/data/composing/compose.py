@@ -8,6 +8,7 @@ of photographs, whatever the order or process it is made in.
 import contextlib
 import csv
 import functools
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +17,10 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
+from splice_jax.bulk.inputs import WHOLE, Shard
 from splice_jax.data.composing import compositions
 from splice_jax.data.composing.compositions import Photograph
+from splice_jax.data.composing.parts import compose_part
 from splice_jax.data.composing.recipes import MIXTURES, RECIPES
 from splice_jax.data.composing.sources import JPEG_START, Source, cut, find_sources, read_source, untouched
 from splice_jax.data.composing.splicing import Splice, compose_authentic, compose_jitter, compose_splice
@@ -99,6 +102,7 @@ def compose_folder(
     recipe: str = "histories",
     split: str | None = None,
     workers: int = 1,
+    shard: Shard = WHOLE,
     progress: bool = True,
 ) -> dict[str, int]:
     """Writes composed splices to output/{train,val,test}/{images,masks}, each with a compositions.csv.
@@ -113,9 +117,10 @@ def compose_folder(
       split: use all photographs for this split; none may be a host or donor in another split of `output`. None deals
         photographs and images 80 : 10 : 10 to the three splits.
       workers: number of processes. The result does not depend on it.
+      shard: the part to compose; splits are there once all parts are. The result does not depend on their number.
 
     Returns:
-      the number of images written, per split.
+      the number of images, per split; none if other parts are still missing.
 
     Raises:
       UserError: an unusable photograph or segmentation, too few photographs, a photograph that another split uses, an
@@ -127,14 +132,21 @@ def compose_folder(
     if seed < 0:
         raise UserError(f"seed: {seed} is negative; give a number from 0 on")
     counts = _counts(count, split)
-    _refuse_occupied(output if split is None else output / split)
+    if shard == WHOLE:
+        _refuse_occupied(output if split is None else output / split)
     sources = deal(find_sources(photos, regions, half), seed, split, counts)
     if split is not None:
         _refuse_shared(sources[split], split, output)
+    if shard != WHOLE:
+        whole = [
+            _compose_part(Composer(sources[name], name, seed, recipe), number, output / name, shard, workers, progress)
+            for name, number in counts.items()
+        ]
+        return counts if all(whole) else {}
     with contextlib.ExitStack() as unfinished:
         folders = {name: unfinished.enter_context(replacing(output / name)) for name in counts}
         for name, number in counts.items():
-            _compose_split(Composer(sources[name], name, seed, recipe), number, folders[name], workers, progress)
+            _compose_split(Composer(sources[name], name, seed, recipe), number, folders[name], WHOLE, workers, progress)
     return counts
 
 
@@ -198,20 +210,31 @@ def _refuse_shared(sources: Sequence[Source], split: str, output: Path) -> None:
             )
 
 
-def _compose_split(composer: Composer, number: int, folder: Path, workers: int, progress: bool) -> None:
+def _compose_part(composer: Composer, number: int, split: Path, shard: Shard, workers: int, progress: bool) -> bool:
+    photographs = hashlib.sha256("\n".join(source.content for source in composer.sources).encode()).hexdigest()
+    job = {"count": number, "seed": composer.seed, "recipe": composer.recipe, "photographs": photographs}
+
+    def compose(folder: Path) -> None:
+        _compose_split(composer, number, folder, shard, workers, progress)
+
+    return compose_part(split, shard, job, compose)
+
+
+def _compose_split(composer: Composer, number: int, folder: Path, shard: Shard, workers: int, progress: bool) -> None:
     for kind in ("images", "masks", *["authentic"] * _makes_authentic(composer.recipe)):
         (folder / kind).mkdir(parents=True)
     write = functools.partial(_write_some, composer, folder, max(5, len(str(number - 1))))
-    parts = (range(start, min(start + _AT_A_TIME, number)) for start in range(0, number, _AT_A_TIME))
+    own = range(shard.number, number, shard.parts)
+    some = (own[start : start + _AT_A_TIME] for start in range(0, len(own), _AT_A_TIME))
     hidden = None if progress else True  # None: only show the bar on a terminal
     with (
         open(folder / compositions.FILE_NAME, "w", encoding="utf-8", newline="") as file,
-        tqdm(desc=f"composing {composer.split}", total=number, unit=" images", disable=hidden) as bar,
+        tqdm(desc=f"composing {composer.split}", total=len(own), unit=" images", disable=hidden) as bar,
         executor(workers if workers > 1 else 0) as processes,
     ):
         table = csv.writer(file)
         table.writerow(compositions.COLUMNS)
-        for rows in in_order(processes, write, parts, ahead=2 * workers):
+        for rows in in_order(processes, write, some, ahead=2 * workers):
             table.writerows(rows)
             bar.update(len(rows))
 

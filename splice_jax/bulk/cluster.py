@@ -1,0 +1,174 @@
+"""A crew on a Ray cluster: actors, one to a core or GPU, wherever the cluster has room for one.
+
+All nodes see inputs and outputs at the same paths, and have this package installed. An actor that dies, alone or with
+its node, costs the image that it worked on one attempt; another is asked for, and works once the cluster has room.
+Nothing but this module imports Ray.
+"""
+
+import json
+import os
+import pickle
+import re
+import signal
+import socket
+import time
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.exceptions import RayError, RayTaskError
+
+from splice_jax.bulk.tasks import Answer, Maker, Report, Task, encode, most_deaths
+from splice_jax.errors import UserError, one_line
+
+_AT_ONCE = 2
+_PATIENCE = 600.0
+"""Seconds to wait for any worker at all; clusters that grow need minutes."""
+
+
+class Cluster:
+    """Actors, each with one core and one device of its own."""
+
+    attempts = 4  # A node that is lost is not the image's fault, and looks the same from here.
+
+    def __init__(self, maker: Maker, output: Path, *, address: str = "", workers: int = 0, gpus: int = 0) -> None:
+        """Joins a cluster and asks it for actors.
+
+        Args:
+            maker: what they make.
+            output: the folder of the results, the same on all nodes.
+            address: of the cluster; "": the one that RAY_ADDRESS names or that runs on this machine, else a new one of
+                this machine alone.
+            workers: how many; 0: as many as the cluster has cores.
+            gpus: how many, each with a GPU; 0: they have none.
+
+        Raises:
+            UserError: there is no cluster at this address.
+        """
+        self._joined = _join(address)
+        self._spec = (pickle.dumps(maker), str(output))
+        self._number = gpus or workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
+        self._remote = ray.remote(num_cpus=1, num_gpus=1 if gpus else 0)(_Actor)
+        self._backlog: deque[Task] = deque()
+        self._deaths = 0
+        self._heard = time.monotonic()
+        self._workers = [self._hire() for _ in range(self._number)]
+
+    def has_room(self) -> bool:
+        return len(self._backlog) < self._number
+
+    def send(self, task: Task) -> None:
+        self._backlog.append(task)
+        self._hand_out()
+
+    def receive(self) -> Report:
+        while True:
+            self._hand_out()
+            by_answer = {worker.answers[0]: worker for worker in self._workers if worker.answers}
+            for ready in ray.wait(list(by_answer), timeout=1)[0]:
+                self._heard = time.monotonic()
+                if report := self._hear(by_answer[ready]):
+                    return report
+            if time.monotonic() - self._heard > _PATIENCE and not any(worker.loaded for worker in self._workers):
+                raise UserError(f"--ray: the cluster had no room for a worker in {_PATIENCE:.0f} s; see ray status")
+
+    def close(self) -> None:
+        for worker in self._workers:
+            ray.kill(worker.actor)
+        self._workers.clear()
+        if self._joined:
+            ray.shutdown()
+
+    def _hire(self) -> "_Hired":
+        actor = self._remote.remote()
+        return _Hired(actor, actor.load.remote(*self._spec))
+
+    def _hand_out(self) -> None:
+        while self._backlog:
+            idle = [worker for worker in self._workers if worker.loaded and len(worker.tasks) < _AT_ONCE]
+            if not idle:
+                return
+            worker = min(idle, key=lambda each: len(each.tasks))
+            worker.give(self._backlog.popleft())
+
+    def _hear(self, worker: "_Hired") -> Report | None:
+        try:
+            message: dict[str, Any] = json.loads(ray.get(worker.answers[0]))
+        except RayTaskError as error:
+            raise UserError(f"a mistake of this program in a worker: {one_line(error.cause or error)}") from error
+        except RayError as error:
+            return self._replace(worker, one_line(error))
+        if reason := message.get("unable"):
+            raise UserError(reason)
+        worker.answers.popleft()
+        if message.get("loaded"):
+            worker.loaded = True
+            return None
+        self._deaths = 0
+        return Report(worker.tasks.popleft(), Answer(**message))
+
+    def _replace(self, worker: "_Hired", death: str) -> Report | None:
+        """Asks for another; the task that the dead one worked on is reported, the next is handed out again."""
+        ray.kill(worker.actor)  # It may only have been out of reach.
+        self._workers.remove(worker)
+        self._deaths += 1
+        if self._deaths >= most_deaths(self._number):
+            raise UserError(f"--ray: workers die one after the other ({death[:300]}); see the logs of Ray")
+        self._workers.append(self._hire())
+        victim = worker.tasks.popleft() if worker.tasks else None
+        self._backlog.extendleft(reversed(worker.tasks))
+        return Report(victim, None, "a worker or node of the cluster was lost") if victim else None
+
+
+class _Actor:
+    """What runs on the cluster."""
+
+    def load(self, maker: bytes, output: str) -> bytes:
+        from splice_jax.bulk import worker
+
+        worker.prepare(os.environ.get("CUDA_VISIBLE_DEVICES", "") if ray.get_gpu_ids() else "")
+        try:
+            self._worker = worker.Worker(maker, output)
+        except UserError as error:
+            return json.dumps({"unable": one_line(error)}).encode()
+        return b'{"loaded": true}'
+
+    def answer(self, task: bytes) -> bytes:
+        try:
+            return encode(self._worker.answer(Task(**json.loads(task))))
+        except UserError as error:
+            return json.dumps({"unable": one_line(error)}).encode()
+
+
+class _Hired:
+    """An actor, what it was asked, and the answers that it owes: first whether it has loaded the maker."""
+
+    def __init__(self, actor: Any, loading: Any) -> None:
+        self.actor = actor
+        self.answers = deque([loading])
+        self.tasks: deque[Task] = deque()
+        self.loaded = False
+
+    def give(self, task: Task) -> None:
+        self.tasks.append(task)
+        self.answers.append(self.actor.answer.remote(encode(task)))
+
+
+def _join(address: str) -> bool:
+    """Joins a cluster, unless this process has; returns whether it did. Ray sends no statistics of use anywhere."""
+    if ray.is_initialized():
+        return False
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    ours = signal.getsignal(signal.SIGTERM)
+    try:
+        if there := re.fullmatch(r"([^:/]+):(\d+)", address):
+            socket.create_connection((there[1], int(there[2])), 10).close()  # Ray itself would try for minutes.
+        ray.init(address=address or None, log_to_driver=False, logging_level="ERROR", include_dashboard=False)
+    except (OSError, OverflowError, RuntimeError, ValueError) as error:
+        where = address or "this machine"
+        raise UserError(f"--ray: no cluster at {where} ({one_line(error)[:300]}); start one by ray start") from error
+    finally:
+        signal.signal(signal.SIGTERM, ours)  # Ray's own would exit with another code.
+    return True
