@@ -24,7 +24,7 @@ import tifffile
 from PIL import Image, ImageOps
 
 from splice_jax.errors import UserError
-from splice_jax.images import encode_png, read_picture
+from splice_jax.images import encode_png, read_picture, silent_libtiff
 
 SIZES = ((1, 1), (7, 5), (16, 16), (65, 97), (128, 96), (7, 5000), (1, 640), (200, 150))
 MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16")
@@ -89,7 +89,8 @@ def _by_pillow(rng: np.random.Generator) -> tuple[str, bytes, np.ndarray] | None
         exif[0x0112] = orientation
         options = options | {"exif": exif}
     try:
-        image.save(file, form, **options)
+        with silent_libtiff():
+            image.save(file, form, **options)
     except (OSError, ValueError, KeyError, RuntimeError):  # A mode that the format does not have.
         return None
     return f"{form} {mode}", file.getvalue(), oracle(file.getvalue())
@@ -144,7 +145,7 @@ def check(kind: str, encoded: bytes, pixels: np.ndarray | None) -> str:
         read = read_picture(encoded, name="x").pixels
     except UserError as error:
         return f"refused: {str(error).removeprefix('x: ')}"
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), silent_libtiff():
         warnings.simplefilter("ignore")
         if pixels is None:
             try:
