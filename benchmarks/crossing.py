@@ -4,7 +4,8 @@
 
 The oracle is the array that a TIFF was written from by tifffile and imagecodecs, and what Pillow alone makes of all
 other files; of a damaged file that is read, what the same libraries make of the damaged bytes. Counts go to stdout as
-JSON: files, refused and why, pixels that differ, and the exit code and tracebacks of every command.
+JSON: files, refused and why, pixels that differ, and the exit code, tracebacks and refusals of every command. `examine`
+takes a sample of the files, as each takes it seconds.
 """
 
 import argparse
@@ -45,6 +46,8 @@ PLANAR: tuple[dict[str, Any], ...] = tuple(
     for tile in (None, (16, 16))
 )
 DAMAGED, PLACES = 0.55, 50
+EXAMINED = 60
+"""So many files go through `examine`, evenly taken: each takes seconds."""
 
 
 def undamaged(rng: np.random.Generator) -> tuple[str, bytes, np.ndarray]:
@@ -172,12 +175,16 @@ def commands(folder: Path, files_: list[Path]) -> dict[str, Any]:
         except UserError:
             pass
         (data / "masks" / f"{number:05d}.png").write_bytes(encode_png(mask))
-    photos = folder / "files"
+    photos, few = folder / "files", folder / "few"
+    few.mkdir()
+    for path in files_[:: max(1, len(files_) // EXAMINED)][:EXAMINED]:
+        (few / path.name).write_bytes(path.read_bytes())
     run = [sys.executable, "-c", "from splice_jax.cli import main; main()"]
     evaluate = ["evaluate", "--config=default", f"--workdir={folder / 'run'}", "--config.dataset=folder"]
     evaluate += [f"--config.data_dir={data}", "--config.methods=all_spliced", "--config.skip_unreadable=true"]
     calls = {
         "localize": ["localize", "--method=all_spliced", f"--output={folder / 'found'}", str(photos)],
+        f"examine, {len(list(few.iterdir()))} files": ["examine", f"--output={folder / 'pages'}", str(few)],
         "compose": ["compose", str(photos), f"--output={folder / 'composed'}", "--count=20", "--workers=1"],
         "verify": ["verify", "folder", f"--data-dir={data}"],
         "verify --skip-unreadable": ["verify", "folder", f"--data-dir={data}", "--skip-unreadable"],
@@ -189,7 +196,9 @@ def commands(folder: Path, files_: list[Path]) -> dict[str, Any]:
         done = subprocess.run([*run, *arguments], capture_output=True, text=True, errors="replace")
         said = done.stdout + done.stderr
         last = (done.stderr.strip().splitlines() or [""])[-1]
-        found[name] = {"exit": done.returncode, "tracebacks": said.count("Traceback"), "last": last[:160]}
+        refused = sum(line.startswith(("error: ", "warning: left out")) for line in done.stderr.splitlines())
+        counts = {"exit": done.returncode, "tracebacks": said.count("Traceback"), "refused": refused}
+        found[name] = counts | {"last": last[:160]}
     return found
 
 

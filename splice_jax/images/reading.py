@@ -188,6 +188,7 @@ def _decode_jpeg(encoded: bytes, form: str, title: str, with_alpha: bool) -> Sto
 def _decode_png(encoded: bytes, form: str, title: str, with_alpha: bool) -> Stored:
     with opened(png_chunks.checked(encoded, title), form) as image:
         _refuse_too_large(*image.size, title)
+        png_chunks.refuse_short(encoded, title)
         stored = _stored(image, False, with_alpha)
     return stored._replace(halved=png_chunks.bit_depth(encoded) == 16 and stored.values.dtype == np.uint8)
 

@@ -1,6 +1,7 @@
 """What is said of damaged files: a cause in plain words and a way out, and nothing that a decoder prints itself."""
 
 import re
+import zlib
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from PIL import Image
 
 from splice_jax.errors import UserError
 from splice_jax.images import pixels_stated, read_image
-from tests.images.making import encoded
+from tests.images.making import encoded, png
 
 RGB = np.random.default_rng(0).integers(0, 256, (24, 40, 3), np.uint8)
 KINDS = {
@@ -65,3 +66,29 @@ def test_pillows_own_limit_is_back_afterwards() -> None:
     assert pixels_stated(encoded(Image.fromarray(RGB))) == 24 * 40
     assert pixels_stated(b"no image") == 0
     assert limit == Image.MAX_IMAGE_PIXELS
+
+
+@pytest.mark.parametrize(("depth", "colour"), [(1, 0), (8, 0), (8, 2), (8, 3), (16, 2), (8, 6)])
+def test_a_png_with_fewer_pixels_than_it_says_is_refused_though_pillow_fills_up(depth: int, colour: int) -> None:
+    row = b"\0" + bytes(-(-5 * depth * {2: 3, 6: 4}.get(colour, 1) // 8))
+    file, short = (png(5, 4, depth, colour, row * rows) for rows in (4, 3))
+    if colour == 3:
+        palette = b"\0\0\0\3PLTE\1\2\3" + zlib.crc32(b"PLTE\1\2\3").to_bytes(4)
+        file, short = (each[:33] + palette + each[33:] for each in (file, short))
+    assert read_image(file).shape == (4, 5, 3)
+    with pytest.raises(UserError, match="x: broken or truncated .the PNG's data end before the picture does"):
+        read_image(short, name="x")
+
+
+def test_an_interlaced_png_is_as_long_as_its_passes() -> None:
+    """Of 1 x 1 and 3 x 5 pixels, most passes are empty; the rows are those of the standard."""
+    for (width, height), rows in {(1, 1): [1], (3, 5): [1, 1, 1, 1, 2, 1, 1, 1, 3, 3]}.items():
+        data = b"".join(b"\0" + bytes(3 * pixels) for pixels in rows)
+        for content, whole in ((data, True), (data[:-1], False)):
+            file = png(width, height, 8, 2, content)
+            interlaced = file[:28] + b"\1" + zlib.crc32(file[12:28] + b"\1").to_bytes(4) + file[33:]
+            if whole:
+                assert read_image(interlaced).shape == (height, width, 3)
+            else:
+                with pytest.raises(UserError, match="data end before"):
+                    read_image(interlaced)
