@@ -82,5 +82,5 @@ def examine_file(photograph: Path, stem: Path, rows: Rows) -> Examination:
     made = make(read_bytes(photograph), photograph.name, rows, title=str(photograph))
     for suffix, text in zip(SUFFIXES, (made.page, made.document), strict=True):
         with replacing(named(stem, suffix)) as beside:
-            beside.write_text(text, encoding="utf-8")
+            beside.write_text(text, encoding="utf-8", errors="backslashreplace")  # Names need not be UTF-8.
     return made.examination
