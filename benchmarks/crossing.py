@@ -4,7 +4,8 @@
 
 The oracle is the array that a TIFF was written from by tifffile and imagecodecs, and what Pillow alone makes of all
 other files; of a damaged file that is read, what the same libraries make of the damaged bytes. Counts go to stdout as
-JSON: files, refused and why, pixels that differ, and the exit code and tracebacks of every command.
+JSON: files, refused and why, pixels that differ, and the exit code, tracebacks and refusals of every command. `examine`
+takes a sample of the files, as each takes it seconds.
 """
 
 import argparse
@@ -24,7 +25,7 @@ import tifffile
 from PIL import Image, ImageOps
 
 from splice_jax.errors import UserError
-from splice_jax.images import encode_png, read_picture
+from splice_jax.images import encode_png, read_picture, silent_libtiff
 
 SIZES = ((1, 1), (7, 5), (16, 16), (65, 97), (128, 96), (7, 5000), (1, 640), (200, 150))
 MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16")
@@ -45,6 +46,8 @@ PLANAR: tuple[dict[str, Any], ...] = tuple(
     for tile in (None, (16, 16))
 )
 DAMAGED, PLACES = 0.55, 50
+EXAMINED = 60
+"""So many files go through `examine`, evenly taken: each takes seconds."""
 
 
 def undamaged(rng: np.random.Generator) -> tuple[str, bytes, np.ndarray]:
@@ -89,7 +92,8 @@ def _by_pillow(rng: np.random.Generator) -> tuple[str, bytes, np.ndarray] | None
         exif[0x0112] = orientation
         options = options | {"exif": exif}
     try:
-        image.save(file, form, **options)
+        with silent_libtiff():
+            image.save(file, form, **options)
     except (OSError, ValueError, KeyError, RuntimeError):  # A mode that the format does not have.
         return None
     return f"{form} {mode}", file.getvalue(), oracle(file.getvalue())
@@ -144,7 +148,7 @@ def check(kind: str, encoded: bytes, pixels: np.ndarray | None) -> str:
         read = read_picture(encoded, name="x").pixels
     except UserError as error:
         return f"refused: {str(error).removeprefix('x: ')}"
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), silent_libtiff():
         warnings.simplefilter("ignore")
         if pixels is None:
             try:
@@ -171,12 +175,16 @@ def commands(folder: Path, files_: list[Path]) -> dict[str, Any]:
         except UserError:
             pass
         (data / "masks" / f"{number:05d}.png").write_bytes(encode_png(mask))
-    photos = folder / "files"
+    photos, few = folder / "files", folder / "few"
+    few.mkdir()
+    for path in files_[:: max(1, len(files_) // EXAMINED)][:EXAMINED]:
+        (few / path.name).write_bytes(path.read_bytes())
     run = [sys.executable, "-c", "from splice_jax.cli import main; main()"]
     evaluate = ["evaluate", "--config=default", f"--workdir={folder / 'run'}", "--config.dataset=folder"]
     evaluate += [f"--config.data_dir={data}", "--config.methods=all_spliced", "--config.skip_unreadable=true"]
     calls = {
         "localize": ["localize", "--method=all_spliced", f"--output={folder / 'found'}", str(photos)],
+        f"examine, {len(list(few.iterdir()))} files": ["examine", f"--output={folder / 'pages'}", str(few)],
         "compose": ["compose", str(photos), f"--output={folder / 'composed'}", "--count=20", "--workers=1"],
         "verify": ["verify", "folder", f"--data-dir={data}"],
         "verify --skip-unreadable": ["verify", "folder", f"--data-dir={data}", "--skip-unreadable"],
@@ -188,7 +196,9 @@ def commands(folder: Path, files_: list[Path]) -> dict[str, Any]:
         done = subprocess.run([*run, *arguments], capture_output=True, text=True, errors="replace")
         said = done.stdout + done.stderr
         last = (done.stderr.strip().splitlines() or [""])[-1]
-        found[name] = {"exit": done.returncode, "tracebacks": said.count("Traceback"), "last": last[:160]}
+        refused = sum(line.startswith(("error: ", "warning: left out")) for line in done.stderr.splitlines())
+        counts = {"exit": done.returncode, "tracebacks": said.count("Traceback"), "refused": refused}
+        found[name] = counts | {"last": last[:160]}
     return found
 
 

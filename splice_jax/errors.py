@@ -10,6 +10,8 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import IO, Any, NoReturn
 
+_MOST_CHARACTERS = 2000
+
 
 class UserError(Exception):
     """One line that names the file or field, what is wrong with it and what to do."""
@@ -161,8 +163,13 @@ def _is_installed(package: str) -> bool:
 
 
 def one_line(error: BaseException) -> str:
-    """The error's message with all whitespace, including line breaks, collapsed to single spaces, made safe to show."""
-    return shown(" ".join(str(error).split())) or type(error).__name__
+    """The error's message with all whitespace, including line breaks, collapsed to single spaces, made safe to show.
+
+    What names or values from a file blow up beyond `_MOST_CHARACTERS` is cut in the middle.
+    """
+    text = shown(" ".join(str(error).split())) or type(error).__name__
+    half = _MOST_CHARACTERS // 2
+    return text if len(text) <= _MOST_CHARACTERS else f"{text[:half]} ... {text[-half:]}"
 
 
 def shown(text: object) -> str:

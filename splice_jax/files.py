@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import json
 import os
 import re
 import secrets
@@ -12,7 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from splice_jax.errors import UserError
 
@@ -140,6 +141,18 @@ def read_bytes(path: str | Path, *, name: str = "", most: int = sys.maxsize) -> 
             whole = "://".join(address.groups())
             raise UserError(f"{title}: an address, not a file; fetch {whole} first and give the file") from error
         raise UserError(f"{title}: cannot be opened ({_reason(error)}); check the path") from error
+
+
+def parsed_json(text: str | bytes) -> Any:
+    """What JSON says.
+
+    Raises:
+      ValueError: it is none, or nested so deep that Python's parser gives up.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("nested too deep") from error
 
 
 def _pieces(file: IO[bytes], most: int) -> list[bytes]:

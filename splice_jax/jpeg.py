@@ -7,8 +7,6 @@ repeat from row to row, and where values were clipped to black or white, errors 
 photographs: 0.1 % at qualities of 50 to 75, 0.2 % at 90, 1.3 % at 95, where steps of 1 begin.
 """
 
-import io
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,8 +14,8 @@ from jaxtyping import Float32, Int16, Num, UInt8, UInt16
 from PIL import Image, JpegImagePlugin
 from scipy import fft
 
-from splice_jax.errors import UserError, one_line
-from splice_jax.images import exif_orientation, whole_jpeg
+from splice_jax.errors import UserError
+from splice_jax.images import exif_orientation, opened, refusal, whole_jpeg
 
 BLOCK = 8
 
@@ -101,16 +99,14 @@ def read_luma(encoded: bytes) -> Luma:
     """
     if not encoded.startswith(b"\xff\xd8"):
         raise NoCoefficientsError("this image is no JPEG")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about large pictures and odd metadata, which `read_image` checks
-        try:
-            with Image.open(io.BytesIO(whole_jpeg(encoded, "JPEG")), formats=("JPEG",)) as image:
-                _refuse_other_colours(image)
-                return _decode(image)
-        except (NoCoefficientsError, UserError):
-            raise
-        except Exception as error:  # Broken files make Pillow raise almost anything.
-            raise UserError(f"JPEG: broken or truncated ({one_line(error)}); get a whole copy of it") from error
+    try:
+        with opened(whole_jpeg(encoded, "JPEG"), "JPEG") as image:
+            _refuse_other_colours(image)
+            return _decode(image)
+    except (NoCoefficientsError, UserError):
+        raise
+    except Exception as error:
+        raise refusal(error, encoded, "JPEG", "JPEG") from error
 
 
 def block_dct(

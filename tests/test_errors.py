@@ -2,7 +2,7 @@
 
 import pytest
 
-from splice_jax.errors import UserError, listed, printable, run
+from splice_jax.errors import UserError, listed, one_line, printable, run
 
 
 def raising(error: BaseException):
@@ -37,3 +37,8 @@ def test_names_from_a_file_are_shown_without_control_characters_and_cut():
     assert listed(["a\x1b[31m", "b\nc", "d" * 200]) == f"a?[31m, b?c, {'d' * 100}..."
     assert listed(map(str, range(9)), most=2) == "0, 1 and 7 more"
     assert (listed([]), printable("Größe " * 16)) == ("", "Größe " * 16)
+
+
+def test_what_a_file_blows_up_is_cut() -> None:
+    text = one_line(UserError(f"a.json: {'x' * 10**6}: no such field; remove it"))
+    assert len(text) < 2100 and text.startswith("a.json: xxx") and text.endswith("no such field; remove it")

@@ -1,6 +1,5 @@
 """Mean and spread over runs that differ only in their seeds, next to the published figures."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean, stdev
@@ -11,6 +10,7 @@ from splice_jax.evaluation.output import published, scores_json
 from splice_jax.evaluation.output.tables import NOTHING, decimal, markdown, published_scores
 from splice_jax.evaluation.rows import names, notes
 from splice_jax.evaluation.scores.conventions import HALF, HEADLINE, convention_of, find
+from splice_jax.files import parsed_json
 from splice_jax.runs import schema
 
 SEEDS = ("seed", "split_seed")
@@ -110,7 +110,7 @@ def read_scores(path: Path) -> dict[str, Any]:
       UserError: the file is missing, or is not a scores.json.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parsed_json(path.read_text(encoding="utf-8"))
         for row in content["rows"]:
             find(row["scores"], HEADLINE)
         names(content)
@@ -159,7 +159,8 @@ def _row(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         convention = convention_of(entry)
         entries = [find(row["scores"], convention) for row in rows]
         spread = {score: _spread([each[score] for each in entries]) for score in ("f1", "mcc", "iou", "auc")}
-        scores.append(dict(convention.__dict__) | spread)
+        everywhere = {name: _spread([each.get(name) for each in entries]) for name in ("f1_all", "mcc_all", "iou_all")}
+        scores.append(dict(convention.__dict__) | spread | everywhere)
     heads = [row["patch_accuracy"] for row in rows]
     accuracy = None
     if all(head is not None for head in heads):
@@ -187,6 +188,8 @@ def _cells(row: Mapping[str, Any]) -> dict[str, str]:
     for title, convention in (("best", HEADLINE), ("at 0.5", HALF)):
         entry = find(row["scores"], convention)
         found |= {f"measured {score.upper()} {title}": _plus_minus(entry[score]) for score in ("f1", "mcc")}
+    everywhere = find(row["scores"], HEADLINE)
+    found |= {f"measured {score.upper()} of all": _plus_minus(everywhere[f"{score}_all"]) for score in ("f1", "mcc")}
     accuracy = row["patch_accuracy"] or dict.fromkeys(("classification", "segmentation"))
     titles = {"classification": "measured patch labels", "segmentation": "measured pixels"}
     return found | {titles[head]: _plus_minus(value) for head, value in accuracy.items()}

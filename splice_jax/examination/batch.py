@@ -92,4 +92,4 @@ def write(made: Made, stem: Path) -> None:
     """
     for suffix, text in zip(SUFFIXES, (made.page, made.document), strict=True):
         with replacing(named(stem, suffix)) as beside:
-            beside.write_text(text, encoding="utf-8")
+            beside.write_text(text, encoding="utf-8", errors="backslashreplace")  # Names need not be UTF-8.

@@ -10,7 +10,6 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 
 from splice_jax.methods.localizer import Localizer
-from splice_jax.patches import PATCH_SIZE
 
 WHITE, BLACK = 250, 5
 """From this level up, or down, in all three channels a pixel counts as clipped."""
@@ -52,7 +51,7 @@ class NoEvidence:
 
 def window(localizer: Localizer) -> int:
     """Pixels along the side of what a row needs to judge one place."""
-    return int(getattr(localizer, "smallest", PATCH_SIZE))
+    return localizer.smallest
 
 
 def no_evidence(image: UInt8[np.ndarray, "height width 3"]) -> NoEvidence:

@@ -6,6 +6,9 @@ an animation the first picture is read, of a TIFF the first page that is no thum
 refused and why.
 """
 
+from splice_jax.images.decoding import opened as opened
+from splice_jax.images.decoding import refusal as refusal
+from splice_jax.images.decoding import silent_libtiff as silent_libtiff
 from splice_jax.images.formats import IMAGE_SUFFIXES as IMAGE_SUFFIXES
 from splice_jax.images.formats import Listing as Listing
 from splice_jax.images.formats import images_in as images_in

@@ -15,10 +15,13 @@ IMAGE_SUFFIXES = frozenset(
 """Lower-case suffixes that promise an image: such a file in a folder counts as one even if its content is none."""
 
 HEAD_BYTES = 1024
-READABLE = ("JPEG", "PNG", "TIFF", "BMP", "WEBP", "GIF", "AVIF", "HEIF")
-"""Formats that are read, by Pillow's names; HEIF with the extra `[heif]`."""
+READABLE = {
+    "JPEG": "JPEG", "PNG": "PNG", "TIFF": "TIFF", "BMP": "BMP", "WEBP": "WebP", "GIF": "GIF", "AVIF": "AVIF",
+    "HEIF": "HEIC",
+}  # fmt: skip
+"""Formats that are read, Pillow's name -> the usual one; HEIF with the extra `[heif]`."""
 
-ACCEPTED = "a JPEG, PNG, TIFF, BMP, WebP, GIF, AVIF or HEIC"
+ACCEPTED = "a {}, {}, {}, {}, {}, {}, {} or {}".format(*READABLE.values())
 
 _AS_PNG = "save it as PNG or TIFF"
 _DEVELOP = "develop it and give the JPEG or TIFF; its preview is another picture"
@@ -34,7 +37,7 @@ _SIGNATURES = (
     (r".{4}ftypm[is]f1.{4}(?:.{4})*?av(?:if|is)", "AVIF"),
     (r".{4}ftypm[is]f1", "HEIF"),
 )
-_REFUSED = (
+REFUSED = (
     (r".{4}ftypcrx |II\*\0.{4}CR\x02|FUJIFILMCCD-RAW|IIU\0|II(?:RO|RS)|MMOR|\0MRM|FOVb", "a raw photograph", _DEVELOP),
     (r"\xff\x0a|\0\0\0\x0cJXL ", "a JPEG XL file", _AS_PNG),
     (r"\0\0\0\x0cjP  |\xff\x4f\xff\x51", "a JPEG 2000 file", _AS_PNG),
@@ -44,7 +47,8 @@ _REFUSED = (
     (r"P[1-7fF]\s", "a Netpbm file", _AS_PNG),
     (r"II\xbc\x01", "a JPEG XR file", _AS_PNG),
 )
-_OTHER = (
+"""Images that are not read: how they begin, what they are, and what to do."""
+NO_IMAGES = (
     (r"%PDF-", "a PDF document; export the picture from it"),
     (r"(?i:\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)?<svg)", "an SVG drawing, which has no pixels of its own"),
     (r"(?i:\s*<(?:!doctype|html|head|\?xml))", "a web page; fetch the image itself"),
@@ -53,6 +57,7 @@ _OTHER = (
     (r"\x1f\x8b|7z\xbc\xaf|Rar!", "an archive; unpack it"),
     (r".{4}ftyp|\x1a\x45\xdf\xa3", "a video; export the frame as PNG"),
 )
+"""What is no image: how it begins, and what it is."""
 
 
 class Kind(NamedTuple):
@@ -72,13 +77,13 @@ def kind_of(head: bytes) -> Kind:
     >>> kind_of(b"GIF89a").format, kind_of(b"8BPS").reason
     ('GIF', 'a Photoshop file, which is not read; save it as PNG or TIFF')
     """
-    for what, title, way_out in _REFUSED:
+    for what, title, way_out in REFUSED:
         if _begins(what, head):
             return Kind(reason=f"{title}, which is not read; {way_out}")
     for what, name in _SIGNATURES:
         if _begins(what, head):
             return Kind(name)
-    for what, title in _OTHER:
+    for what, title in NO_IMAGES:
         if _begins(what, head):
             return Kind(reason=f"not an image but {title}", image=False)
     if not head:
@@ -87,8 +92,9 @@ def kind_of(head: bytes) -> Kind:
         return Kind(
             reason="not an image: nothing but zeros, as after an unfinished copy; get a whole copy", image=False
         )
-    text = " but a text" if re.fullmatch(rb"[\t\n\r\f\x1b\x20-\x7e\x80-\xff]+", head) and _is_text(head) else ""
-    return Kind(reason=f"not an image{text}; give {ACCEPTED}", image=False)
+    is_text = re.fullmatch(rb"[\t\n\r\f\x1b\x20-\x7e\x80-\xff]+", head) and _is_text(head)
+    what = " but a text" if is_text else ", by its first bytes"
+    return Kind(reason=f"not an image{what}; give {ACCEPTED}", image=False)
 
 
 class Listing(NamedTuple):

@@ -9,6 +9,11 @@ from splice_jax.errors import UserError
 
 _SIGNATURE_BYTES = 8
 _END = b"IEND"
+_CHANNELS = {2: 3, 4: 2, 6: 4}
+"""By colour type; 1 for the others."""
+_ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+"""First column and row, and steps, of the passes of an interlaced picture."""
+_PIECE = 2**20
 
 
 class Chunk(NamedTuple):
@@ -46,6 +51,25 @@ def checked(encoded: bytes, title: str) -> bytes:
     if not damaged:
         return encoded
     return b"".join([encoded[:_SIGNATURE_BYTES], *(chunk.whole for chunk in chunks(encoded) if chunk.intact)])
+
+
+def refuse_short(encoded: bytes, title: str) -> None:
+    """Raises UserError if a PNG's data are whole but fewer than its header says: decoders fill up with black."""
+    width, height, depth, colour, _, _, interlaced = struct.unpack_from(">IIBBBBB", encoded, _SIGNATURE_BYTES + 8)
+    bits = depth * _CHANNELS.get(colour, 1)
+    passes = _ADAM7 if interlaced else ((0, 0, 1, 1),)
+    sizes = [(len(range(left, width, across)), len(range(top, height, down))) for left, top, across, down in passes]
+    missing = sum(rows * (1 + -(-columns * bits // 8)) for columns, rows in sizes if columns)
+    stream = zlib.decompressobj()
+    for chunk in chunks(encoded):
+        content = chunk.whole[8:-4] if chunk.name == b"IDAT" else b""
+        while content and missing > 0 and not stream.eof:
+            missing -= len(stream.decompress(content, _PIECE))
+            content = stream.unconsumed_tail
+    if missing > 0:
+        raise UserError(
+            f"{title}: broken or truncated (the PNG's data end before the picture does); get a whole copy of it"
+        )
 
 
 def bit_depth(encoded: bytes) -> int:

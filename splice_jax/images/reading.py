@@ -1,11 +1,6 @@
 """Reading any photograph as RGB with 8 bits per channel, or refusing it with the true reason."""
 
-import contextlib
-import io
 import os
-import threading
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,9 +8,10 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from splice_jax.errors import UserError, one_line
+from splice_jax.errors import UserError
 from splice_jax.files import read_bytes
 from splice_jax.images import jpeg_markers, png_chunks, tiff_pixels, tiff_tags
+from splice_jax.images.decoding import opened, refusal
 from splice_jax.images.formats import HEAD_BYTES, kind_of
 from splice_jax.images.orientation import exif_orientation, inverse, upright
 
@@ -23,7 +19,6 @@ MEGAPIXELS, MEGAPIXELS_FIELD = 100, "SPLICE_JAX_MAX_MEGAPIXELS"
 """The most megapixels an image or a mask may have, and the environment variable that changes this."""
 
 _STRIP_ROWS = 256
-_LIMIT_LOCK = threading.Lock()
 _BYTES_PER_PIXEL, _LEAST_BYTES = 16, 2**28
 """A larger file than so many bytes for each pixel that it may have is not even looked at."""
 
@@ -59,13 +54,11 @@ class Stored(NamedTuple):
 
 def pixels_stated(encoded: bytes) -> int:
     """How many pixels a file says it has, without decoding any; 0 where it is no image that Pillow knows."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            with _without_pillows_limit(), Image.open(io.BytesIO(encoded)) as image:
-                return image.width * image.height
-        except Exception:  # `read_image` says what is wrong.
-            return 0
+    try:
+        with opened(encoded) as image:
+            return image.width * image.height
+    except Exception:  # `read_image` says what is wrong.
+        return 0
 
 
 def read_image(source: str | Path | bytes, *, name: str = "") -> UInt8[np.ndarray, "height width 3"]:
@@ -100,21 +93,12 @@ def read_stored(source: str | Path | bytes, name: str = "", *, with_alpha: bool 
     kind = kind_of(encoded[:HEAD_BYTES])
     if not kind.format:
         raise UserError(f"{title}: {kind.reason}")
-    with warnings.catch_warnings():
-        # Pillow warns about large pictures and odd metadata; what matters is checked here.
-        warnings.simplefilter("ignore")
-        try:
-            return _DECODERS.get(kind.format, _decode)(encoded, kind.format, title, with_alpha)
-        except UserError:
-            raise
-        except MemoryError as error:
-            raise UserError(f"{title}: out of memory when it was read; scale it down") from error
-        except Image.UnidentifiedImageError as error:
-            raise UserError(
-                f"{title}: broken or truncated (no whole {kind.format} header); get a whole copy"
-            ) from error
-        except Exception as error:  # Broken files make Pillow raise almost anything.
-            raise UserError(f"{title}: broken or truncated ({one_line(error)}); get a whole copy of it") from error
+    try:
+        return _DECODERS.get(kind.format, _decode)(encoded, kind.format, title, with_alpha)
+    except UserError:
+        raise
+    except Exception as error:
+        raise refusal(error, encoded, kind.format, title) from error
 
 
 def title_of(source: str | Path | bytes, name: str) -> str:
@@ -155,7 +139,8 @@ def _refuse_too_large(width: int, height: int, title: str) -> None:
 
 def _decode(encoded: bytes, form: str, title: str, with_alpha: bool) -> Stored:
     """What Pillow reads."""
-    with _opened(encoded, form, title) as image:
+    with opened(encoded, form) as image:
+        _refuse_too_large(*image.size, title)
         return _stored(image, form == "AVIF" or form == "HEIF" or _is_lossy_webp(encoded, form), with_alpha)
 
 
@@ -167,18 +152,21 @@ def whole_jpeg(encoded: bytes, title: str) -> bytes:
     """
     if jpeg_markers.has_end(encoded):
         return encoded
-    if not jpeg_markers.lacks_only_its_end(encoded) or not all(map(_decode_alike, jpeg_markers.trials(encoded))):
+    if not jpeg_markers.lacks_only_its_end(encoded) or not all(
+        _decode_alike(files, title) for files in jpeg_markers.trials(encoded)
+    ):
         raise UserError(
             f"{title}: broken or truncated (the JPEG's data end before the picture does); get a whole copy of it"
         )
     return jpeg_markers.with_end(encoded)
 
 
-def _decode_alike(files: list[bytes]) -> bool:
+def _decode_alike(files: list[bytes], title: str) -> bool:
     """Whether JPEGs have the same pixels, before these are converted to RGB, which clips."""
     first = None
     for encoded in files:
-        with _opened(encoded, "JPEG", "") as image:
+        with opened(encoded, "JPEG") as image:
+            _refuse_too_large(*image.size, title)
             image.draft("YCbCr" if image.mode == "RGB" else None, None)
             pixels = np.asarray(image)
         if first is not None and not np.array_equal(first, pixels):
@@ -190,14 +178,17 @@ def _decode_alike(files: list[bytes]) -> bool:
 def _decode_jpeg(encoded: bytes, form: str, title: str, with_alpha: bool) -> Stored:
     jpeg_markers.refuse_unreadable(encoded, title)
     whole = whole_jpeg(encoded, title)
-    with _opened(whole, form, title) as image:
+    with opened(whole, form) as image:
+        _refuse_too_large(*image.size, title)
         stored = _stored(image, True, with_alpha)
     notes = () if whole is encoded else ("lacks the JPEG's end marker; all its pixels are there",)
     return stored._replace(notes=notes)
 
 
 def _decode_png(encoded: bytes, form: str, title: str, with_alpha: bool) -> Stored:
-    with _opened(png_chunks.checked(encoded, title), form, title) as image:
+    with opened(png_chunks.checked(encoded, title), form) as image:
+        _refuse_too_large(*image.size, title)
+        png_chunks.refuse_short(encoded, title)
         stored = _stored(image, False, with_alpha)
     return stored._replace(halved=png_chunks.bit_depth(encoded) == 16 and stored.values.dtype == np.uint8)
 
@@ -219,7 +210,7 @@ def _decode_tiff(encoded: bytes, form: str, title: str, with_alpha: bool) -> Sto
     if encoded.startswith(b"MM\0+"):  # Pillow takes it for no TIFF.
         raise UserError(f"{title}: a BigTIFF with the high byte first, of a kind that is not read; save it as TIFF")
     lossy = page.value(tiff_tags.COMPRESSION, 1) in tiff_tags.LOSSY
-    with _opened(encoded, form, title) as image:
+    with opened(encoded, form) as image:
         image.seek(number)
         stored = _stored(image, lossy, with_alpha)
     if stored.orientation != orientation:  # Pillow has turned it upright.
@@ -244,25 +235,6 @@ def _decode_heif(encoded: bytes, form: str, title: str, with_alpha: bool) -> Sto
 
 
 _DECODERS = {"JPEG": _decode_jpeg, "PNG": _decode_png, "TIFF": _decode_tiff, "HEIF": _decode_heif}
-
-
-@contextlib.contextmanager
-def _opened(encoded: bytes, form: str, title: str) -> Iterator[Image.Image]:
-    """Pillow's image, not decoded yet, unless it is too large."""
-    with _without_pillows_limit(), Image.open(io.BytesIO(encoded), formats=(form,)) as image:
-        _refuse_too_large(image.width, image.height, title)
-        yield image
-
-
-@contextlib.contextmanager
-def _without_pillows_limit() -> Iterator[None]:
-    """Lifts Pillow's limit of pixels, which ours replaces, for as long as a file is read."""
-    with _LIMIT_LOCK:
-        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-        try:
-            yield
-        finally:
-            Image.MAX_IMAGE_PIXELS = limit
 
 
 def _is_lossy_webp(encoded: bytes, form: str) -> bool:

@@ -6,7 +6,6 @@ libtiff, one by one, each wrapped as a small TIFF of bytes, and put together aft
 undone.
 """
 
-import io
 import struct
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
@@ -17,6 +16,7 @@ from PIL import Image
 
 from splice_jax.errors import UserError
 from splice_jax.images import tiff_tags as tags
+from splice_jax.images.decoding import opened
 from splice_jax.images.tiff_tags import Directory
 
 Samples = UInt8[np.ndarray, "height width channels"] | UInt16[np.ndarray, "height width channels"]
@@ -169,7 +169,7 @@ def _unpacked(content: memoryview, rows: int, row_bytes: int, layout: _Layout) -
         struct.pack("<HHII", tag, 4, 1, start if tag == _STRIP_OFFSETS else value) for tag, value in entries
     )
     header = b"II*\0" + struct.pack("<IH", 8, len(entries)) + directory + bytes(4)
-    with Image.open(io.BytesIO(b"".join([header, content])), formats=("TIFF",)) as image:
+    with opened(b"".join([header, content]), "TIFF") as image:
         image.load()
         for top in range(0, rows, _ROWS_AT_A_TIME):
             yield top, np.asarray(image.crop((0, top, row_bytes, min(top + _ROWS_AT_A_TIME, rows))))

@@ -35,6 +35,7 @@ _LAB, _LOGLUV = {8, 9, 10}, {32844, 32845}
 _TYPES = {1: "u1", 3: "u2", 4: "u4", 6: "i1", 7: "u1", 8: "i2", 9: "i4", 13: "u4", 16: "u8", 17: "i8", 18: "u8"}
 _SIZES = {2: 1, 5: 8, 10: 8, 11: 4, 12: 8} | {code: int(name[1]) for code, name in _TYPES.items()}
 _MOST_DIRECTORIES = 1000
+_SAMPLE_FORMATS = {2: "signed", 3: "floating-point", 5: "complex", 6: "complex"}
 _NO_WHITE = "pixels have no agreed white; save it with 8 or 16 bits per channel"
 
 
@@ -106,11 +107,15 @@ def picture_page(pages: list[Directory], encoded: bytes, title: str) -> int:
 def refuse_unreadable(page: Directory, title: str) -> None:
     """Raises UserError for pixels that cannot be read as a photograph, by name."""
     formats, bits = set(page.values(SAMPLE_FORMAT, (1,))), page.bits
-    if formats - {1, 4}:
-        kind = "signed" if 2 in formats else "floating-point" if 3 in formats else "complex"
-        raise UserError(f"{title}: {kind} {_NO_WHITE}")
+    if others := formats - {1, 4}:
+        raise UserError(f"{title}: {_SAMPLE_FORMATS.get(min(others), 'unknown')} {_NO_WHITE}")
     if max(bits) > 16:
         raise UserError(f"{title}: {max(bits)}-bit {_NO_WHITE}")
+    if PHOTOMETRIC not in page:
+        raise UserError(
+            f"{title}: a TIFF that does not say whether 0 is black or white (no PhotometricInterpretation); save it "
+            "anew as PNG or TIFF"
+        )
     photometric, channels = page.value(PHOTOMETRIC, BLACK_IS_0), page.value(SAMPLES, 1)
     if photometric in _LAB | _LOGLUV:
         space = "L*a*b*" if photometric in _LAB else "LogLuv"

@@ -62,6 +62,8 @@ class Localizer(ABC):
     """The trace, and what counts as spliced, in one sentence for readers who know nothing of the field."""
     weakened_by: Mapping[str, str] = {}
     """What in a photograph's past makes the map say less, by its name in `PASTS`, and why, for such readers."""
+    smallest: int = 1
+    """Shorter side, in pixels, of the smallest image that the method can judge."""
     labels: bool = True
     """Whether `Found.label_probability` is needed; if not, whatever only the labels depend on is not computed."""
 
@@ -99,3 +101,10 @@ class Localizer(ABC):
 
         encoded = read_bytes(path)
         return self.localize_encoded(read_image(encoded, name=str(path)), encoded)
+
+    def require_size(self, image: UInt8[np.ndarray, "height width 3"]) -> None:
+        """Raises `Undefined` if the image is smaller than `smallest`."""
+        height, width = image.shape[:2]
+        if min(height, width) < self.smallest:
+            least = f"{self.smallest}x{self.smallest}"
+            raise Undefined(f"row {self.name} needs an image of at least {least} pixels; this one has {width}x{height}")

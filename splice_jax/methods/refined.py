@@ -30,6 +30,7 @@ class Refined(Localizer):
         """
         crfs.backend_module(crf)
         self.name, self.localizer, self.crf, self.parameters = localizer.name, localizer, crf, parameters
+        self.smallest = localizer.smallest
 
     def __call__(self, image: UInt8[np.ndarray, "height width 3"]) -> Found:
         """The method's result, refined."""

@@ -24,7 +24,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from splice_jax.errors import UserError, one_line
-from splice_jax.files import replacing
+from splice_jax.files import parsed_json, replacing
 from splice_jax.runs import schema
 from splice_jax.runs.builtin import NAMES, builtin
 
@@ -105,18 +105,21 @@ def load_config(workdir: Path | str) -> ConfigDict:
             f"{workdir}: no {FILE_NAME} in it, so it is not a run; train one with splice-jax train --workdir=..."
         )
     try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
+        fields = parsed_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read as JSON ({one_line(error)}); the run has to be made anew") from error
     if not isinstance(fields, dict):
-        raise UserError(f"{path}: holds no configuration (a JSON object was expected)")
-    return ConfigDict(_lists_to_tuples(fields))
+        raise UserError(f"{path}: holds no configuration (a JSON object was expected); the run has to be made anew")
+    try:
+        return ConfigDict(_lists_to_tuples(fields))
+    except (ValueError, TypeError, AttributeError) as error:  # Names with dots, or of Python's own.
+        raise UserError(f"{path}: has a field that no configuration has ({one_line(error)}); remove it") from error
 
 
 def load_run_config(workdir: Path | str) -> ConfigDict:
     """As `load_config`; fields newer than the run get their defaults, which do not change what it computes."""
     config = load_config(workdir)
-    _fill(config, schema.default_config())
+    _fill(config, schema.default_config(), str(Path(workdir) / FILE_NAME))
     return config
 
 
@@ -136,12 +139,25 @@ def evaluation_config(workdir: Path | str, overrides: Sequence[Override]) -> Con
     return apply_overrides(load_run_config(workdir), overrides)
 
 
-def _fill(section: ConfigDict, defaults: ConfigDict) -> None:
-    for name, value in defaults.items():
+def _fill(section: ConfigDict, defaults: ConfigDict, title: str) -> None:
+    """Adds what is missing, and raises UserError where a field is of another kind than its default."""
+    for name, default in defaults.items():
         if name not in section:
-            section[name] = value
-        elif isinstance(value, ConfigDict) and isinstance(section[name], ConfigDict):
-            _fill(section[name], value)
+            section[name] = default
+        elif not _is_of_kind(section[name], default):
+            kind = _KINDS.get(type(default), type(default).__name__)
+            raise UserError(f"{title}: {name}: expected {kind}, not {section[name]!r}; mend it there")
+        elif isinstance(default, ConfigDict):
+            _fill(section[name], default, title)
+
+
+def _is_of_kind(value: Any, default: Any) -> bool:
+    if isinstance(default, tuple):
+        kinds = default[:1] or (None,)
+        return isinstance(value, tuple) and all(_is_of_kind(each, kinds[0]) for each in value)
+    if isinstance(default, float):
+        return isinstance(value, float | int) and not isinstance(value, bool) and math.isfinite(value)
+    return default is None or type(value) is type(default)
 
 
 def save_config(config: ConfigDict, workdir: Path | str) -> Path:
@@ -239,7 +255,10 @@ def _parse(field: str, text: str | None, current: Any) -> Any:
         raise UserError(f"--config.{field}={text}: expected {kind}, such as {current!r}") from error
 
 
-_KINDS = {bool: "true or false", int: "a whole number", float: "a number", tuple: "values separated by commas"}
+_KINDS = {
+    bool: "true or false", int: "a whole number", float: "a number", tuple: "values separated by commas", str: "a text",
+    ConfigDict: "a section",
+}  # fmt: skip
 
 
 def _value(text: str, current: Any) -> Any:

@@ -16,7 +16,7 @@ import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from splice_jax.errors import UserError, one_line
-from splice_jax.files import read_bytes, replacing
+from splice_jax.files import parsed_json, read_bytes, replacing
 from splice_jax.weights.calibration import Calibration
 
 FILE = Path(__file__).parent / "sgt.npz"
@@ -49,13 +49,14 @@ def load_packaged() -> Packaged:
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as members:
             arrays = {name: members[name] for name in members.files}
-        about = json.loads(bytes(arrays.pop(_ABOUT)).decode())
+        about = dict(parsed_json(bytes(arrays.pop(_ABOUT))))
+        calibration: dict[str, Any] = {
+            name: value if value.ndim else float(value) for name, value in _part(arrays, _CALIBRATION).items()
+        }
+        variables = unflatten_dict(_part(arrays, _VARIABLES), sep="/")
+        return Packaged(variables, Calibration(**calibration), about)
     except Exception as error:  # zipfile, zlib, NumPy and json each have their own
         raise UserError(f"{FILE}: cannot be read ({one_line(error)}); install the package again") from error
-    calibration: dict[str, Any] = {
-        name: value if value.ndim else float(value) for name, value in _part(arrays, _CALIBRATION).items()
-    }
-    return Packaged(unflatten_dict(_part(arrays, _VARIABLES), sep="/"), Calibration(**calibration), about)
 
 
 def save_packaged(packaged: Packaged, path: Path) -> str:

@@ -2,6 +2,7 @@
 
 import io
 import itertools
+import re
 import sys
 from collections import Counter
 from pathlib import Path
@@ -12,7 +13,7 @@ from PIL import Image
 
 from splice_jax.errors import UserError
 from splice_jax.images import images_in, read_image, told
-from splice_jax.images.formats import kind_of
+from splice_jax.images.formats import NO_IMAGES, REFUSED, kind_of
 from tests.images.making import encoded
 
 RGB = np.random.default_rng(0).integers(0, 256, (40, 52, 3), np.uint8)
@@ -57,7 +58,7 @@ def test_heic_is_read_by_pillow_heif(monkeypatch) -> None:
         read_image(file.getvalue(), name="x.heic")
 
 
-REFUSED = {
+REASONS = {
     "JPEG XL": (b"\xff\x0a" + bytes(30), "a JPEG XL file, which is not read; save it as PNG"),
     "JPEG 2000": (b"\0\0\0\x0cjP  \r\n\x87\n", "a JPEG 2000 file"),
     "Photoshop": (b"8BPS\0\x01", "a Photoshop file"),
@@ -75,7 +76,7 @@ REFUSED = {
     "text": ("Größe,Wert\n".encode(), "not an image but a text"),
     "zeros": (bytes(500), "nothing but zeros"),
     "nothing": (b"", "an empty file"),
-    "noise": (b"\x01\x02\x03\x04\x99", "not an image; give a JPEG"),
+    "noise": (b"\x01\x02\x03\x04\x99", "not an image, by its first bytes; give a JPEG"),
     "cut PNG": (b"\x89PNG\r\n\x1a\n\0\0", "broken or truncated"),
     "cut JPEG": (b"\xff\xd8\xff\xe0\0", "broken or truncated .the JPEG's data end"),
     "cut TIFF": (b"II*\0", "broken or truncated .the TIFF's directory is missing"),
@@ -86,11 +87,19 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("kind", REFUSED)
+@pytest.mark.parametrize("kind", REASONS)
 def test_the_reason_is_the_true_one(kind: str) -> None:
-    file, reason = REFUSED[kind]
+    file, reason = REASONS[kind]
     with pytest.raises(UserError, match=f"^x: .*{reason}"):
         read_image(file, name="x")
+
+
+def test_the_documentation_names_everything_that_is_refused() -> None:
+    page = " ".join((Path(__file__).parents[2] / "docs/input.md").read_text(encoding="utf-8").split())
+    titles = [title for _, title, _ in REFUSED] + [what.partition(";")[0] for _, what in NO_IMAGES]
+    words = [re.sub(r"^an? | file\b.*|,.*", "", title) for title in titles]
+    assert len(words) > 12
+    assert not [word for word in words if word not in page]
 
 
 @pytest.mark.parametrize("chunk", [b"IHDR", b"IDAT", b"PLTE"])

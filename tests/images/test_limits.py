@@ -81,7 +81,7 @@ def test_jpegs_of_more_than_100_scans_are_refused(monkeypatch, scans: int, refus
     start = file.index(b"\xff\xda")
     many = file[:start] + file[start:-2] * scans + file[-2:]
     if not refused:
-        monkeypatch.setattr(Image.Image, "load", lambda *_: (_ for _ in ()).throw(OSError("decoded")))
+        monkeypatch.setattr(Image.Image, "load", lambda *_: (_ for _ in ()).throw(UserError("decoded")))
     with pytest.raises(UserError, match="over 100 scans" if refused else "decoded"):
         read_image(many)
 

@@ -72,3 +72,15 @@ def test_every_row_gives_a_map_or_one_line_for_odd_images(name, kind):
     assert found.probability.shape == found.mask.shape == image.shape[:2]
     assert found.probability.dtype == np.float32 and found.mask.dtype == bool
     assert found.probability.min() >= 0 and found.probability.max() <= 1
+
+
+@pytest.mark.parametrize("name", trained_names())
+def test_trained_rows_are_undefined_below_their_smallest_size_and_at_no_other(name: str) -> None:
+    least = row(name).smallest
+    assert least >= 25
+    image = np.random.default_rng(0).integers(0, 256, (least, least + 3, 3), np.uint8)
+    assert row(name)(image).probability.shape == image.shape[:2]
+    for small in (image[:-1], image[:, : least - 1]):
+        size = f"{small.shape[1]}x{small.shape[0]}"
+        with pytest.raises(Undefined, match=f"^row {name} needs an image of at least {least}x{least} .* has {size}$"):
+            row(name)(np.ascontiguousarray(small))

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -179,3 +180,31 @@ def test_fields_newer_than_a_run_have_their_defaults_and_its_own_stay(tmp_path: 
     for older in ("orientations", "cnn_output", "degradations"):
         assert loaded[older] == defaults[older]
     assert loaded.crf.neutral == defaults.crf.neutral
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "match"),
+    [
+        ("batch_size", "x", "config.json: batch_size: expected a whole number, not 'x'; mend it there"),
+        ("batch_size", True, "batch_size: expected a whole number, not True"),
+        ("learning_rate", None, "learning_rate: expected a number, not None"),
+        ("learning_rate", float("inf"), "learning_rate: expected a number, not inf"),
+        ("loss", 3, "loss: expected a section, not 3"),
+        ("dataset", ["x"], "dataset: expected a text"),
+        ("loss.beta", 1, "config.json: has a field that no configuration has .*; remove it"),
+        ("__class__", 1, "config.json: has a field that no configuration has .*; remove it"),
+    ],
+)
+def test_a_config_json_of_other_kinds_of_values_is_refused_by_the_field(
+    tmp_path: Path, name: str, value: object, match: str
+) -> None:
+    fields = builtin("default").to_dict() | {name: value}
+    (tmp_path / "config.json").write_text(json.dumps(fields))
+    with pytest.raises(UserError, match=match):
+        load_run_config(tmp_path)
+
+
+def test_a_config_json_nested_too_deep_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("[" * 100_000)
+    with pytest.raises(UserError, match="cannot be read as JSON .nested too deep"):
+        load_run_config(tmp_path)

@@ -103,3 +103,17 @@ def test_nothing_is_unpickled(model: Path, tmp_path: Path) -> None:
         model.write_bytes(content)
         model.with_suffix(".sha256").write_text(hashlib.sha256(content).hexdigest())
         assert "cannot be read" in refusal() and not victim.exists()
+
+
+@pytest.mark.parametrize("name", ["calibration/slope", "about", "calibration/other", "calibration"])
+def test_a_model_of_another_make_is_refused(model: Path, name: str) -> None:
+    """With the right checksum: a member is missing, or one too many is there."""
+    with np.load(model) as members:
+        arrays: dict[str, Any] = {each: members[each] for each in members.files}
+    if name in arrays:
+        del arrays[name]
+    else:
+        arrays[f"{name}/x"] = np.ones(1)
+    np.savez(model, **arrays)
+    model.with_suffix(".sha256").write_text(hashlib.sha256(model.read_bytes()).hexdigest())
+    assert refusal().startswith(f"{model}: cannot be read (")

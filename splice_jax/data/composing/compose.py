@@ -228,7 +228,7 @@ def _compose_split(composer: Composer, number: int, folder: Path, shard: Shard, 
     some = (own[start : start + _AT_A_TIME] for start in range(0, len(own), _AT_A_TIME))
     hidden = None if progress else True  # None: only show the bar on a terminal
     with (
-        open(folder / compositions.FILE_NAME, "w", encoding="utf-8", newline="") as file,
+        open(folder / compositions.FILE_NAME, "w", encoding="utf-8", errors="surrogateescape", newline="") as file,
         tqdm(desc=f"composing {composer.split}", total=len(own), unit=" images", disable=hidden) as bar,
         executor(workers if workers > 1 else 0) as processes,
     ):

@@ -35,12 +35,12 @@ def photographs(split: Path) -> list[Photograph]:
     if not path.exists():
         return []
     try:
-        with open(path, encoding="utf-8", newline="") as file:
+        with open(path, encoding="utf-8", errors="surrogateescape", newline="") as file:  # Names need not be UTF-8.
             reader = csv.DictReader(file, restval="")
             found = {Photograph(row[role], row.get(f"{role}_content", "")) for row in reader for role in ROLES}
     except KeyError as error:
         raise UserError(f"{path}: has no column {error}; put compose's own table there, or remove the file") from error
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except (OSError, csv.Error) as error:
         raise UserError(f"{path}: cannot be read ({one_line(error)}); compose the split anew") from error
     return sorted(found)
 

@@ -65,10 +65,10 @@ def _join(parts: list[Path], folder: Path) -> None:
                 os.link(path, target)
             except OSError:  # Not every file system has links.
                 shutil.copyfile(path, target)
-        with open(part / compositions.FILE_NAME, encoding="utf-8", newline="") as file:
+        with open(part / compositions.FILE_NAME, encoding="utf-8", errors="surrogateescape", newline="") as file:
             rows += list(csv.reader(file))[1:]
     rows.sort(key=lambda row: int(row[compositions.COLUMNS.index("index")]))
-    with open(folder / compositions.FILE_NAME, "w", encoding="utf-8", newline="") as file:
+    with open(folder / compositions.FILE_NAME, "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
         table = csv.writer(file)
         table.writerow(compositions.COLUMNS)
         table.writerows(rows)

@@ -4,16 +4,15 @@ What they were made from is recorded next to them, see `records`.
 """
 
 import hashlib
-import io
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float32, UInt16
-from PIL import Image
 
 from splice_jax.errors import UserError, one_line
 from splice_jax.files import replacing
 from splice_jax.images import encode_png
+from splice_jax.images.reading import read_stored
 
 Levels = UInt16[np.ndarray, "height width"]
 
@@ -40,7 +39,7 @@ def read_map(path: Path, sha256: str | None = None) -> Levels:
     """A cached map, exactly as it was scored.
 
     Raises:
-      UserError: the map is missing or, if a checksum is given, was changed after it was written.
+      UserError: the map is missing, damaged or, if a checksum is given, was changed after it was written.
     """
     try:
         encoded = path.read_bytes()
@@ -48,8 +47,10 @@ def read_map(path: Path, sha256: str | None = None) -> Levels:
         raise UserError(f"{path}: no such map; evaluate without --config.rescore") from error
     if sha256 is not None and hashlib.sha256(encoded).hexdigest() != sha256:
         raise UserError(f"{path}: was changed after it was made; evaluate without --config.rescore")
-    with Image.open(io.BytesIO(encoded)) as picture:
-        return np.array(picture).astype(np.uint16)
+    levels = read_stored(encoded, str(path)).values
+    if levels.ndim != 2:
+        raise UserError(f"{path}: a picture in colours, no map; evaluate without --config.rescore")
+    return levels.astype(np.uint16, copy=False)
 
 
 def write_labels(path: Path, probability: Float32[np.ndarray, "rows columns"]) -> None:
@@ -65,6 +66,7 @@ def read_labels(path: Path) -> Float32[np.ndarray, "rows columns"]:
       UserError: it is missing or damaged.
     """
     try:
-        return np.load(path)
-    except (OSError, ValueError, EOFError) as error:
+        with open(path, "rb") as file:
+            return np.lib.format.read_array(file, allow_pickle=False)
+    except Exception as error:  # NumPy parses the header as Python, and raises what that does.
         raise UserError(f"{path}: cannot be read ({one_line(error)}); evaluate without --config.rescore") from error

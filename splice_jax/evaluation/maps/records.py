@@ -21,7 +21,7 @@ from splice_jax.errors import UserError, listed, one_line
 from splice_jax.evaluation.maps import cache
 from splice_jax.evaluation.maps.provenance import IMAGES, differing_fields
 from splice_jax.evaluation.maps.truth import Truth
-from splice_jax.files import replacing, writable_folder
+from splice_jax.files import parsed_json, replacing, writable_folder
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def read_record(maps: Path, row: str) -> RowRecord:
     """
     path = _record_path(maps, row)
     try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
+        fields = parsed_json(path.read_text(encoding="utf-8"))
         patches, records = fields["patches"], tuple(MapRecord(**each) for each in fields["maps"])
         return RowRecord(fields["made_from"], tuple(patches) if patches else None, records)
     except FileNotFoundError as error:
@@ -173,7 +173,7 @@ class Journal:
     def _of_stopped_row(self, path: Path) -> list[MapRecord]:
         try:
             lines = path.read_text(encoding="utf-8").splitlines()
-            made_from = json.loads(lines[0])["made_from"]
+            made_from = parsed_json(lines[0])["made_from"]
         except (OSError, ValueError, KeyError, TypeError, IndexError):
             return []
         if not {*differing_fields(self._made_from, made_from)} <= {IMAGES}:
@@ -181,7 +181,7 @@ class Journal:
         found = []
         for line in lines[1:]:
             try:
-                found.append(MapRecord(**json.loads(line)))
+                found.append(MapRecord(**parsed_json(line)))
             except (ValueError, TypeError):  # A killed process may leave half a line.
                 break
         return found

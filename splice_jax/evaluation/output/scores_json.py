@@ -145,7 +145,10 @@ def write_per_image(path: Path, rows: Mapping[Key, RowResult]) -> None:
         for line in _lines(result)
     ]
     columns = dict.fromkeys(name for line in sorted(lines, key=len, reverse=True) for name in line)
-    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+    with (
+        replacing(path) as temporary,
+        temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
+    ):
         writer = csv.DictWriter(file, list(columns), lineterminator="\n")
         writer.writeheader()
         writer.writerows(lines)

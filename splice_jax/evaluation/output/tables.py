@@ -283,4 +283,4 @@ def _csv(table: Table) -> str:
 
 def _write(path: Path, text: str) -> None:
     with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")  # Paths need not be UTF-8.

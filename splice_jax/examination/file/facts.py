@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,7 +15,8 @@ from splice_jax.examination.file.jpeg_structure import Structure, read_structure
 from splice_jax.examination.file.metadata import Metadata, read_metadata
 from splice_jax.examination.file.quality import Quality, estimate
 from splice_jax.examination.file.thumbnail import Thumbnail, read_thumbnail
-from splice_jax.images import exif_orientation
+from splice_jax.images import exif_orientation, opened
+from splice_jax.images.formats import HEAD_BYTES, kind_of
 
 
 @dataclass
@@ -56,11 +56,9 @@ def read_facts(encoded: bytes, image: UInt8[np.ndarray, "height width 3"], name:
         name: the file's name, without its folder.
     """
     jpeg = read_structure(encoded)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow warns of odd metadata, which are no error here.
-        with Image.open(io.BytesIO(encoded)) as opened:
-            kind, (width, height), mode = _known(opened.format or ""), opened.size, opened.mode
-            orientation, profile = exif_orientation(opened), _profile(opened.info.get("icc_profile"))
+    kind, (width, height), mode, orientation, profile = _by_pillow(encoded) or (
+        kind_of(encoded[:HEAD_BYTES]).format, image.shape[1::-1], "unknown", 1, ""
+    )  # fmt: skip
     return Facts(
         name=printable(name.encode(errors="backslashreplace").decode(), 200),
         size=len(encoded),
@@ -77,6 +75,16 @@ def read_facts(encoded: bytes, image: UInt8[np.ndarray, "height width 3"], name:
         thumbnail=read_thumbnail(encoded, image),
         credentials=read_credentials(encoded, kind),
     )
+
+
+def _by_pillow(encoded: bytes) -> tuple[str, tuple[int, int], str, int, str] | None:
+    """Format, stored size, mode, orientation and profile; None for the TIFFs that only we read."""
+    try:
+        with opened(encoded) as image:
+            profile = _profile(image.info.get("icc_profile"))
+            return _known(image.format or ""), image.size, image.mode, exif_orientation(image), profile
+    except Exception:  # Broken files make Pillow raise almost anything.
+        return None
 
 
 def suffix_format(name: str) -> str:

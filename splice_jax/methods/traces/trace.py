@@ -25,9 +25,6 @@ class TraceLocalizer(Localizer):
     cell: ClassVar[int] = 1
     """Side, in pixels, of the square that one response value covers: 1, or the block size."""
 
-    smallest: ClassVar[int] = 1
-    """Shorter side, in pixels, of the smallest image in which the trace can be measured."""
-
     flat: ClassVar[str] = "the trace is equally strong everywhere"
     """Why a response is the same everywhere."""
 
@@ -57,13 +54,6 @@ class TraceLocalizer(Localizer):
             rows, columns = response.shape
             response = np.where(textureless(image, self.cell)[:rows, :columns], np.nan, response)
         return self.found(response, (image.shape[0], image.shape[1]))
-
-    def require_size(self, image: UInt8[np.ndarray, "height width 3"]) -> None:
-        """Raises `Undefined` if the image is smaller than `smallest`."""
-        height, width = image.shape[:2]
-        if min(height, width) < self.smallest:
-            least = f"{self.smallest}x{self.smallest}"
-            raise Undefined(f"row {self.name} needs an image of at least {least} pixels; this one has {width}x{height}")
 
     def found(self, response: Num[np.ndarray, "rows columns"], size: tuple[int, int]) -> Found:
         """Turns a response into a map of `size` (height, width), scaled by `normalize`, and its mask.

@@ -3,6 +3,7 @@
 import hashlib
 import io
 
+import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
@@ -49,3 +50,12 @@ def test_a_name_of_any_bytes_can_be_shown() -> None:
 
 def test_a_broken_profile_is_said_to_be_unreadable() -> None:
     assert facts(jpeg(scene(20, 20), icc_profile=b"nonsense" * 30)).profile == "unreadable"
+
+
+def test_a_tiff_that_only_we_read_has_facts() -> None:
+    """Pillow takes a BigTIFF with the high byte first for no TIFF."""
+    file = io.BytesIO()
+    pixels = np.random.default_rng(0).integers(0, 256, (9, 12, 3), np.uint8)
+    pytest.importorskip("tifffile").imwrite(file, pixels, bigtiff=True, byteorder=">", photometric="rgb")
+    found = facts(file.getvalue(), "a.tif")
+    assert (found.format, found.mode, found.width, found.height) == ("TIFF", "unknown", 12, 9)

@@ -211,9 +211,9 @@ def _example(record: Record, names: Iterable[str]) -> dict[str, Any]:
     fields = {
         "image": io.BytesIO(record.image),
         "mask": io.BytesIO(record.mask),
-        "name": record.name,
+        "name": shown(record.name),  # Names of files need not be UTF-8, but those in a set.
         "authentic": record.authentic,
-        "origins": record.photographs,
+        "origins": [shown(name) for name in record.photographs],
     }
     return {name: fields[name] for name in names}
 

@@ -88,7 +88,7 @@ def write(path: Path, content: Content, encoded: Iterable[Mapping[str, Any]]) ->
         in memory.
     """
     template = templates(_PACKAGE).get_template("report.html")
-    with path.open("w", encoding="utf-8") as file:
+    with path.open("w", encoding="utf-8", errors="backslashreplace") as file:  # Paths need not be UTF-8.
         file.writelines(template.generate(_fields(content), pictures=encoded))
 
 

@@ -17,7 +17,7 @@ from scipy import ndimage
 
 from splice_jax import metrics
 from splice_jax.data.feeding.edge_table import edge_labels
-from splice_jax.data.feeding.edges import BINS, find_edges
+from splice_jax.data.feeding.edges import BINS, PATCH, find_edges
 from splice_jax.methods.family import Refine, Variables
 from splice_jax.methods.localizer import Found
 from splice_jax.methods.trained.network import NetworkLocalizer
@@ -63,6 +63,7 @@ class FoundEdges(Found):
 class CameraResponseLocalizer(NetworkLocalizer):
     """Judges the edges of an image and joins those that look forged into a region."""
 
+    smallest = PATCH
     looks_for = (
         "Edges that were blurred after the camera had recorded them, as editors do to hide a seam, and what such edges "
         "enclose."
@@ -81,7 +82,12 @@ class CameraResponseLocalizer(NetworkLocalizer):
         self.network = network
 
     def __call__(self, image: UInt8[np.ndarray, "height width 3"]) -> FoundEdges:
-        """Localizes the spliced region of one RGB image of any size; the map is 0 if the image has no edges."""
+        """Localizes the spliced region of one RGB image; the map is 0 if the image has no edges.
+
+        Raises:
+            Undefined: the image is smaller than the patch around an edge.
+        """
+        self.require_size(image)
         size = image.shape[0], image.shape[1]
         edges = find_edges(image, min(MOST_EDGES, math.ceil(EDGES_PER_MEGAPIXEL * math.prod(size) / 1e6)))
         forged = self._judge(edges.histograms)

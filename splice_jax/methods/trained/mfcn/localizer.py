@@ -39,6 +39,7 @@ class MfcnLocalizer(NetworkLocalizer):
     are averaged where they overlap.
     """
 
+    smallest = 32  # Pixels along the side of one value of pool5: of a smaller image, most of what it sees is padding.
     looks_for = "What a network that sees large parts of the photograph at once learned to take for pasted in."
 
     def __init__(self, name: str, network: MFCN, variables: Variables, *, refine: Refine | None = None) -> None:
@@ -54,7 +55,12 @@ class MfcnLocalizer(NetworkLocalizer):
         self.network = network
 
     def __call__(self, image: UInt8[np.ndarray, "height width 3"]) -> Found:
-        """Localizes the spliced region of one RGB image of any size."""
+        """Localizes the spliced region of one RGB image.
+
+        Raises:
+            Undefined: the image is smaller than one value of the network's coarsest features.
+        """
+        self.require_size(image)
         maps = self.maps(image)
         probability = within_edges(*maps) if self.name == "mfcn_edge" else maps[0]
         if self.refine is not None:

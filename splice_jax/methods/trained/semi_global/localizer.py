@@ -66,6 +66,7 @@ def _probabilities(
 class PatchNetworkLocalizer(NetworkLocalizer):
     """Runs the network on every patch of the grid and stitches the patches' maps, averaging where they overlap."""
 
+    smallest = patches.PATCH_SIZE  # A smaller image would be filled up by repeated pixels, which look like a trace.
     looks_for = (
         "What a network learned to see in small patches of composed splices (noise, sharpness, resampling, "
         "compression): what differs from the rest of the photograph counts as pasted in."
@@ -102,7 +103,12 @@ class PatchNetworkLocalizer(NetworkLocalizer):
         self.chunk = CHUNKS.get(jax.default_backend(), CHUNK) * len(devices)
 
     def __call__(self, image: UInt8[np.ndarray, "height width 3"]) -> Found:
-        """Localizes the spliced region of one RGB image of any size."""
+        """Localizes the spliced region of one RGB image.
+
+        Raises:
+            Undefined: the image is smaller than a patch.
+        """
+        self.require_size(image)
         relative = self.network.input_normalization == "relative"
         feature, level = self._feature(image), residual_level(image) if relative else np.float32(1)
         probability, label_probability = self._localize(image, feature, level)

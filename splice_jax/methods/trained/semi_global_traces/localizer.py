@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float32, UInt8
 
 from splice_jax.images import upright
 from splice_jax.methods.family import Refine
-from splice_jax.methods.localizer import Found, Undefined
+from splice_jax.methods.localizer import Found
 from splice_jax.methods.traces.trace import spread
 from splice_jax.methods.trained.network import NetworkLocalizer
 from splice_jax.models.semi_global_traces import SemiGlobalTraces
@@ -21,8 +21,6 @@ from splice_jax.models.traces.planes import BLOCK, block_means
 from splice_jax.models.traces.reading import Reading, read
 from splice_jax.weights.calibration import Calibration
 
-SMALLEST = 64
-"""Shorter side, in pixels, of the smallest image that has enough blocks to compare."""
 SIDES = (48, 96, 144)
 """Sides, in blocks, that images are padded to; larger ones to multiples of the last."""
 FLAT_CONTRAST = 0.5
@@ -35,6 +33,8 @@ _FINE = BLOCK // 2
 
 class SemiGlobalTracesLocalizer(NetworkLocalizer):
     """The network's map at full resolution; calibrated where the model is."""
+
+    smallest = 64  # Fewer blocks are not enough to compare.
 
     def __init__(
         self,
@@ -73,10 +73,7 @@ class SemiGlobalTracesLocalizer(NetworkLocalizer):
         Raises:
             Undefined: the image is smaller than 64 x 64 pixels.
         """
-        height, width = image.shape[:2]
-        if min(height, width) < SMALLEST:
-            least = f"{SMALLEST}x{SMALLEST}"
-            raise Undefined(f"row {self.name} needs an image of at least {least} pixels; this one has {width}x{height}")
+        self.require_size(image)
         reading = read(image, encoded)
         logits, image_logit, valid = self.judge(reading)
         score = alarm = None

@@ -69,7 +69,7 @@ def test_a_run_is_loaded_and_finds_the_region(run: Path) -> None:
 
 def test_an_image_without_edges_has_an_empty_map(run: Path) -> None:
     localizer = splice_jax.load(run / "run")
-    for size in ((10, 10, 3), (60, 70, 3)):
+    for size in ((25, 25, 3), (60, 70, 3)):
         found = localizer(np.full(size, 90, np.uint8))
         assert found.probability.shape == size[:2] and not found.probability.any()
 

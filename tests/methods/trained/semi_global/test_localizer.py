@@ -10,7 +10,7 @@ from splice_jax.methods.trained.semi_global import localizer as module
 from splice_jax.methods.trained.semi_global.localizer import PatchNetworkLocalizer
 from splice_jax.models.semi_global import SemiGlobalNetwork, initial_variables
 
-SIZES = {(1, 1): (1, 1), (63, 200): (1, 4), (64, 64): (1, 1), (150, 90): (3, 2)}
+SIZES = {(64, 200): (1, 4), (64, 64): (1, 1), (150, 90): (3, 2)}
 """Height and width of an image: rows and columns of its patches."""
 
 

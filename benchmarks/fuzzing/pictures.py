@@ -1,0 +1,161 @@
+"""Readers of images, masks, JPEG coefficients and metadata."""
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from PIL import Image
+
+from benchmarks.fuzzing.reader import Reader
+from splice_jax.errors import UserError
+from splice_jax.examination.file.facts import read_facts
+from splice_jax.examination.file.jpeg_structure import read_structure
+from splice_jax.examination.file.metadata import read_metadata
+from splice_jax.examination.file.thumbnail import read_thumbnail
+from splice_jax.images import mask_of, pixels_stated, read_image
+from splice_jax.jpeg import NoCoefficientsError, read_luma
+
+
+def _encoded(image: Image.Image, form: str, **options: Any) -> bytes:
+    file = io.BytesIO()
+    image.save(file, form, **options)
+    return file.getvalue()
+
+
+def _exif() -> Image.Exif:
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F], exif[0x0110], exif[0x0132] = 6, "Maker", "Model 5", "2024:05:17 09:30:00"
+    exif.get_ifd(0x8769).update({0x9003: "2024:05:17 09:30:00", 0x829A: (1, 60), 0x9286: b"ASCII\0\0\0comment"})
+    exif.get_ifd(0x8825).update({1: "N", 2: (52.0, 31.0, 12.0), 0x1D: "2024:05:17"})
+    return exif
+
+
+def _pictures() -> tuple[Image.Image, Image.Image]:
+    """A photograph and a mask."""
+    rng = np.random.default_rng(0)
+    noisy = np.linspace(30, 220, 24 * 40 * 3).reshape(24, 40, 3) + rng.normal(0, 9, (24, 40, 3))
+    mask = np.zeros((24, 40), np.uint8)
+    mask[5:14, 8:30] = 255
+    return Image.fromarray(noisy.clip(0, 255).astype(np.uint8)), Image.fromarray(mask)
+
+
+def _jpegs(folder: Path) -> Mapping[str, bytes]:
+    rgb, mask = _pictures()
+    return {
+        "rgb.jpg": _encoded(rgb, "JPEG"),
+        "progressive.jpg": _encoded(rgb, "JPEG", progressive=True, quality=90),
+        "restarts.jpg": _encoded(rgb, "JPEG", subsampling=0, restart_marker_blocks=2),
+        "grey.jpg": _encoded(mask, "JPEG", comment=b"made for a test"),
+        "cmyk.jpg": _encoded(rgb.convert("CMYK"), "JPEG"),
+    }
+
+
+def _with_luma(folder: Path) -> Mapping[str, bytes]:
+    return {name: content for name, content in _jpegs(folder).items() if name != "cmyk.jpg"}
+
+
+def _images(folder: Path) -> Mapping[str, bytes]:
+    rgb, mask = _pictures()
+    found = {f"{form.lower()}": _encoded(rgb, form) for form in ("PNG", "BMP", "WEBP", "GIF", "AVIF")}
+    found |= {f"{mode}.png": _encoded(rgb.convert(mode), "PNG") for mode in ("L", "LA", "P", "1", "RGBA")}
+    found |= {f"{mode}.tif": _encoded(rgb.convert(mode), "TIFF") for mode in ("L", "P", "1", "RGB", "RGBA", "CMYK")}
+    for compression in ("tiff_lzw", "tiff_adobe_deflate", "packbits", "jpeg"):
+        found[f"{compression}.tif"] = _encoded(rgb, "TIFF", compression=compression)
+    deep = Image.fromarray(np.asarray(mask).astype(np.uint16) * 257)
+    found |= {"deep.tif": _encoded(deep, "TIFF", compression="tiff_lzw"), "deep.png": _encoded(deep, "PNG")}
+    found |= {
+        "pages.tif": _encoded(rgb, "TIFF", save_all=True, append_images=[mask]),
+        "turned.tif": _encoded(rgb, "TIFF", exif=_exif()),
+        "lossless.webp": _encoded(rgb, "WEBP", lossless=True, exif=_exif()),
+        "frames.gif": _encoded(rgb, "GIF", save_all=True, append_images=[mask.convert("RGB")]),
+        "big.tif": _encoded(rgb, "TIFF", big_tiff=True),
+    }
+    try:
+        import pillow_heif
+    except ImportError:
+        return {**found, **_jpegs(folder)}
+    heic = io.BytesIO()
+    pillow_heif.from_pillow(rgb).save(heic)
+    return {**found, "photo.heic": heic.getvalue(), **_jpegs(folder)}
+
+
+def _masks(folder: Path) -> Mapping[str, bytes]:
+    mask = _pictures()[1]
+    found = {f"{form.lower()}": _encoded(mask, form) for form in ("PNG", "BMP", "TIFF", "GIF", "JPEG")}
+    found |= {f"{mode}.png": _encoded(mask.convert(mode), "PNG") for mode in ("1", "P", "LA", "RGB", "RGBA")}
+    return found | {"deep.png": _encoded(Image.fromarray(np.asarray(mask).astype(np.uint16) * 257), "PNG")}
+
+
+def _tagged(folder: Path) -> Mapping[str, bytes]:
+    rgb = _pictures()[0]
+    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><xmp:CreatorTool>Editor 1</xmp:CreatorTool></x:xmpmeta>'
+    thumbnail = _encoded(rgb.resize((32, 20)), "JPEG")
+    raw = _exif().tobytes()
+    return {
+        "a.jpg": _encoded(rgb, "JPEG", exif=_exif(), xmp=xmp, comment=b"words"),
+        "thumbnail.jpg": _encoded(rgb, "JPEG", exif=_with_thumbnail(raw, thumbnail)),
+        "a.png": _encoded(rgb, "PNG", exif=_exif()),
+        "a.webp": _encoded(rgb, "WEBP", exif=_exif(), xmp=xmp),
+        "a.tif": _encoded(rgb, "TIFF", exif=_exif()),
+    }
+
+
+def _with_thumbnail(exif: bytes, thumbnail: bytes) -> bytes:
+    """EXIF of a single directory, with a second one that points at a thumbnail behind both."""
+    tiff = exif.removeprefix(b"Exif\0\0")
+    order: Literal["little", "big"] = "little" if tiff.startswith(b"II") else "big"
+    first = int.from_bytes(tiff[4:8], order)
+    link = first + 2 + 12 * int.from_bytes(tiff[first : first + 2], order)
+    entries = [(0x0103, 3, 6), (0x0201, 4, len(tiff) + 2 + 3 * 12 + 4), (0x0202, 4, len(thumbnail))]
+    second = len(entries).to_bytes(2, order) + b"".join(
+        tag.to_bytes(2, order)
+        + kind.to_bytes(2, order)
+        + (1).to_bytes(4, order)
+        + value.to_bytes(kind - kind % 2, order).ljust(4, b"\0")
+        for tag, kind, value in entries
+    )
+    linked = tiff[:link] + len(tiff).to_bytes(4, order) + tiff[link + 4 :]
+    return b"Exif\0\0" + linked + second + bytes(4) + thumbnail
+
+
+def _read_image(path: Path) -> None:
+    read_image(path)
+
+
+def _read_mask(path: Path) -> None:
+    mask_of(path)
+
+
+def _read_luma(path: Path) -> None:
+    try:
+        read_luma(path.read_bytes())
+    except NoCoefficientsError as error:  # Rows that read coefficients are undefined then, for this reason.
+        raise UserError(f"{path}: {error}; give the JPEG itself") from error
+
+
+def _read_facts(path: Path) -> None:
+    content = path.read_bytes()
+    try:
+        image = read_image(content)
+    except UserError:
+        read_structure(content)
+        read_metadata(content)
+        read_thumbnail(content, np.zeros((24, 40, 3), np.uint8))
+        raise
+    read_facts(content, image, path.name)
+
+
+def _is_image(content: bytes) -> bool:
+    return pixels_stated(content) > 0
+
+
+_IMAGES = ("images.reading", "images.decoding", "images.formats", "images.jpeg_markers", "images.png_chunks")
+_FACTS = ("facts", "jpeg_structure", "metadata", "thumbnail")
+READERS = {
+    "image": Reader(_images, _read_image, _is_image, (*_IMAGES, "images.tiff_pixels", "images.tiff_tags")),
+    "mask": Reader(_masks, _read_mask, _is_image, ("images.masks",)),
+    "coefficients": Reader(_with_luma, _read_luma, _is_image, ("jpeg",)),
+    "metadata": Reader(_tagged, _read_facts, _is_image, tuple(f"examination.file.{name}" for name in _FACTS)),
+}
