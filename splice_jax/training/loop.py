@@ -15,12 +15,15 @@ from splice_jax.data.sets.reading import Reading
 from splice_jax.errors import UserError
 from splice_jax.files import writable_folder
 from splice_jax.methods.registry import family
+from splice_jax.methods.trained import crf_layer
 from splice_jax.runs import schema
 from splice_jax.runs.checkpoints import BEST, LAST, Checkpoints
 from splice_jax.runs.configuration import FILE_NAME, field_names, field_value, load_run_config, save_config
 from splice_jax.runs.division import record_division
+from splice_jax.runs.load import crf_from_config
 from splice_jax.training.monitor import Monitor
 from splice_jax.training.optimizer import cosine_schedule, make_optimizer, step_schedule
+from splice_jax.training.start import initial_variables
 from splice_jax.training.step import ParallelStep, State, StepSpec, initial_state
 from splice_jax.training.validation import validate
 
@@ -45,8 +48,8 @@ def train(config: ConfigDict, workdir: Path) -> State:
     if not (workdir / FILE_NAME).exists() and (missing := rows.missing_weights(config)):
         raise UserError(missing)
     before = check_workdir(config, workdir)
+    variables = initial_variables(config, network)
     examples, validation = training_data(config)
-    variables = rows.with_weights(rows.initial_variables(network, jax.random.key(config.seed)), config)
     steps_per_epoch, batches, loss, resident = rows.training(config, network, variables, examples)
     steps, schedule = _length(config, steps_per_epoch), _schedule(config, steps_per_epoch)
     optimizer = make_optimizer(
@@ -62,6 +65,9 @@ def train(config: ConfigDict, workdir: Path) -> State:
     last, best = Checkpoints(workdir, LAST), Checkpoints(workdir, BEST)
     if last.step is not None and last.step > steps:
         raise UserError(f"config.num_steps: the run would end at step {steps}, but {workdir} is at step {last.step}")
+    if rows.trains_crf(config):  # The section `crf` of the run is learned, that of the caller is not touched.
+        config = ConfigDict(config.to_dict())
+        config.crf.update({name: (before or config).crf[name] for name in crf_layer.LEARNED})
     save_config(config, workdir)  # Not earlier: a mistake above can be fixed without a new workdir.
 
     # A resumed run restores
@@ -79,7 +85,6 @@ def train(config: ConfigDict, workdir: Path) -> State:
     start, best_score = int(state.step), float(record["best_score"])
 
     replicas = parallel.replicate(state)
-    localizer = rows.localizer(config, network, state.variables, row=config.method)
     pending: list[dict[str, jax.Array]] = []
     with Monitor(workdir, start=start, steps=steps, batch_size=config.batch_size, unit=rows.unit) as monitor:
         for step in range(start + 1, steps + 1):
@@ -92,12 +97,17 @@ def train(config: ConfigDict, workdir: Path) -> State:
                 pending = []
             if validating:
                 state = parallel.unreplicate(replicas)
-                localizer.variables = state.variables
+                variables, learned = crf_layer.parted(state.variables)
+                config.crf.update(learned)
+                refine = crf_from_config(config, "jax") if learned else None
+                localizer = rows.localizer(config, network, variables, row=config.method, refine=refine)
                 scores, pictures = validate(localizer, validation)
                 monitor.validation(step, scores, pictures)
                 if scores["validation/mcc_best"] > best_score:
                     best_score = scores["validation/mcc_best"]
-                    best.save(step, state.variables, scores)
+                    best.save(step, variables, scores)
+                    if learned:
+                        save_config(config, workdir)
             if saving:
                 record = {"data": batches.get_state(), "best_score": best_score, "devices": parallel.total}
                 last.save(step, parallel.unreplicate(replicas), record)
