@@ -76,6 +76,8 @@ def refine_trials(
     trials: Sequence[CrfParameters],
 ) -> list[Float32[np.ndarray, "height width"]]:
     """One image refined by weights of each trial, from a map of each; widths and steps are those of the first."""
+    if len(trials) == 1:
+        return [refine(image, probabilities[0], trials[0])]
     height, width = probabilities[0].shape
     unary, pixels, sizes = _padded(bucket(height, width), [image] * len(trials), probabilities)
     weights = np.array([[trial.bilateral_weight, trial.smoothness_weight] for trial in trials], np.float32)

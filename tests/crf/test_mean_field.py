@@ -181,6 +181,14 @@ def test_an_image_without_room_is_marked_and_its_neighbour_is_not() -> None:
     np.testing.assert_array_equal(small.overflow, [True, False])
     assert np.isnan(small.marginals[0]).all() and np.isfinite(small.marginals[1]).all()
 
+    @jax.jit
+    @jax.grad
+    def slopes(unary: jax.Array) -> jax.Array:
+        return jnp.nansum(mean_field(unary, jnp.asarray(images), USUAL, iterations=1, capacity=256).marginals[:, 0])
+
+    found = slopes(unary)
+    assert np.isnan(found[0]).all() and np.isfinite(found[1]).all()
+
 
 def test_refine_repeats_with_more_room(monkeypatch: pytest.MonkeyPatch) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (24, 24, 3), np.uint8)

@@ -3,7 +3,7 @@
     python train.py --config=configs/crf_layer.py --workdir=runs/layer --config.init=runs/sgt --config.data_dir=splices
     python evaluate.py --workdir=runs/layer --config.methods=sgt,sgt+crf
 
-`--config.init=packaged` starts from the packaged model. What it gives is measured in docs/dense-crf.md.
+`--config.init=packaged` starts from the packaged model. More in docs/dense-crf.md.
 """
 
 from ml_collections import ConfigDict
