@@ -11,9 +11,9 @@ from splice_jax.errors import UserError
 from splice_jax.methods.family import Variables
 from splice_jax.methods.registry import PACKAGED, family
 from splice_jax.methods.trained import crf_layer
+from splice_jax.runs import schema
 from splice_jax.runs.configuration import field_value, load_run_config
 from splice_jax.runs.load import best_checkpoint, network_from_config
-from splice_jax.runs.schema import SHAPES_MAPS
 
 
 def initial_variables(config: ConfigDict, network: nn.Module) -> Variables:
@@ -41,7 +41,7 @@ def _of_run(config: ConfigDict, network: nn.Module, like: Variables) -> Variable
     workdir = Path(config.init)
     theirs = load_run_config(workdir)
     if theirs.method != config.method or network_from_config(theirs) != network:
-        fields = ("method", *sorted(SHAPES_MAPS))
+        fields = schema.names(role="network")
         differing = [name for name in fields if field_value(theirs, name) != field_value(config, name)]
         raise UserError(f"config.init: {workdir} holds another network; it differs in {', '.join(differing)}")
     return best_checkpoint(workdir, like)[0]
