@@ -11,6 +11,7 @@ within a round, with the lowest and the highest. The baseline drops what does no
 
 import argparse
 import contextlib
+import functools
 import importlib.util
 import json
 import multiprocessing
@@ -21,8 +22,6 @@ import tempfile
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from benchmarks import contestants
 from benchmarks.contestants import BATCH, OURS, PATCHES_PER_IMAGE, PUBLISHED, REFERENCES, Contestant
@@ -209,19 +208,19 @@ def _by_table(name: str, count: int) -> dict[str, float]:
 
 
 def _crf() -> dict[str, float]:
+    from benchmarks.crf import made_up
     from benchmarks.speed import median_seconds
-    from splice_jax import crf
+    from splice_jax import crf, runtime
 
-    if importlib.util.find_spec("pydensecrf") is None:
-        return {}
-    random, found = np.random.default_rng(0), {}
+    runtime.set_up()
+    backends = [name for name in crf.BACKENDS if name == "jax" or importlib.util.find_spec(name)]
+    found = {}
     for megapixels in ("0.4", "3"):
-        height, width = SIZES[megapixels]
-        image = contestants.noise(height, width)
-        probability = random.random((height, width), np.float32)
-        found[f"{megapixels} megapixels"] = median_seconds(
-            lambda i=image, p=probability: crf.refine("pydensecrf", i, p, crf.CrfParameters()), 3
-        )
+        [(image, probability)] = made_up(SIZES[megapixels], 1, None)
+        for backend in backends:
+            refine = functools.partial(crf.refine, backend, image, probability, crf.CrfParameters())
+            refine()  # Compiled.
+            found[f"{megapixels} megapixels, {backend}"] = median_seconds(refine, 3)
     return found
 
 

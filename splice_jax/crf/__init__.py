@@ -14,8 +14,8 @@ import functools
 import importlib
 import math
 import sys
-from collections.abc import Mapping
-from typing import Any, Self
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from jaxtyping import Float32, UInt8
@@ -62,6 +62,11 @@ class CrfParameters:
             value, at_least_0 = getattr(self, field.name), field.name.endswith("weight") or field.name == "iterations"
             if not math.isfinite(value) or value < 0 or (value == 0 and not at_least_0):
                 raise UserError(f"crf.{field.name}: {value} must be {'at least' if at_least_0 else 'above'} 0")
+
+    @property
+    def without_weights(self) -> Self:
+        """What a lattice depends on, and how often it is used: the same for parameters that can share it."""
+        return dataclasses.replace(self, bilateral_weight=1.0, smoothness_weight=1.0, neutral="half")
 
     @classmethod
     def from_config(cls, section: Mapping[str, Any]) -> Self:
@@ -131,6 +136,65 @@ def refine(
     if backend == "none":
         return probability
     module = backend_module(backend)
+    return _enlarged(module.refine(*_reduced(image, probability, parameters)), probability.shape)
+
+
+def refine_batch(
+    backend: str,
+    images: Sequence[UInt8[np.ndarray, "height width 3"]],
+    probabilities: Sequence[Float32[np.ndarray, "height width"]],
+    parameters: CrfParameters,
+) -> list[Float32[np.ndarray, "height width"]]:
+    """`refine` of several images, of any sizes; those of nearly one size at once where the backend gains by it."""
+    if backend == "none":
+        return list(probabilities)
+    module = backend_module(backend)
+    jobs = [_reduced(*pair, parameters) for pair in zip(images, probabilities, strict=True)]
+    found: list[Any] = [None] * len(jobs)
+    for scaled in dict.fromkeys(job.parameters for job in jobs):
+        chosen = [number for number, job in enumerate(jobs) if job.parameters == scaled]
+        refined = module.refine_batch(*zip(*(jobs[number][:2] for number in chosen), strict=True), scaled)
+        for number, map_ in zip(chosen, refined, strict=True):
+            found[number] = _enlarged(map_, probabilities[number].shape)
+    return found
+
+
+def batch_size(backend: str) -> int:
+    """How many images `refine_batch` gains by refining at a time; 1 where it gains nothing."""
+    return backend_module(backend).batch_size()
+
+
+def refine_trials(
+    backend: str,
+    image: UInt8[np.ndarray, "height width 3"],
+    probability: Float32[np.ndarray, "height width"],
+    trials: Sequence[CrfParameters],
+) -> list[Float32[np.ndarray, "height width"]]:
+    """`refine` by several parameters, which differ in weights and `neutral` only: one lattice serves all of them.
+
+    Raises:
+      ValueError: widths, steps or megapixels differ.
+    """
+    if len({each.without_weights for each in trials}) > 1:
+        raise ValueError("the trials differ in more than weights and neutral")
+    if backend == "none":
+        return [probability] * len(trials)
+    module = backend_module(backend)
+    jobs = [_reduced(image, probability, parameters) for parameters in trials]
+    refined = module.refine_trials(jobs[0].image, [job.probability for job in jobs], [job.parameters for job in jobs])
+    return [_enlarged(map_, probability.shape) for map_ in refined]
+
+
+class _Job(NamedTuple):
+    """What a backend is given."""
+
+    image: UInt8[np.ndarray, "height width 3"]
+    probability: Float32[np.ndarray, "height width"]
+    parameters: CrfParameters
+
+
+def _reduced(image: np.ndarray, probability: np.ndarray, parameters: CrfParameters) -> _Job:
+    """Checked, recentred where the parameters ask for it, and at most as large as they allow."""
     if image.shape != (*probability.shape, 3):
         raise ValueError(f"a map of shape {probability.shape} does not belong to an image of shape {image.shape}")
     if np.isnan(probability).any():
@@ -140,11 +204,16 @@ def refine(
     height, width = probability.shape
     ratio = math.sqrt(parameters.max_megapixels * 1e6 / (height * width))
     if ratio >= 1:
-        return module.refine(image, probability, parameters)
+        return _Job(image, probability, parameters)
     small = max(1, round(height * ratio)), max(1, round(width * ratio))
     reduced = _resized(image, small, "LANCZOS"), _resized(probability, small, "BILINEAR").clip(0, 1)
-    refined = module.refine(*reduced, _scaled(parameters, ratio))
-    return _resized(refined, (height, width), "BILINEAR").clip(0, 1)
+    return _Job(*reduced, _scaled(parameters, ratio))
+
+
+def _enlarged(refined: np.ndarray, size: tuple[int, ...]) -> Float32[np.ndarray, "height width"]:
+    """Back to the size of the map that was given."""
+    height, width = size
+    return refined if refined.shape == size else _resized(refined, (height, width), "BILINEAR").clip(0, 1)
 
 
 def otsu(probability: Float32[np.ndarray, "height width"]) -> float:

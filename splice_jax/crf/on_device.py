@@ -2,11 +2,12 @@
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float32, Int32, UInt8
 
 from splice_jax.crf import CLIP, CrfParameters
 from splice_jax.crf.mean_field import Inference, Kernels, mean_field
@@ -15,6 +16,9 @@ _REACH = 5
 """Standard deviations at which the kernel in position is cut off: it has fallen to 4e-6."""
 
 _SMALLEST_CAPACITY = 4096
+
+BATCH_SIZE, BATCH_SIZES = 8, {"cpu": 1}
+"""See `batch_size`, by JAX's name of the platform."""
 
 
 def require() -> None:
@@ -39,25 +43,51 @@ def refine_batch(
     images: Sequence[UInt8[np.ndarray, "height width 3"]],
     probabilities: Sequence[Float32[np.ndarray, "height width"]],
     parameters: CrfParameters,
+    *,
+    batch: int | None = None,
 ) -> list[Float32[np.ndarray, "height width"]]:
-    """`refine` for several images at once, padded to the largest: best when `bucket` says the same of all.
+    """`refine` for several images, those of one `bucket` together.
 
-    On a CPU they are refined one by one, which is faster there.
+    Args:
+      images: of any sizes.
+      probabilities: their maps.
+      parameters: for all.
+      batch: images at a time at most, `batch_size()` by default.
     """
-    if len(images) > 1 and jax.default_backend() == "cpu":
-        return [refine(*pair, parameters) for pair in zip(images, probabilities, strict=True)]
-    height, width = (max(sides) for sides in zip(*(bucket(*map_.shape) for map_ in probabilities), strict=True))
-    unary = np.zeros((len(images), 2, height, width), np.float32)
-    pixels = np.zeros((len(images), height, width, 3), np.uint8)
-    for row, (image, probability) in enumerate(zip(images, probabilities, strict=True)):
-        inside = np.s_[: image.shape[0], : image.shape[1]]
-        spliced = np.clip(probability, CLIP, 1 - CLIP)
-        unary[row][:, *inside] = -np.log(np.stack([1 - spliced, spliced]))
-        pixels[row][inside] = image
-    sizes = np.array([map_.shape for map_ in probabilities], np.int32)
+    batch = batch or batch_size()
+    places: dict[tuple[int, int], list[int]] = {}
+    for place, probability in enumerate(probabilities):
+        places.setdefault(bucket(*probability.shape), []).append(place)
+    found: list[Any] = [None] * len(images)
+    for size, alike in places.items():
+        for start in range(0, len(alike), batch):
+            some = alike[start : start + batch]
+            refined = _refined(
+                size, [images[place] for place in some], [probabilities[place] for place in some], parameters
+            )
+            for place, map_ in zip(some, refined, strict=True):
+                found[place] = map_
+    return found
 
-    marginals = _inferred(unary, pixels, sizes, parameters)
-    return [marginal[:h, :w] for marginal, (h, w) in zip(marginals, sizes, strict=True)]
+
+def refine_trials(
+    image: UInt8[np.ndarray, "height width 3"],
+    probabilities: Sequence[Float32[np.ndarray, "height width"]],
+    trials: Sequence[CrfParameters],
+) -> list[Float32[np.ndarray, "height width"]]:
+    """One image refined by weights of each trial, from a map of each; widths and steps are those of the first."""
+    if len(trials) == 1:
+        return [refine(image, probabilities[0], trials[0])]
+    height, width = probabilities[0].shape
+    unary, pixels, sizes = _padded(bucket(height, width), [image] * len(trials), probabilities)
+    weights = np.array([[trial.bilateral_weight, trial.smoothness_weight] for trial in trials], np.float32)
+    infer = functools.partial(_compiled_trials, unary, pixels[0], _kernels(trials[0]), weights, sizes[0])
+    return [map_[:height, :width] for map_ in _with_room(infer, unary[0, 0].size, trials[0])]
+
+
+def batch_size() -> int:
+    """Images that are refined at a time: on a CPU one, which is faster there."""
+    return BATCH_SIZES.get(jax.default_backend(), BATCH_SIZE)
 
 
 def bucket(height: int, width: int) -> tuple[int, int]:
@@ -70,23 +100,45 @@ def bucket(height: int, width: int) -> tuple[int, int]:
     return up(height), up(width)
 
 
-def _inferred(
-    unary: Float32[np.ndarray, "batch 2 height width"],
-    pixels: UInt8[np.ndarray, "batch height width 3"],
-    sizes: np.ndarray,
+def _refined(
+    size: tuple[int, int],
+    images: Sequence[UInt8[np.ndarray, "height width 3"]],
+    probabilities: Sequence[Float32[np.ndarray, "height width"]],
     parameters: CrfParameters,
+) -> list[Float32[np.ndarray, "height width"]]:
+    unary, pixels, sizes = _padded(size, images, probabilities)
+    infer = functools.partial(_compiled, unary, pixels, _kernels(parameters), sizes)
+    marginals = _with_room(infer, unary[0, 0].size, parameters)
+    return [marginal[:h, :w] for marginal, (h, w) in zip(marginals, sizes, strict=True)]
+
+
+def _padded(
+    size: tuple[int, int],
+    images: Sequence[UInt8[np.ndarray, "height width 3"]],
+    probabilities: Sequence[Float32[np.ndarray, "height width"]],
+) -> tuple[Float32[np.ndarray, "n 2 rows columns"], UInt8[np.ndarray, "n rows columns 3"], Int32[np.ndarray, "n 2"]]:
+    """Unaries and images at one size, and the sizes they had."""
+    unary = np.zeros((len(images), 2, *size), np.float32)
+    pixels = np.zeros((len(images), *size, 3), np.uint8)
+    for row, (image, probability) in enumerate(zip(images, probabilities, strict=True)):
+        inside = np.s_[: image.shape[0], : image.shape[1]]
+        spliced = np.clip(probability, CLIP, 1 - CLIP)
+        unary[row][:, *inside] = -np.log(np.stack([1 - spliced, spliced]))
+        pixels[row][inside] = image
+    return unary, pixels, np.array([map_.shape for map_ in probabilities], np.int32)
+
+
+def _kernels(parameters: CrfParameters) -> Kernels:
+    return Kernels(**{name: getattr(parameters, name) for name in Kernels._fields})
+
+
+def _with_room(
+    infer: Callable[..., Inference], pixels: int, parameters: CrfParameters
 ) -> Float32[np.ndarray, "batch height width"]:
     """The marginals of the label spliced, with lattices as large as the images need."""
-    capacity, enough = _capacity(unary[0, 0].size, parameters)
-    kernels = Kernels(
-        parameters.bilateral_weight,
-        parameters.bilateral_position_std,
-        parameters.bilateral_colour_std,
-        parameters.smoothness_weight,
-        parameters.smoothness_position_std,
-    )
+    capacity, enough = _capacity(pixels, parameters)
     reach = 16 * math.ceil(_REACH * parameters.smoothness_position_std / 16)
-    infer = functools.partial(_compiled, unary, pixels, kernels, sizes, iterations=parameters.iterations, reach=reach)
+    infer = functools.partial(infer, iterations=parameters.iterations, reach=reach)
     while (result := infer(capacity=capacity)).overflow.any():
         if capacity >= enough:
             raise RuntimeError("two vertices of the permutohedral lattice have the same name")
@@ -119,3 +171,32 @@ def _compiled(
     reach: int,
 ) -> Inference:
     return mean_field(unary, pixels, kernels, iterations=iterations, capacity=capacity, reach=reach, sizes=sizes)
+
+
+@functools.partial(jax.jit, static_argnames=("iterations", "capacity", "reach"))
+def _compiled_trials(
+    unary: jax.Array,
+    pixels: jax.Array,
+    kernels: Kernels,
+    weights: jax.Array,
+    size: jax.Array,
+    *,
+    iterations: int,
+    capacity: int,
+    reach: int,
+) -> Inference:
+    """The lattice depends on nothing that is mapped over, so it is built once."""
+
+    def trial(unary: jax.Array, weights: jax.Array) -> Inference:
+        own = kernels._replace(bilateral_weight=weights[0], smoothness_weight=weights[1])
+        return mean_field(
+            unary[None],
+            pixels[None],
+            own,
+            iterations=iterations,
+            capacity=capacity,
+            reach=reach,
+            sizes=size[None],
+        )
+
+    return jax.tree.map(lambda found: found[:, 0], jax.vmap(trial)(unary, weights))

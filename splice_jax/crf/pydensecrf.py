@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float32, UInt8
@@ -46,3 +47,26 @@ def refine(
         )
     marginals = np.array(field.inference(parameters.iterations), np.float32)
     return marginals[1].reshape(height, width)
+
+
+def refine_batch(
+    images: Sequence[UInt8[np.ndarray, "height width 3"]],
+    probabilities: Sequence[Float32[np.ndarray, "height width"]],
+    parameters: CrfParameters,
+) -> list[Float32[np.ndarray, "height width"]]:
+    """One after the other."""
+    return [refine(*pair, parameters) for pair in zip(images, probabilities, strict=True)]
+
+
+def refine_trials(
+    image: UInt8[np.ndarray, "height width 3"],
+    probabilities: Sequence[Float32[np.ndarray, "height width"]],
+    trials: Sequence[CrfParameters],
+) -> list[Float32[np.ndarray, "height width"]]:
+    """One after the other."""
+    return [refine(image, *trial) for trial in zip(probabilities, trials, strict=True)]
+
+
+def batch_size() -> int:
+    """Its program refines one image."""
+    return 1

@@ -38,13 +38,14 @@ CHOSEN_BY = ("best-per-image", "0.5")
 """Thresholds at which the score may be taken, the headline's first."""
 
 _GRID_SEARCH: dict[str, tuple[Any, ...]] = {
-    "bilateral_weight": (1.0, 3.0, 10.0),
     "bilateral_position_std": (40.0, 80.0),
     "bilateral_colour_std": (3.0, 5.0, 13.0),
-    "smoothness_weight": (1.0, 3.0),
     "smoothness_position_std": (1.0, 3.0),
+    "bilateral_weight": (1.0, 3.0, 10.0),
+    "smoothness_weight": (1.0, 3.0),
     "neutral": NEUTRALS,
 }
+"""Widths first, so that trials that can share a lattice follow one another."""
 _RANGES = {
     "bilateral_weight": (0.3, 30.0),
     "bilateral_position_std": (10.0, 160.0),
@@ -53,8 +54,10 @@ _RANGES = {
     "smoothness_position_std": (1.0, 10.0),
 }
 """Drawn uniformly on a log scale; `neutral` is also drawn."""
+_WIDTHS = [place for place, name in enumerate(_RANGES) if name.endswith("std")]
 
 _PORTION = 4
+"""Trials of the same widths that are refined at once; as many are drawn for each draw of widths."""
 
 
 class TrialTask(NamedTuple):
@@ -66,7 +69,7 @@ class TrialTask(NamedTuple):
     sha256: str
     backend: str
     trials: Sequence[CrfParameters | None]
-    """None: no CRF."""
+    """Of one lattice; or None alone, for no CRF."""
 
 
 def tune(
@@ -172,6 +175,7 @@ def _parameters(config: ConfigDict, search: str, trials: int, seed: int) -> list
         random = np.random.default_rng(seed)
         low, high = np.log(np.array(list(_RANGES.values()))).T
         drawn = np.exp(random.uniform(low, high, (trials, len(_RANGES))))
+        drawn[:, _WIDTHS] = drawn[np.arange(trials) // _PORTION * _PORTION][:, _WIDTHS]
         neutrals = random.integers(len(NEUTRALS), size=trials)
         tried = [
             dict(zip(_RANGES, (float(f"{value:.3g}") for value in line), strict=True)) | {"neutral": NEUTRALS[neutral]}
@@ -209,13 +213,19 @@ def _tasks(
     stage: Stage, record: RowRecord, chosen: Sequence[Truth], config: ConfigDict, parameters: list[CrfParameters]
 ) -> Iterator[TrialTask]:
     checksums = {each.image: each.sha256 for each in record.maps}
-    trials: list[CrfParameters | None] = [None, *parameters]
     for truth in chosen:
         example: Example = stage.examples[truth.position]
         path = cache.map_path(stage.folder, config.method, truth.name)
-        for start in range(0, len(trials), _PORTION):
-            portion = trials[start : start + _PORTION]
+        for portion in _portions(parameters):
             yield TrialTask(example.image, truth.mask, path, checksums[truth.name], config.crf.backend, portion)
+
+
+def _portions(parameters: Sequence[CrfParameters]) -> Iterator[Sequence[CrfParameters | None]]:
+    """None first, for no CRF; then all in order, those that share a lattice together."""
+    yield [None]
+    for _, alike in itertools.groupby(parameters, lambda each: each.without_weights):
+        trials = list(alike)
+        yield from (trials[start : start + _PORTION] for start in range(0, len(trials), _PORTION))
 
 
 def _try(
@@ -237,12 +247,14 @@ def _score(task: TrialTask) -> Float64[np.ndarray, "trials 4"]:
     """F1 and MCC of one map, at the best threshold and at 0.5, after each trial's CRF. Runs in any process."""
     mask = read_mask(task.mask)
     levels = cache.read_map(task.path, task.sha256)
+    parameters = [each for each in task.trials if each is not None]
+    refined = [levels]
+    if parameters:
+        maps = crf.refine_trials(task.backend, task.image, probability_of(levels), parameters)
+        refined = [metrics.quantize(map_) for map_ in maps]
     found = []
-    for parameters in task.trials:
-        refined = levels
-        if parameters is not None:
-            refined = metrics.quantize(crf.refine(task.backend, task.image, probability_of(levels), parameters))
-        curve = metrics.curve(refined, mask)
+    for each in refined:
+        curve = metrics.curve(each, mask)
         half = curve.at(0.5)
         best = [curve.best(score).value for score in (metrics.f1, metrics.mcc)]
         found.append([*best, float(metrics.f1(half)), float(metrics.mcc(half))])

@@ -25,6 +25,16 @@ if TYPE_CHECKING:  # Names, fields and notes are available without JAX.
 
     from splice_jax.data import Split
 
+CRF_LAYER = Field(
+    "loss.crf",
+    0.0,
+    "loss",
+    "weight of the refined map's cross entropy; above 0, the CRF is a layer: its weights and widths are trained, "
+    "from those of the section crf on",
+    least=0,
+)
+"""Of families that can train the CRF with their network."""
+
 Variables = dict[str, Any]
 Refine = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """A CRF: takes (image, probability), returns the refined probability."""
@@ -90,6 +100,10 @@ class Family(ABC):
 
     same_network: tuple[str, ...] = ()
     """Methods that read the same network in different ways: a run of one holds the others too."""
+
+    def trains_crf(self, config: "ConfigDict") -> bool:
+        """Whether the CRF is trained as the network's last layer."""
+        return CRF_LAYER in self.fields and config.loss.crf > 0
 
     def rows(self, method: str) -> tuple[str, ...]:
         """The methods held by a run of this `config.method`, its own first."""

@@ -94,6 +94,12 @@ _OPTIMISATION = (
         changes_score=False,
         evaluated=True,
     ),
+    Field(
+        "init",
+        "",
+        "optimisation",
+        "what training starts from: the folder of a run, or packaged, the model that comes with the package (sgt)",
+    ),
     Field("batch_size", 64, "optimisation", "patches, crops or edges, over all devices", least=1),
     Field("num_epochs", 60, "optimisation", "how often the data are gone through", least=1),
     Field(
@@ -228,7 +234,8 @@ def names(fields: Sequence[Field] | None = None, **properties: object) -> list[s
     """Names of the fields with these properties.
 
     >>> names(role="loss")
-    ['loss.normalization', 'loss.beta', 'loss.smooth', 'loss.class_weights', 'loss.spliced', 'loss.dice', 'loss.image']
+    ['loss.normalization', 'loss.beta', 'loss.smooth', 'loss.class_weights', 'loss.spliced', 'loss.dice', 'loss.image',
+    'loss.crf']
     """
     chosen = FIELDS.values() if fields is None else fields
     return [field.name for field in chosen if all(getattr(field, key) == value for key, value in properties.items())]

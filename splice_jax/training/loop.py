@@ -16,12 +16,15 @@ from splice_jax.data.sets.reading import Reading
 from splice_jax.errors import UserError, stopping
 from splice_jax.files import writable_folder
 from splice_jax.methods.registry import family
+from splice_jax.methods.trained import crf_layer
 from splice_jax.runs import schema
 from splice_jax.runs.checkpoints import BEST, LAST, Checkpoints
 from splice_jax.runs.configuration import FILE_NAME, field_names, field_value, load_run_config, save_config
 from splice_jax.runs.division import record_division
+from splice_jax.runs.load import crf_from_config
 from splice_jax.training.monitor import Monitor, Silence
 from splice_jax.training.optimizer import cosine_schedule, make_optimizer, step_schedule
+from splice_jax.training.start import initial_variables
 from splice_jax.training.step import ParallelStep, State, StepSpec, Vote, initial_state
 from splice_jax.training.validation import validate
 
@@ -48,8 +51,8 @@ def train(config: ConfigDict, workdir: Path) -> State:
         raise UserError(missing)
     before = check_workdir(config, workdir)
     hosts.require_shared(workdir)
+    variables = initial_variables(config, network)
     examples, validation = training_data(config)
-    variables = rows.with_weights(rows.initial_variables(network, jax.random.key(config.seed)), config)
     steps_per_epoch, batches, loss, resident = rows.training(config, network, variables, examples)
     steps, schedule = _length(config, steps_per_epoch), _schedule(config, steps_per_epoch)
     optimizer = make_optimizer(
@@ -66,6 +69,9 @@ def train(config: ConfigDict, workdir: Path) -> State:
     last, best = Checkpoints(workdir, LAST), Checkpoints(workdir, BEST)
     if last.step is not None and last.step > steps:
         raise UserError(f"config.num_steps: the run would end at step {steps}, but {workdir} is at step {last.step}")
+    if rows.trains_crf(config):  # The section `crf` of the run is learned, that of the caller is not touched.
+        config = ConfigDict(config.to_dict())
+        config.crf.update({name: (before or config).crf[name] for name in crf_layer.LEARNED})
     if hosts.is_first():
         save_config(config, workdir)  # Not earlier: a mistake above can be fixed without a new workdir.
 
@@ -85,7 +91,6 @@ def train(config: ConfigDict, workdir: Path) -> State:
     validated = record.get("validated", True)
 
     replicas, vote = parallel.replicate(state), Vote()
-    localizer = rows.localizer(config, network, state.variables, row=config.method)
     pending: list[dict[str, jax.Array]] = []
     writing = {"start": start, "steps": steps, "batch_size": config.batch_size, "unit": rows.unit}
     with (
@@ -106,13 +111,18 @@ def train(config: ConfigDict, workdir: Path) -> State:
             validated = not validating
             if validating and not leaving:
                 state = parallel.unreplicate(replicas)
-                localizer.variables = state.variables
+                variables, learned = crf_layer.parted(state.variables)
+                config.crf.update(learned)
+                refine = crf_from_config(config, "jax") if learned else None
+                localizer = rows.localizer(config, network, variables, row=config.method, refine=refine)
                 if found := validate(localizer, validation, stop):
                     scores, pictures = found
                     monitor.validation(step, scores, pictures)
                     if scores["validation/mcc_best"] > best_score:
                         best_score = scores["validation/mcc_best"]
-                        best.save(step, state.variables, scores)
+                        best.save(step, variables, scores)
+                        if learned and hosts.is_first():
+                            save_config(config, workdir)
                 validated, leaving = found is not None, found is None
             if saving:
                 record = {"data": batches.get_state(), "best_score": best_score}

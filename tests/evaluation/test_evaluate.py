@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import splice_jax
-from splice_jax import data
-from splice_jax.crf import CrfParameters, refine
+from splice_jax import crf, data
+from splice_jax.crf import CrfParameters, on_device, refine
 from splice_jax.data import Example
 from splice_jax.errors import UserError
 from splice_jax.evaluation.evaluate import evaluate, evaluate_rows
@@ -136,6 +136,27 @@ def test_the_crf_row_refines_the_cached_map_and_the_network_runs_once(examples: 
     refined = refine("jax", examples[0].image, (before / np.float32(65535)).astype(np.float32), parameters)
     np.testing.assert_array_equal(after, quantize(refined))
     assert scores["rows"][1]["scores"][1]["f1"] > scores["rows"][0]["scores"][1]["f1"]
+
+
+def test_where_a_device_gains_by_it_images_are_refined_in_batches_and_their_maps_are_the_same(
+    examples: list[Example], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = []
+    refined_batch = crf.refine_batch
+
+    def noted(backend: str, images: Any, *given: Any) -> Any:
+        sizes.append(len(images))
+        return refined_batch(backend, images, *given)
+
+    monkeypatch.setattr(crf, "refine_batch", noted)
+    for batch in (1, 3):
+        monkeypatch.setattr(on_device, "batch_size", lambda batch=batch: batch)
+        of_rows, output = rows(crf="jax"), tmp_path / str(batch)
+        evaluate_rows(of_rows, examples, output, header=HEADER, parameters=CrfParameters(iterations=2), processes=0)
+    assert sizes == [1, 1, 1, 1, 3, 1]
+    for example in examples:
+        one, three = (read_map(tmp_path / batch / f"maps/sgn+crf/{example.name}.png").astype(int) for batch in "13")
+        assert np.abs(one - three).max() <= 2
 
 
 @pytest.mark.parametrize("backend", ["jax", pytest.param("pydensecrf", marks=needs_pydensecrf)])

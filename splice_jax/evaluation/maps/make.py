@@ -5,7 +5,7 @@ import functools
 import math
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -151,8 +151,8 @@ def make_maps(
         ThreadPoolExecutor(1) as thread,
         tqdm(total=total, initial=there, desc=stage.title, unit="map", disable=None) as bar,
     ):
-        for records in in_order(thread, refine, completed, ahead=REFINING_AHEAD):
-            for name, record in records.items():
+        for records in in_order(thread, refine, _together(completed), ahead=REFINING_AHEAD):
+            for name, record in records:
                 journals[name].enter(record)
                 bar.update()
     for row in rows if own is None else ():
@@ -178,31 +178,70 @@ def complete(task: MapTask) -> Completed:
     if isinstance(localized, ByName):
         localized = _localize(_own(localized), task.seen)
     left = {row: crf for row, crf in task.crfs.items() if crf in IN_THIS_PROCESS}
-    records = {row: _cached(row, crf, localized, task) for row, crf in task.crfs.items() if row not in left}
+    records = {}
+    for row, backend in task.crfs.items():
+        if row not in left:
+            [refined] = _refined(backend, [(row, task, localized)])
+            records[row] = _cached(row, refined, task)
     return Completed(records, (task._replace(crfs=left), localized) if left else None)
 
 
-def refine(completed: Completed) -> dict[str, MapRecord]:
-    """Refines what was left to do, and caches it; returns the records of all rows by their names."""
-    if completed.left is None:
-        return completed.records
-    task, localized = completed.left
-    return completed.records | {row: _cached(row, crf, localized, task) for row, crf in task.crfs.items()}
+def _together(completed: Iterable[Completed]) -> Iterator[list[Completed]]:
+    """In order, as many as a device refines at a time."""
+    waiting: list[Completed] = []
+    for each in completed:
+        waiting.append(each)
+        left = [crf for one in waiting if one.left for crf in one.left[0].crfs.values()]
+        if not left or len(left) >= crf.batch_size(left[0]):
+            yield waiting
+            waiting = []
+    if waiting:
+        yield waiting
 
 
-def _cached(row: str, backend: str, localized: Localized, task: MapTask) -> MapRecord:
-    started, truth, levels = time.perf_counter(), task.seen.truth, localized.levels
+def refine(completed: Sequence[Completed]) -> list[tuple[str, MapRecord]]:
+    """Refines what was left to do, and caches it; returns the records of all rows, with their names."""
+    found = [entry for each in completed for entry in each.records.items()]
+    for backend in IN_THIS_PROCESS:
+        left = [
+            (row, task, localized)
+            for task, localized in (each.left for each in completed if each.left)
+            for row, own in task.crfs.items()
+            if own == backend
+        ]
+        for (row, task, _), localized in zip(left, _refined(backend, left), strict=True):
+            found.append((row, _cached(row, localized, task)))
+    return found
+
+
+def _refined(backend: str, left: Sequence[tuple[str, MapTask, Localized]]) -> list[Localized]:
+    """What was found, with refined maps where there are any."""
+    started = time.perf_counter()
+    found = [localized for _, _, localized in left]
+    maps = {place: each.levels for place, each in enumerate(found) if each.levels is not None}
+    if not maps or backend == "none":
+        return found
+    images = [left[place][1].seen.image for place in maps]
+    row, task, _ = left[next(iter(maps))]
+    with _memory_of(row, task.seen.truth.name):
+        refined = crf.refine_batch(backend, images, [probability_of(each) for each in maps.values()], task.parameters)
+    seconds = (time.perf_counter() - started) / len(maps)
+    for place, map_ in zip(maps, refined, strict=True):
+        each = found[place]
+        found[place] = each._replace(levels=metrics.quantize(map_), seconds=each.seconds + seconds)
+    return found
+
+
+def _cached(row: str, localized: Localized, task: MapTask) -> MapRecord:
+    truth, levels = task.seen.truth, localized.levels
     path = cache.map_path(task.folder, row, truth.name)
     if levels is None:
         path.unlink(missing_ok=True)  # From an earlier evaluation.
         seconds = round(localized.seconds, 4)
         return MapRecord(truth.name, "", seconds, undefined=localized.undefined, pixels=truth.pixels)
-    plain, size = backend == "none", (truth.height, truth.width)
-    with _memory_of(row, truth.name):
-        if not plain:
-            levels = metrics.quantize(crf.refine(backend, task.seen.image, probability_of(levels), task.parameters))
-        seconds = localized.seconds + time.perf_counter() - started
-        if levels.shape != size:
+    plain, size = task.crfs[row] == "none", (truth.height, truth.width)
+    if levels.shape != size:
+        with _memory_of(row, truth.name):
             levels = metrics.quantize(resize_map(probability_of(levels), size))
     sha256, labels = cache.write_map(path, levels), localized.labels if plain else None
     if labels is not None:
@@ -211,7 +250,7 @@ def _cached(row: str, backend: str, localized: Localized, task: MapTask) -> MapR
     return MapRecord(
         truth.name,
         sha256,
-        round(seconds, 4),
+        round(localized.seconds, 4),
         labels is not None,
         beside=beside,
         pixels=truth.pixels,

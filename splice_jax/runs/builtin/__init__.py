@@ -5,7 +5,8 @@ import importlib
 from ml_collections import ConfigDict
 
 _HOMES = {
-    **{name: (name, "get_config") for name in ("default", "demo", "rivals", "rescale", "histories", "sgt")},
+    **{name: (name, "get_config") for name in ("default", "demo", "rivals", "rescale", "histories")},
+    **{name: (name, "get_config") for name in ("sgt", "crf_layer")},
     **{name: (name, "get_config") for name in ("baseline", "bappy", "camera_response")},
     **{name: ("paper", name) for name in ("columbia", "carvalho", "nc2016")},
     **{name: ("salloum", name) for name in ("mfcn", "mfcn_edge", "sfcn")},

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from splice_jax.methods.family import Family, Refine, Training, Variables
+from splice_jax.methods.family import CRF_LAYER, Family, Refine, Training, Variables
 from splice_jax.methods.fields import Field
 from splice_jax.methods.localizer import Localizer
 from splice_jax.methods.registry import register_trained
@@ -22,10 +22,10 @@ FIELDS = (
     Field("trace_layers", 3, "network", "of the attention", least=1, most=12, changes_map=True),
     Field("trace_dropout", 0.1, "optimisation", "probability that an example lacks a trace", least=0, most=0.9),
     Field("crop_blocks", 32, "optimisation", "blocks along a side of what is trained on", (16, 24, 32, 40, 48, 64)),
-    Field("init", "", "optimisation", "packaged: start from the model that comes with the package", ("", "packaged")),
     Field("loss.spliced", 2.0, "loss", "weight of spliced pixels in the map's cross entropy", least=0),
     Field("loss.dice", 0.5, "loss", "weight of the map's soft Dice loss on spliced crops", least=0),
     Field("loss.image", 0.2, "loss", "weight of the image-level cross entropy", least=0),
+    CRF_LAYER,
 )
 
 HEADS = 4

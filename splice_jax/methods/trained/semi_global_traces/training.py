@@ -11,9 +11,10 @@ from ml_collections import ConfigDict
 from splice_jax.augmentation import dihedral, example_keys
 from splice_jax.data import Split
 from splice_jax.data.feeding.tables import table_folder
-from splice_jax.data.feeding.trace_table import COLUMNS, VERSION, TraceCrop, build_table
+from splice_jax.data.feeding.trace_table import COLUMNS, FINE, VERSION, TraceCrop, build_table
 from splice_jax.losses import binary_cross_entropy, soft_dice
 from splice_jax.methods.family import Loss, Training, Variables
+from splice_jax.methods.trained import crf_layer
 from splice_jax.methods.trained.batches import batches_of_run
 from splice_jax.models.semi_global_traces import SemiGlobalTraces
 from splice_jax.models.traces import bank
@@ -29,17 +30,25 @@ def training_from(config: ConfigDict, network: SemiGlobalTraces, examples: Split
     folder = table_folder("trace_tables", f"{examples.identity} {COLUMNS} {VERSION} {bank.COUNT}")
     table = build_table(examples, folder)
     steps, batches = batches_of_run(config, len(table.sizes), TraceCrop(table, config.crop_blocks))
-    return Training(steps, batches, loss(network, config.loss, config.trace_dropout, augment=config.augment))
+    of_batch = loss(
+        network, config.loss, config.trace_dropout, augment=config.augment, crf_iterations=config.crf.iterations
+    )
+    return Training(steps, batches, of_batch)
 
 
-def loss(network: SemiGlobalTraces, weights: ConfigDict, dropout: float, *, augment: bool) -> Loss:
+def loss(
+    network: SemiGlobalTraces, weights: ConfigDict, dropout: float, *, augment: bool, crf_iterations: int = 0
+) -> Loss:
     """Cross entropy of the map plus soft Dice where there is a splice, plus cross entropy of the image's own logit.
+
+    Where the variables hold a CRF, plus cross entropy of the map that it refines.
 
     Args:
         network: what is trained.
-        weights: `spliced`, of spliced pixels against others; `dice` and `image`, of the second and third term.
+        weights: `spliced`, of spliced pixels against others; `dice`, `image` and `crf`, of the terms after the first.
         dropout: probability that a trace is left out of an example.
         augment: whether crops are flipped and transposed at random.
+        crf_iterations: mean-field steps.
     """
 
     def of_batch(variables: Variables, batch: Mapping[str, Array], key: Array, axis_name: str | None) -> Any:
@@ -63,6 +72,11 @@ def loss(network: SemiGlobalTraces, weights: ConfigDict, dropout: float, *, augm
             "dice": weights.dice * soft_dice(found.fine, target, fine_inside, share, axis_name),
             "image": weights.image * binary_cross_entropy(found.image, share.astype(jnp.float32), jnp.ones(len(share))),
         }
+        if (module := variables["params"].get(crf_layer.NAME)) is not None:
+            kernels = crf_layer.kernels(module, FINE)
+            refined = crf_layer.refined(found.fine, colours, fine_inside, kernels, crf_iterations)
+            entropy = binary_cross_entropy(refined, target, fine_inside, weights.spliced, axis_name)
+            terms["crf"] = weights.crf * entropy
         total = sum(terms.values(), jnp.zeros(()))
         right = ((found.image > 0) == share).mean()
         scalars = {"loss/total": total, "image/accuracy": right} | {

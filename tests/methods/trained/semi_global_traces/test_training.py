@@ -9,12 +9,16 @@ import pytest
 from ml_collections import ConfigDict
 
 import splice_jax
+from splice_jax.crf import CrfParameters, refine
 from splice_jax.data import open_split
 from splice_jax.data.sets.builders import cache
+from splice_jax.errors import UserError
 from splice_jax.methods.registry import family
+from splice_jax.methods.trained import crf_layer
 from splice_jax.models.semi_global_traces import SemiGlobalTraces
 from splice_jax.models.traces import bank
 from splice_jax.runs.checkpoints import BEST, Checkpoints
+from splice_jax.runs.configuration import load_config
 from splice_jax.training import loop
 from splice_jax.training.loop import train
 
@@ -235,3 +239,37 @@ def test_validation_leaves_authentic_images_out(small: Configure) -> None:
     assert len(open_split(config.dataset, config.data_dir, "val")) == 1
     _, validation = loop.training_data(config)
     assert [example.authentic for example in validation] == [False]
+
+
+def test_the_crf_is_trained_with_the_network_of_a_run_and_what_it_learned_refines_the_run_s_maps(
+    small: Configure, run: Any, tmp_path: Path
+) -> None:
+    changes = {"init": str(run.workdir), "loss": {"crf": 1.0}, "crf": {"iterations": 1}, "num_steps": 2}
+    config = small(**changes, log_every=1, validate_every=1, learning_rate=1e-3)
+    state = train(config, tmp_path)
+    own, learned = crf_layer.parted(state.variables)
+    written = load_config(tmp_path).crf
+    assert config.crf.bilateral_weight == 10 != learned["bilateral_weight"]
+    first, *_ = [line for line in lines(tmp_path) if "loss/crf" in line]
+    assert first["loss/total"] == pytest.approx(
+        sum(first[f"loss/{t}"] for t in ("fine", "blocks", "dice", "image", "crf"))
+    )
+    assert all(written[name] != config.crf[name] for name in learned)
+    # Going on from the end changes nothing, and keeps what was learned.
+    train(config, tmp_path)
+    assert load_config(tmp_path).crf.to_dict() == written.to_dict()
+    image = open_split(config.dataset, config.data_dir, "val")[0].image
+    plain, refined = (splice_jax.load(tmp_path, crf=name)(image).probability for name in ("none", "jax"))
+    wanted = refine("jax", image, plain, CrfParameters.from_config(written))
+    np.testing.assert_array_equal(refined, wanted)
+
+
+def test_what_training_cannot_start_from_is_named(small: Configure, run: Any, tmp_path: Path) -> None:
+    for init, message in {
+        "imagenet": "^imagenet: no such folder",
+        str(run.workdir): rf"^config\.init: {run.workdir} holds another network; it differs in trace_depth$",
+    }.items():
+        with pytest.raises(UserError, match=message):
+            train(small(init=init, trace_depth=32), tmp_path)
+    with pytest.raises(UserError, match=r"^config\.init: sgn comes without a trained model; name the folder of a run"):
+        train(small(init="packaged", method="sgn"), tmp_path)
