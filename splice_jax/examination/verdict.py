@@ -1,12 +1,16 @@
 """What the main row says of a photograph as a whole, in one sentence with its meaning, and what it does not say."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from splice_jax.methods.localizer import Found, Localizer
 from splice_jax.metrics import clopper_pearson
+from splice_jax.weights.calibration import KINDS, Calibration
 
 ALARMING, UNUSUAL = 0.05, 0.2
 """Up to these shares of authentic photographs that look at least as suspicious, the photograph is called so."""
+FEWEST = 100
+"""With fewer authentic photographs of its kind, a photograph is compared with those of all kinds alone."""
 
 
 @dataclass(frozen=True)
@@ -27,40 +31,103 @@ class Verdict:
     """95 % interval of `alarm` (Clopper–Pearson); None where the number of photographs is not known."""
     photographs: int | None = None
     """Authentic photographs that `alarm` was measured on."""
+    kind: str = ""
+    """Of the photograph's file, as in `KINDS`; empty where it was not asked for."""
+    kind_photographs: int | None = None
+    """How many of `photographs` are of this kind; None where that is not known."""
+    kind_alarm: float | None = None
+    """As `alarm`, among those of this kind; None where they are fewer than `FEWEST`. The level is by this one, then."""
+    kind_interval: tuple[float, float] | None = None
 
 
-def verdict(localizer: Localizer | None, found: Found | None) -> Verdict:
+def verdict(localizer: Localizer | None, found: Found | None, kind: str = "") -> Verdict:
     """The verdict of a row.
 
     Args:
         localizer: the main row; None where only rows without a network looked at the photograph.
         found: what it found; None where it could say nothing.
+        kind: of the photograph's file, see `KINDS`.
     """
     if localizer is None:
         return _without_network()
     if found is None or found.alarm is None:
         return _uncalibrated(localizer, found)
-    return _calibrated(localizer, found, found.alarm)
+    return _calibrated(localizer, found, found.alarm, kind)
 
 
-def _calibrated(localizer: Localizer, found: Found, alarm: float) -> Verdict:
-    calibration = getattr(localizer, "calibration", None)
-    photographs = calibration.photographs if calibration else None
-    interval = clopper_pearson(round(alarm * photographs), photographs) if photographs else None
-    level, headline = _level(alarm)
-    measured = f" ({per_hundred(interval[0])} to {per_hundred(interval[1])}" if interval else ""
-    measured += f" with 95 % confidence, measured on {photographs:,} photographs)" if interval else ""
-    sentence = f"Of 100 authentic photographs, {per_hundred(alarm)} look as suspicious as this one{measured}."
-    if found.score is not None:
-        sentence += " If half of all photographs were spliced, the probability that this one is would be "
-        sentence += f"{_percent(found.score)}."
+def _calibrated(localizer: Localizer, found: Found, alarm: float, kind: str) -> Verdict:
+    calibration: Calibration | None = getattr(localizer, "calibration", None)
+    everything = _Share(alarm, calibration.photographs) if calibration else _Share(alarm)
+    of_kind = _of_kind(calibration, kind, alarm)
+    shown = of_kind if of_kind and of_kind.photographs >= FEWEST else None
+    level, headline = _level((shown or everything).share)
     caution = (
         f"This is the statement of one program (row {localizer.name}) about photographs like those it was measured on. "
         "It is no proof: read the map, and where the photograph comes from."
     )
+    if of_kind and not shown:
+        few = f"{of_kind.photographs} of this one's kind ({KINDS[kind]}), too few to compare it with them alone"
+        caution += f" Among those are {few}."
     return Verdict(
-        level, headline, sentence, caution, localizer.name, found.score, found.alarm, interval, photographs or None
+        level,
+        headline,
+        _compared(everything, shown, kind) + _probability(found.score),
+        caution,
+        localizer.name,
+        found.score,
+        alarm,
+        everything.interval,
+        everything.photographs or None,
+        kind,
+        of_kind.photographs if of_kind else None,
+        shown.share if shown else None,
+        shown.interval if shown else None,
     )
+
+
+class _Share(NamedTuple):
+    """How many authentic photographs look as suspicious."""
+
+    share: float
+    photographs: int = 0
+    """0 where it is not known."""
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """Clopper–Pearson."""
+        return clopper_pearson(round(self.share * self.photographs), self.photographs) if self.photographs else None
+
+    @property
+    def measured(self) -> str:
+        """The interval in words."""
+        if self.interval is None:
+            return ""
+        low, high = map(per_hundred, self.interval)
+        return f" ({low} to {high} with 95 % confidence, measured on {self.photographs:,} photographs)"
+
+
+def _of_kind(calibration: Calibration | None, kind: str, alarm: float) -> _Share | None:
+    if calibration is None or not kind or not len(calibration.kinds):
+        return None
+    as_high, photographs = calibration.counted(kind, alarm)
+    return _Share(as_high / photographs if photographs else 0.0, photographs)
+
+
+def _compared(everything: _Share, of_kind: _Share | None, kind: str) -> str:
+    if of_kind is None:
+        many = per_hundred(everything.share)
+        return f"Of 100 authentic photographs, {many} look as suspicious as this one{everything.measured}."
+    return (
+        f"Of 100 authentic photographs of this kind ({KINDS[kind]}), {per_hundred(of_kind.share)} look as suspicious "
+        f"as this one{of_kind.measured}; of 100 of all kinds, {per_hundred(everything.share)}."
+    )
+
+
+def _probability(score: float | None) -> str:
+    if score is None:
+        return ""
+    spliced = "If half of all photographs were spliced, the probability that this one is would be"
+    return f" {spliced} {_percent(score)}."
 
 
 def _percent(probability: float) -> str:
