@@ -52,7 +52,7 @@ class NoEvidence:
 
 def window(localizer: Localizer) -> int:
     """Pixels along the side of what a row needs to judge one place."""
-    return int(getattr(localizer, "smallest", PATCH_SIZE))
+    return int(getattr(localizer, "window", getattr(localizer, "smallest", PATCH_SIZE)))
 
 
 def no_evidence(image: UInt8[np.ndarray, "height width 3"]) -> NoEvidence:

@@ -62,7 +62,8 @@ def _calibrated(localizer: Localizer, found: Found, alarm: float, kind: str) -> 
     shown = of_kind if of_kind and of_kind.photographs >= FEWEST else None
     level, headline = _level((shown or everything).share)
     caution = (
-        f"This is the statement of one program (row {localizer.name}) about photographs like those it was measured on. "
+        f"This is the statement of one program (its row {localizer.name}) about photographs like those it was measured "
+        "on. "
         "It is no proof: read the map, and where the photograph comes from."
     )
     if of_kind and not shown:
@@ -102,8 +103,8 @@ class _Share(NamedTuple):
         """The interval in words."""
         if self.interval is None:
             return ""
-        low, high = map(per_hundred, self.interval)
-        return f" ({low} to {high} with 95 % confidence, measured on {self.photographs:,} photographs)"
+        low, high = (100 * end for end in self.interval)
+        return f" ({low:.0f} to {high:.0f} with 95 % confidence, measured on {self.photographs:,} photographs)"
 
 
 def _of_kind(calibration: Calibration | None, kind: str, alarm: float) -> _Share | None:
@@ -115,12 +116,16 @@ def _of_kind(calibration: Calibration | None, kind: str, alarm: float) -> _Share
 
 def _compared(everything: _Share, of_kind: _Share | None, kind: str) -> str:
     if of_kind is None:
-        many = per_hundred(everything.share)
-        return f"Of 100 authentic photographs, {many} look as suspicious as this one{everything.measured}."
+        return f"Of 100 authentic photographs, {_look(everything)} as suspicious as this one{everything.measured}."
     return (
-        f"Of 100 authentic photographs of this kind ({KINDS[kind]}), {per_hundred(of_kind.share)} look as suspicious "
-        f"as this one{of_kind.measured}; of 100 of all kinds, {per_hundred(everything.share)}."
+        f"Of 100 authentic photographs of this kind ({KINDS[kind]}), {_look(of_kind)} as suspicious as this one"
+        f"{of_kind.measured}; of 100 of all kinds, {per_hundred(everything.share)}."
     )
+
+
+def _look(counted: _Share) -> str:
+    many = per_hundred(counted.share)
+    return f"{many} {'looks' if many == '1' else 'look'}"
 
 
 def _probability(score: float | None) -> str:
@@ -142,15 +147,14 @@ def _percent(probability: float) -> str:
 
 
 def per_hundred(share: float) -> str:
-    """A share as a number of 100, with one decimal where it is below 10 and needs it.
+    """A share as a number of 100, whole: what some hundred photographs were counted for has no decimals.
 
-    >>> per_hundred(0.04), per_hundred(0.0004), per_hundred(0.123), per_hundred(0)
-    ('4', 'fewer than 0.1', '12', '0')
+    >>> per_hundred(0.053), per_hundred(0.0004), per_hundred(0)
+    ('5', 'fewer than 1', 'none')
     """
-    hundredfold = 100 * share
-    if 0 < hundredfold < 0.1:
-        return "fewer than 0.1"
-    return f"{hundredfold:.0f}" if hundredfold >= 10 else f"{hundredfold:.1f}".removesuffix(".0")
+    if 0 < share < 0.01:
+        return "fewer than 1"
+    return f"{100 * share:.0f}" if share else "none"
 
 
 def _level(alarm: float) -> tuple[str, str]:
