@@ -9,6 +9,8 @@ from splice_jax.weights.calibration import KINDS, Calibration
 
 ALARMING, UNUSUAL = 0.05, 0.2
 """Up to these shares of authentic photographs that look at least as suspicious, the photograph is called so."""
+ALONE = "It rests on this row alone: joined with the rows below, it was no better on splices of other sources."
+"""Measured by benchmarks/fusion.py; see docs/examination.md."""
 FEWEST = 100
 """With fewer authentic photographs of its kind, a photograph is compared with those of all kinds alone."""
 
@@ -61,19 +63,18 @@ def _calibrated(localizer: Localizer, found: Found, alarm: float, kind: str) -> 
     of_kind = _of_kind(calibration, kind, alarm)
     shown = of_kind if of_kind and of_kind.photographs >= FEWEST else None
     level, headline = _level((shown or everything).share)
-    caution = (
+    about = (
         f"This is the statement of one program (its row {localizer.name}) about photographs like those it was measured "
-        "on. "
-        "It is no proof: read the map, and where the photograph comes from."
+        "on."
     )
     if of_kind and not shown:
         few = f"{of_kind.photographs} of this one's kind ({KINDS[kind]}), too few to compare it with them alone"
-        caution += f" Among those are {few}."
+        about += f" Among those are {few}."
     return Verdict(
         level,
         headline,
         _compared(everything, shown, kind) + _probability(found.score),
-        caution,
+        f"{about} {ALONE} It is no proof: read the map, and where the photograph comes from.",
         localizer.name,
         found.score,
         alarm,

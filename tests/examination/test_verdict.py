@@ -35,6 +35,7 @@ def test_a_calibrated_verdict_says_what_its_numbers_mean() -> None:
     made = verdict(Calibrated(photographs=600), found(0.912, 0.04))
     assert (made.level, made.row, made.score, made.alarm, made.photographs) == ("suspicious", "sgt", 0.912, 0.04, 600)
     assert made.interval == clopper_pearson(24, 600)
+    assert "It rests on this row alone" in made.caution
     assert made.sentence.startswith("Of 100 authentic photographs, 4 look as suspicious as this one (3 to 6 with ")
     assert "measured on 600 photographs" in made.sentence and made.sentence.endswith("would be 91 %.")
 
