@@ -105,18 +105,16 @@ def _authentic(localizer: Localizer, folder: Path) -> None:
 
 
 def _crops(localizer: Localizer, spliced: Sequence[Case]) -> None:
+    pairs = crops_of_one_size(spliced)
+    levels = [_level(localizer(crop)) for pair in pairs for crop in pair]
+    area = _auc([False, True] * len(pairs), levels)
+    print(f"crops of spliced images, {len(pairs)} pairs of one size: image AUC {area}", flush=True)
+
+
+def crops_of_one_size(spliced: Sequence[Case]) -> list[tuple[np.ndarray, np.ndarray]]:
     """Crops on the grid of 8x8 pixels, half as wide and high: without a spliced pixel, and with 5 to 50 %."""
     rng = np.random.default_rng(0)
-    levels: list[float] = []
-    labels: list[bool] = []
-    for case in spliced:
-        pair = _pair(case, rng)
-        if pair is not None:
-            levels += [_level(localizer(crop)) for crop in pair]
-            labels += [False, True]
-    print(
-        f"crops of spliced images, {len(labels) // 2} pairs of one size: image AUC {_auc(labels, levels)}", flush=True
-    )
+    return [pair for case in spliced if (pair := _pair(case, rng)) is not None]
 
 
 def _pair(case: Case, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray] | None:

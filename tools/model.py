@@ -37,6 +37,8 @@ from splice_jax.weights.packaged import FILE, Packaged, save_packaged
 
 COMPOSED, CALIBRATING = 0, 1
 """Which half of the validation photographs is composed from, and which calibrates."""
+AS_CAMERAS_WROTE_THEM = ("cameras", "phones", "spcup")
+"""The first words of the names of photographs whose JPEG data are a camera's own."""
 RATES = (0.05, 0.1)
 
 
@@ -94,8 +96,8 @@ class Validation:
     """Composed without a splice."""
     innocent: Sequence[Judged]
     """Photographs as they are."""
-    kinds: Mapping[str, int]
-    """How many innocent photographs there are, by the first word of their names."""
+    photographs: Sequence[Path]
+    """The innocent ones' files."""
 
     @classmethod
     def of(cls, workdir: Path, arguments: argparse.Namespace, splices: Path) -> "Validation":
@@ -106,12 +108,13 @@ class Validation:
         sets["composed"] = judge(localizer, _pairs(splices, "val"))
         photographs = find_sources(arguments.val_photos, None, CALIBRATING)
         innocent = judge(localizer, (_authentic(source.photo) for source in photographs))
-        kinds = Counter(_kind(source.photo) for source in photographs)
-        return cls(sets, judge(localizer, _pairs(splices, "val_authentic")), innocent, kinds)
+        authentic = judge(localizer, _pairs(splices, "val_authentic"))
+        return cls(sets, authentic, innocent, [source.photo for source in photographs])
 
     def calibration(self, rate: float = RATE) -> Calibration:
         """Calibrated on the innocent photographs."""
-        return calibrate(self.innocent, list(self.spliced.values()), self.authentic, rate)
+        kinds = [_kind(photo) for photo in self.photographs]
+        return calibrate(self.innocent, list(self.spliced.values()), self.authentic, rate, kinds=kinds)
 
     @property
     def worth(self) -> float:
@@ -134,6 +137,13 @@ def _authentic(photo: Path) -> Example:
 
 
 def _kind(photo: Path) -> str:
+    """Of `weights.calibration.KINDS`."""
+    if photo.suffix.lower() not in (".jpg", ".jpeg"):
+        return "no jpeg"
+    return "camera" if _source(photo) in AS_CAMERAS_WROTE_THEM else "other jpeg"
+
+
+def _source(photo: Path) -> str:
     """The first word of a photograph's name; its folder's, if that is a number."""
     word = photo.stem.split("-")[0].split("_")[0]
     return photo.parents[2].name if word.isdigit() else word
@@ -180,7 +190,7 @@ def _packaged(workdir: Path, validation: Validation, arguments: argparse.Namespa
         "network": {"width": config.trace_width, "depth": config.trace_depth, "layers": config.trace_layers},
         "config": config.to_dict(),
         "commit": commit(),
-        "calibration_photographs": dict(validation.kinds),
+        "calibration_photographs": dict(Counter(map(_source, validation.photographs))),
         "false_alarms": [_false_alarms(validation, rate) for rate in RATES],
         "crossfitted_false_alarms": _crossfitted(validation),
         "validation": _scores(validation),

@@ -86,7 +86,12 @@ def gate_for(innocent: Sequence[Judged], shift: float, rate: float = RATE) -> fl
 
 
 def calibrate(
-    innocent: Sequence[Judged], spliced: Sequence[Sequence[Judged]], authentic: Sequence[Judged], rate: float = RATE
+    innocent: Sequence[Judged],
+    spliced: Sequence[Sequence[Judged]],
+    authentic: Sequence[Judged],
+    rate: float = RATE,
+    *,
+    kinds: Sequence[str] = (),
 ) -> Calibration:
     """Chooses the shift by the mean over sets of mean F1, and fits what the image's logit means.
 
@@ -95,12 +100,15 @@ def calibrate(
         spliced: sets of spliced images.
         authentic: other authentic images, with which the probability is fitted.
         rate: share of the innocent photographs that may give an alarm.
+        kinds: of the innocent photographs, see `weights.calibration.KINDS`; empty where they are not known.
     """
     positive = np.array([each.image for images in spliced for each in images])
     negative = np.array([each.image for each in (*innocent, *authentic)])
     slope, intercept = balanced_logistic(positive, negative)
-    levels = np.sort(np.array([each.image for each in innocent], np.float32))
-    candidates = [Calibration(shift, gate_for(innocent, shift, rate), slope, intercept, levels) for shift in SHIFTS]
+    levels = np.array([each.image for each in innocent], np.float32)
+    order = np.argsort(levels, kind="stable")
+    counted = levels[order], np.array(kinds, str)[order if len(kinds) else []]
+    candidates = [Calibration(shift, gate_for(innocent, shift, rate), slope, intercept, *counted) for shift in SHIFTS]
     return max(candidates, key=lambda each: worth(each, spliced))
 
 

@@ -10,7 +10,7 @@ from jaxtyping import UInt8
 
 from splice_jax.examination.authentic import by_chance
 from splice_jax.examination.evidence import NoEvidence, no_evidence
-from splice_jax.examination.file.contradictions import Contradiction, contradictions
+from splice_jax.examination.file.contradictions import Contradiction, contradictions, kind
 from splice_jax.examination.file.facts import Facts, read_facts
 from splice_jax.examination.looking import Photograph, RowResult, look_all
 from splice_jax.examination.resizing import resized
@@ -93,7 +93,7 @@ def examine_encoded(
     def see(result: RowResult) -> None:
         nonlocal judged
         if rows.main and result.name == rows.main.name:
-            judged = verdict(rows.main, result.found)
+            judged = verdict(rows.main, result.found, kind(facts))
         progress(result)
 
     photograph = Photograph(encoded, image, without, frozenset(past))

@@ -1,12 +1,18 @@
 """What the main row says of a photograph as a whole, in one sentence with its meaning, and what it does not say."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from splice_jax.methods.localizer import Found, Localizer
 from splice_jax.metrics import clopper_pearson
+from splice_jax.weights.calibration import KINDS, Calibration
 
 ALARMING, UNUSUAL = 0.05, 0.2
 """Up to these shares of authentic photographs that look at least as suspicious, the photograph is called so."""
+ALONE = "It rests on this row alone: joined with the rows below, it was no better on splices of other sources."
+"""Measured by benchmarks/fusion.py; see docs/examination.md."""
+FEWEST = 100
+"""With fewer authentic photographs of its kind, a photograph is compared with those of all kinds alone."""
 
 
 @dataclass(frozen=True)
@@ -27,40 +33,107 @@ class Verdict:
     """95 % interval of `alarm` (Clopper–Pearson); None where the number of photographs is not known."""
     photographs: int | None = None
     """Authentic photographs that `alarm` was measured on."""
+    kind: str = ""
+    """Of the photograph's file, as in `KINDS`; empty where it was not asked for."""
+    kind_photographs: int | None = None
+    """How many of `photographs` are of this kind; None where that is not known."""
+    kind_alarm: float | None = None
+    """As `alarm`, among those of this kind; None where they are fewer than `FEWEST`. The level is by this one, then."""
+    kind_interval: tuple[float, float] | None = None
 
 
-def verdict(localizer: Localizer | None, found: Found | None) -> Verdict:
+def verdict(localizer: Localizer | None, found: Found | None, kind: str = "") -> Verdict:
     """The verdict of a row.
 
     Args:
         localizer: the main row; None where only rows without a network looked at the photograph.
         found: what it found; None where it could say nothing.
+        kind: of the photograph's file, see `KINDS`.
     """
     if localizer is None:
         return _without_network()
     if found is None or found.alarm is None:
         return _uncalibrated(localizer, found)
-    return _calibrated(localizer, found, found.alarm)
+    return _calibrated(localizer, found, found.alarm, kind)
 
 
-def _calibrated(localizer: Localizer, found: Found, alarm: float) -> Verdict:
-    calibration = getattr(localizer, "calibration", None)
-    photographs = calibration.photographs if calibration else None
-    interval = clopper_pearson(round(alarm * photographs), photographs) if photographs else None
-    level, headline = _level(alarm)
-    measured = f" ({per_hundred(interval[0])} to {per_hundred(interval[1])}" if interval else ""
-    measured += f" with 95 % confidence, measured on {photographs:,} photographs)" if interval else ""
-    sentence = f"Of 100 authentic photographs, {per_hundred(alarm)} look as suspicious as this one{measured}."
-    if found.score is not None:
-        sentence += " If half of all photographs were spliced, the probability that this one is would be "
-        sentence += f"{_percent(found.score)}."
-    caution = (
-        f"This is the statement of one program (row {localizer.name}) about photographs like those it was measured on. "
-        "It is no proof: read the map, and where the photograph comes from."
+def _calibrated(localizer: Localizer, found: Found, alarm: float, kind: str) -> Verdict:
+    calibration: Calibration | None = getattr(localizer, "calibration", None)
+    everything = _Share(alarm, calibration.photographs) if calibration else _Share(alarm)
+    of_kind = _of_kind(calibration, kind, alarm)
+    shown = of_kind if of_kind and of_kind.photographs >= FEWEST else None
+    level, headline = _level((shown or everything).share)
+    about = (
+        f"This is the statement of one program (its row {localizer.name}) about photographs like those it was measured "
+        "on."
     )
+    if of_kind and not shown:
+        few = f"{of_kind.photographs} of this one's kind ({KINDS[kind]}), too few to compare it with them alone"
+        about += f" Among those are {few}."
     return Verdict(
-        level, headline, sentence, caution, localizer.name, found.score, found.alarm, interval, photographs or None
+        level,
+        headline,
+        _compared(everything, shown, kind) + _probability(found.score),
+        f"{about} {ALONE} It is no proof: read the map, and where the photograph comes from.",
+        localizer.name,
+        found.score,
+        alarm,
+        everything.interval,
+        everything.photographs or None,
+        kind,
+        of_kind.photographs if of_kind else None,
+        shown.share if shown else None,
+        shown.interval if shown else None,
     )
+
+
+class _Share(NamedTuple):
+    """How many authentic photographs look as suspicious."""
+
+    share: float
+    photographs: int = 0
+    """0 where it is not known."""
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """Clopper–Pearson."""
+        return clopper_pearson(round(self.share * self.photographs), self.photographs) if self.photographs else None
+
+    @property
+    def measured(self) -> str:
+        """The interval in words."""
+        if self.interval is None:
+            return ""
+        low, high = (100 * end for end in self.interval)
+        return f" ({low:.0f} to {high:.0f} with 95 % confidence, measured on {self.photographs:,} photographs)"
+
+
+def _of_kind(calibration: Calibration | None, kind: str, alarm: float) -> _Share | None:
+    if calibration is None or not kind or not len(calibration.kinds):
+        return None
+    as_high, photographs = calibration.counted(kind, alarm)
+    return _Share(as_high / photographs if photographs else 0.0, photographs)
+
+
+def _compared(everything: _Share, of_kind: _Share | None, kind: str) -> str:
+    if of_kind is None:
+        return f"Of 100 authentic photographs, {_look(everything)} as suspicious as this one{everything.measured}."
+    return (
+        f"Of 100 authentic photographs of this kind ({KINDS[kind]}), {_look(of_kind)} as suspicious as this one"
+        f"{of_kind.measured}; of 100 of all kinds, {per_hundred(everything.share)}."
+    )
+
+
+def _look(counted: _Share) -> str:
+    many = per_hundred(counted.share)
+    return f"{many} {'looks' if many == '1' else 'look'}"
+
+
+def _probability(score: float | None) -> str:
+    if score is None:
+        return ""
+    spliced = "If half of all photographs were spliced, the probability that this one is would be"
+    return f" {spliced} {_percent(score)}."
 
 
 def _percent(probability: float) -> str:
@@ -75,15 +148,14 @@ def _percent(probability: float) -> str:
 
 
 def per_hundred(share: float) -> str:
-    """A share as a number of 100, with one decimal where it is below 10 and needs it.
+    """A share as a number of 100, whole: what some hundred photographs were counted for has no decimals.
 
-    >>> per_hundred(0.04), per_hundred(0.0004), per_hundred(0.123), per_hundred(0)
-    ('4', 'fewer than 0.1', '12', '0')
+    >>> per_hundred(0.053), per_hundred(0.0004), per_hundred(0)
+    ('5', 'fewer than 1', 'none')
     """
-    hundredfold = 100 * share
-    if 0 < hundredfold < 0.1:
-        return "fewer than 0.1"
-    return f"{hundredfold:.0f}" if hundredfold >= 10 else f"{hundredfold:.1f}".removesuffix(".0")
+    if 0 < share < 0.01:
+        return "fewer than 1"
+    return f"{100 * share:.0f}" if share else "none"
 
 
 def _level(alarm: float) -> tuple[str, str]:

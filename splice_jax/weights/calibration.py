@@ -1,6 +1,6 @@
 """What a model's logits mean: calibrated on authentic photographs, and stored with it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Float32
@@ -8,6 +8,12 @@ from jaxtyping import Float32
 STEEPNESS = 10.0
 FAINT = -2.0
 """Logit below which a map is not lowered: a probability of 0.12."""
+KINDS = {
+    "camera": "JPEGs as a camera wrote them",
+    "other jpeg": "JPEGs that a program or web site may have saved again",
+    "no jpeg": "files that are no JPEG",
+}
+"""Kinds of authentic photographs that are counted apart, and what they are, in words."""
 
 
 @dataclass(frozen=True)
@@ -19,6 +25,7 @@ class Calibration:
     0.5 mark over 1 % of the picture in 10 % of authentic photographs.
     slope, intercept: of the image's logit, for the log odds of a splice where half of all images have one.
     authentic: the image logits of authentic photographs, ascending.
+    kinds: of these photographs, in their order, as in `KINDS`; empty where they are not known.
     """
 
     map_shift: float
@@ -26,6 +33,7 @@ class Calibration:
     slope: float
     intercept: float
     authentic: Float32[np.ndarray, " photographs"]
+    kinds: np.ndarray = field(default_factory=lambda: np.array([], str))
 
     @property
     def photographs(self) -> int:
@@ -54,3 +62,13 @@ class Calibration:
         """
         below = np.searchsorted(self.authentic, image_logit, side="left")
         return float((len(self.authentic) - below) / len(self.authentic))
+
+    def counted(self, kind: str, alarm: float) -> tuple[int, int]:
+        """How many authentic photographs of a kind score as high as an image with this alarm, and how many there are.
+
+        >>> Calibration(0, 0, 1, 0, np.float32([-2, -1, 0, 1]), np.array(["a", "b", "a", "b"])).counted("a", 0.5)
+        (1, 2)
+        """
+        of_kind = self.kinds == kind
+        as_high = round(alarm * self.photographs)
+        return int(of_kind[len(of_kind) - as_high :].sum()) if len(of_kind) else 0, int(of_kind.sum())

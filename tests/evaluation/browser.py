@@ -115,6 +115,18 @@ class Page:
         """Sets the size of what is seen."""
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
 
+    def brightness(self, scheme: str, media: str = "screen") -> float:
+        """Of the page's ground, 0 … 1, where the reader prefers this colour scheme; the text must stand out from it."""
+        preferred = [{"name": "prefers-color-scheme", "value": scheme}]
+        self.call("Emulation.setEmulatedMedia", media=media, features=preferred)
+        ground, text = (
+            sum(self.run(f"getComputedStyle(document.body).{name}.match(/\\d+/g).slice(0, 3).map(Number)")) / 765
+            for name in ("backgroundColor", "color")
+        )
+        self.call("Emulation.setEmulatedMedia", media="", features=[])
+        assert abs(ground - text) > 0.6
+        return ground
+
     def screenshot(self, path: Path) -> None:
         """Writes what is seen as a PNG."""
         path.write_bytes(base64.b64decode(self.call("Page.captureScreenshot", format="png")["data"]))

@@ -91,6 +91,15 @@ def test_calibration_takes_the_shift_of_the_best_mean_over_sets() -> None:
     assert found.slope > 0 and found.score(positive.mean()) > 0.5 > found.score(negative.mean())
 
 
+def test_kinds_follow_their_photographs() -> None:
+    kinds = [f"kind {seed % 3}" for seed in range(60)]
+    found = calibrate(INNOCENT, SPLICED, INNOCENT, kinds=kinds)
+    for kind in set(kinds):
+        own = np.sort([np.float32(each.image) for each, of in zip(INNOCENT, kinds, strict=True) if of == kind])
+        np.testing.assert_array_equal(found.authentic[found.kinds == kind], own)
+    assert calibrate(INNOCENT, SPLICED, INNOCENT).kinds.size == 0
+
+
 class Looking:
     """In the place of a localizer: its logits are the brightness of 4x4 pixels, as the file stores them."""
 

@@ -1,6 +1,7 @@
 """The command `examine`: its files, its numbers, its exit codes."""
 
 import base64
+import html
 import io
 import json
 import re
@@ -15,6 +16,7 @@ import splice_jax
 from splice_jax import cli
 from splice_jax.examination.output.document import SCHEMA, digest, document
 from splice_jax.examination.output.pictures import threshold
+from splice_jax.examination.output.view import percent
 from tests.examination.samples import exif, jpeg, scene
 
 HOSTILE = "</script><script>alert(1)</script>\"'&"
@@ -87,6 +89,30 @@ def test_a_page_and_a_document_say_the_same_and_what_localize_says(
             compared += 1
     assert compared >= 10
     capsys.readouterr()
+
+
+def test_the_packaged_model_s_numbers_are_those_of_localize_and_of_python_to_the_last_digit(
+    made: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    photo = next(made.glob("*.jpg"))
+    content = json.loads(next(made.glob("*.examination.json")).read_text(encoding="utf-8"))
+    page = html.unescape(next(made.glob("*.examination.html")).read_text(encoding="utf-8"))
+    row = content["rows"][0]
+    with pytest.raises(SystemExit):
+        cli.main(["localize", str(photo), "--raw", "--output", str(tmp_path)])
+    capsys.readouterr()
+    arrays, found = np.load(tmp_path / f"{photo.stem}.npz"), splice_jax.load().localize_file(photo)
+    assert row["row"] == content["verdict"]["row"] == "sgt"
+    for name in ("score", "alarm"):
+        assert row[name] == content["verdict"][name] == float(arrays[name]) == getattr(found, name)
+        assert f'{name.title()} <data value="{row[name]}">' in page
+    for name in ("probability", "mask"):
+        np.testing.assert_array_equal(arrays[name], getattr(found, name))
+        assert row[f"{name}_sha256"] == digest(getattr(found, name))
+    statistics = {name: float(getattr(found.probability, name)()) for name in ("min", "mean", "max")}
+    assert row["probability"] == statistics and row["valid_share"] == float(found.valid.mean())
+    assert f'data-row="sgt" data-marked="{percent(float(found.mask.mean()))}"' in page
+    assert content["verdict"]["sentence"] in page
 
 
 def test_nothing_of_the_file_becomes_markup_and_no_place_is_told(made: Path) -> None:

@@ -1,5 +1,7 @@
 """The page of an examination in Chromium, as its reader uses it."""
 
+import base64
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -146,6 +148,16 @@ def test_names_and_metadata_are_text(page: browser.Page) -> None:
 def test_nothing_is_wider_than_the_window(page: browser.Page, width: int) -> None:
     page.resize(width, 900)
     assert page.run("document.documentElement.scrollWidth") <= width
+
+
+def test_it_is_dark_where_the_reader_wants_it_dark_and_printed_on_white(page: browser.Page) -> None:
+    assert [page.brightness(scheme) > 0.5 for scheme in ("light", "dark")] == [True, False]
+    assert page.brightness("dark", media="print") == 1
+
+
+def test_it_is_printed_on_few_pages(page: browser.Page) -> None:
+    printed = base64.b64decode(page.call("Page.printToPDF", preferCSSPageSize=True, printBackground=True)["data"])
+    assert 1 <= len(re.findall(rb"/Type\s*/Page\b", printed)) <= 2  # of three rows; of all of them, 3 or 4
 
 
 def test_every_control_has_a_label(page: browser.Page) -> None:

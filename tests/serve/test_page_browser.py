@@ -133,6 +133,10 @@ def test_nothing_is_wider_than_the_window(page: browser.Page, photo: Path, width
     assert page.run("document.documentElement.scrollWidth") <= width
 
 
+def test_it_is_dark_where_the_visitor_wants_it_dark(page: browser.Page) -> None:
+    assert [page.brightness(scheme) > 0.5 for scheme in ("light", "dark")] == [True, False]
+
+
 def test_every_control_and_picture_has_a_name(page: browser.Page, photo: Path) -> None:
     choose(page, photo)
     finished(page)

@@ -37,3 +37,13 @@ def test_an_alarm_is_the_share_of_authentic_photographs_that_score_as_high() -> 
     for logit in (-9.0, -2.3, -2.0, 0.1, 9.0):
         assert CALIBRATION.alarm(logit) == pytest.approx(1 - stats.percentileofscore(LEVELS, logit, "strict") / 100)
     assert CALIBRATION.alarm(float(LEVELS[-1])) == 1 / 200 and CALIBRATION.alarm(float(LEVELS[0])) == 1
+
+
+def test_a_kind_is_counted_among_its_own() -> None:
+    kinds = np.array(["camera", "no jpeg"])[np.random.default_rng(2).integers(2, size=200)]
+    calibration = Calibration(-0.5, 0.25, 1.5, 0.7, LEVELS, kinds)
+    for logit in (-9.0, float(LEVELS[120]), 9.0):
+        for kind in ("camera", "no jpeg"):
+            own = LEVELS[kinds == kind]
+            assert calibration.counted(kind, calibration.alarm(logit)) == ((own >= logit).sum(), len(own))
+    assert CALIBRATION.counted("camera", 0.5) == (0, 0)

@@ -59,6 +59,16 @@ def _rule(rule: Rule) -> Rule:
     return rule
 
 
+def kind(facts: Facts) -> str:
+    """The kind of the file, as in `weights.calibration.KINDS`.
+
+    A JPEG is as its camera wrote it if it names the camera and nothing in it tells of another program.
+    """
+    if facts.jpeg is None:
+        return "no jpeg"
+    return "camera" if facts.metadata.camera and not contradictions(facts) else "other jpeg"
+
+
 def contradictions(facts: Facts) -> list[Contradiction]:
     """All that the rules find, in their order."""
     return [found for rule in _RULES for found in rule(facts)]

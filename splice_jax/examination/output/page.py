@@ -87,16 +87,18 @@ def _about_file(examination: Examination) -> dict[str, str]:
 
 
 def _about_metadata(facts: Facts) -> dict[str, str]:
-    found, missing = facts.metadata, "not said"
+    found = facts.metadata
     told = {
-        "Camera": found.camera or missing,
-        "Programs": ", ".join(found.software) or missing,
-        "Taken": found.exif.get("DateTimeOriginal", missing),
-        "Last changed": found.exif.get("DateTime", missing),
-        "Place": "coordinates are in the file; they are not shown here" if found.gps else missing,
-        "Thumbnail": "none" if facts.thumbnail is None else "embedded, see below",
+        "Camera": found.camera,
+        "Programs": ", ".join(found.software),
+        "Taken": found.exif.get("DateTimeOriginal", ""),
+        "Last changed": found.exif.get("DateTime", ""),
+        "Place": "coordinates are in the file; they are not shown here" if found.gps else "",
+        "Thumbnail": "embedded, see below" if facts.thumbnail else "",
+        "Metadata": found.problem,
     }
-    return {**told, "Metadata": found.problem} if found.problem else told
+    missing = ", ".join(name.lower() for name, text in told.items() if not text and name != "Metadata")
+    return {name: text for name, text in told.items() if text} | ({"Not in the file": missing} if missing else {})
 
 
 def _about_jpeg(examination: Examination) -> dict[str, str]:

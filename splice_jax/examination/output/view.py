@@ -29,9 +29,9 @@ class View(NamedTuple):
 
     @property
     def shares(self) -> list[str]:
-        """The areas without evidence in words, the largest first; those below 0.1 % are left out."""
+        """The areas without evidence in words, the largest first; those below 1 % are left out."""
         named = sorted(self.entry["no_evidence"].items(), key=lambda item: -item[1])
-        return [f"{percent(share)} {REASONS[reason]}" for reason, share in named if share >= 0.001]
+        return [f"{percent(share)} {REASONS[reason]}" for reason, share in named if share >= 0.01]
 
     @property
     def against_authentic(self) -> str:

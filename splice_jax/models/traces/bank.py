@@ -14,7 +14,7 @@ from jaxtyping import Array, Float32, UInt8
 
 from splice_jax.jpeg import ZIGZAG
 from splice_jax.models.traces import frequencies, lattices, recompression, residuals
-from splice_jax.models.traces.planes import FLOOR, Blocks, block_means
+from splice_jax.models.traces.planes import FLOOR, Blocks, block_means, in_strips
 
 CLIP = 6.0
 """Standardised traces are cut off at this many spreads."""
@@ -91,14 +91,11 @@ def measure(
     """
     rows, columns = (side // 8 for side in image.shape[:2])
     inside = ((jnp.arange(rows)[:, None] < size[0]) & (jnp.arange(columns) < size[1])).astype(jnp.float32)
-    pixels = image.astype(jnp.float32)
     found = {
-        **_of_frequencies(pixels, luma, table, inside),
-        **_of_residuals(pixels, luma),
-        "sites": lattices.filter_sites(pixels[..., 1], inside),
+        **_of_frequencies(image, luma, table, inside),
+        **in_strips(_of_neighbours, image, luma),
+        "sites": lattices.filter_sites(image[..., 1].astype(jnp.float32), inside),
         "grid": lattices.grid_phases(luma, inside),
-        "recompression": recompression.errors(image),
-        "content": _content(pixels, luma),
     }
     parts = [jnp.broadcast_to(found[family.name], (rows, columns, family.number)) for family in TRACES]
     return jnp.concatenate(parts, -1) * inside[..., None]
@@ -147,13 +144,13 @@ def _median(values: Float32[Array, "traces n"], known: Array) -> Float32[Array, 
     return jax.lax.fori_loop(0, _HALVINGS, halve, (low, high))[1]
 
 
-def _of_frequencies(pixels: Array, luma: Array, table: Array, inside: Blocks) -> dict[str, Array]:
+def _of_frequencies(image: Array, luma: Array, table: Array, inside: Blocks) -> dict[str, Array]:
     found = frequencies.coefficients(luma)
     rows, columns = np.array(ZIGZAG).T
     steps = table[rows, columns]
     single = frequencies.evidence(found / steps, inside, frequencies.OWN_LEVELS, 5)
     unit = frequencies.evidence(found, inside, frequencies.UNIT_LEVELS, 13)
-    blue, red = (frequencies.coefficients(plane) for plane in recompression.ycc(pixels)[1:])
+    blue, red = in_strips(_of_chroma, image)
     return {
         "energy": frequencies.energies(found, inside, 4),
         "wholeness": frequencies.wholeness(found, inside),
@@ -163,6 +160,20 @@ def _of_frequencies(pixels: Array, luma: Array, table: Array, inside: Blocks) ->
         "unit_evidence": frequencies.grouped_evidence(unit, inside),
         "single_evidence": single[..., frequencies.SINGLE],
         "steps": jnp.log(table[0, 1] + table[1, 0] + table[1, 1])[None],
+    }
+
+
+def _of_chroma(image: Array) -> list[Array]:
+    return [frequencies.coefficients(plane) for plane in recompression.ycc(image.astype(jnp.float32))[1:]]
+
+
+def _of_neighbours(image: Array, luma: Array) -> dict[str, Array]:
+    """Traces that depend on a block's own pixels and those right beside it."""
+    pixels = image.astype(jnp.float32)
+    return {
+        **_of_residuals(pixels, luma),
+        "recompression": recompression.errors(image),
+        "content": _content(pixels, luma),
     }
 
 

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Float32
 
-from splice_jax.models.traces.planes import BLOCK, FLOOR, Blocks, Plane, around, shifted
+from splice_jax.models.traces.planes import BLOCK, FLOOR, Blocks, Plane, around, in_strips, shifted
 
 
 def filter_sites(green: Plane, inside: Blocks) -> Float32[Array, "rows columns 5"]:
@@ -12,14 +12,18 @@ def filter_sites(green: Plane, inside: Blocks) -> Float32[Array, "rows columns 5
 
     Interpolated pixels are smoother than sampled ones (P. Ferrara et al., IEEE TIFS 7, 2012).
     """
+    sites = around(in_strips(_of_sites, green), inside, 5)
+    relative = jnp.log(sites + FLOOR) - jnp.log(sites.mean(-1, keepdims=True) + FLOOR)
+    diagonals = jnp.log(sites[..., 0] + sites[..., 3] + FLOOR) - jnp.log(sites[..., 1] + sites[..., 2] + FLOOR)
+    return jnp.concatenate([relative, jnp.abs(diagonals)[..., None]], -1)
+
+
+def _of_sites(green: Plane) -> Float32[Array, "rows columns 4"]:
     neighbours = sum(shifted(green, *step) for step in ((0, 1), (0, -1), (1, 0), (-1, 0)))
     laplacian = jnp.abs(4 * green - neighbours)
     rows, columns = (side // BLOCK for side in green.shape)
     cells = laplacian.reshape(rows, BLOCK // 2, 2, columns, BLOCK // 2, 2).mean((1, 4))
-    sites = around(cells.transpose(0, 2, 1, 3).reshape(rows, columns, 4), inside, 5)
-    relative = jnp.log(sites + FLOOR) - jnp.log(sites.mean(-1, keepdims=True) + FLOOR)
-    diagonals = jnp.log(sites[..., 0] + sites[..., 3] + FLOOR) - jnp.log(sites[..., 1] + sites[..., 2] + FLOOR)
-    return jnp.concatenate([relative, jnp.abs(diagonals)[..., None]], -1)
+    return cells.transpose(0, 2, 1, 3).reshape(rows, columns, 4)
 
 
 def grid_phases(luma: Plane, inside: Blocks) -> Float32[Array, "rows columns 16"]:
@@ -28,12 +32,19 @@ def grid_phases(luma: Plane, inside: Blocks) -> Float32[Array, "rows columns 16"
 
     Blocks of a JPEG break there (W. Li, Y. Yuan and N. Yu, Signal Processing 89, 2009); a moved grid breaks elsewhere.
     """
-    rows, columns = (side // BLOCK for side in luma.shape)
     found = []
-    for axis in (0, 1):
-        step = (1, 0) if axis == 0 else (0, 1)
-        second = jnp.abs(shifted(luma, *step) - 2 * luma + shifted(luma, -step[0], -step[1]))
-        cells = second.reshape(rows, BLOCK, columns, BLOCK)
-        phases = around(cells.mean(3).swapaxes(1, 2) if axis == 0 else cells.mean(1), inside, 5)
+    for means in in_strips(_of_phases, luma):
+        phases = around(means, inside, 5)
         found.append(jnp.log(phases + FLOOR) - jnp.log(phases.mean(-1, keepdims=True) + FLOOR))
     return jnp.concatenate(found, -1)
+
+
+def _of_phases(luma: Plane) -> list[Float32[Array, "rows columns 8"]]:
+    """Down, and across."""
+    rows, columns = (side // BLOCK for side in luma.shape)
+    found = []
+    for axis, step in enumerate(((1, 0), (0, 1))):
+        second = jnp.abs(shifted(luma, *step) - 2 * luma + shifted(luma, -step[0], -step[1]))
+        cells = second.reshape(rows, BLOCK, columns, BLOCK)
+        found.append(cells.mean(3).swapaxes(1, 2) if axis == 0 else cells.mean(1))
+    return found

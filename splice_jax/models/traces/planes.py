@@ -6,14 +6,20 @@ may be padded to a common size: `inside` says which blocks are its own, and no m
 
 import functools
 import operator
+from collections.abc import Callable
+from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float, Float32
+from jaxtyping import Array, Float, Float32, Shaped
 
 BLOCK = 8
 FLOOR = 0.01
 """Added to magnitudes in levels before their logarithm is taken."""
+
+STRIP = 72
+"""Rows of blocks that local traces of large pictures are measured in at a time."""
 
 Plane = Float32[Array, "height width"]
 Blocks = Float32[Array, "rows columns"]
@@ -50,6 +56,29 @@ def around(
     """
     weight = inside.reshape(*inside.shape, *[1] * (values.ndim - 2))
     return _sum_around(values * weight, size) / jnp.maximum(_sum_around(weight, size), 1)
+
+
+def in_strips(measure: Callable[..., Any], *pictures: Shaped[Array, "height width *channels"]) -> Any:
+    """`measure(*pictures)`, a strip of a large picture after the other, so that it needs the memory of one.
+
+    Pictures of `2 * STRIP` rows of blocks or fewer, and those that strips do not divide, are measured at once.
+
+    Args:
+        measure: gives arrays [rows, columns, *], one value per block, none of which depends on pixels further away than
+            a block.
+        pictures: of one size.
+    """
+    rows = pictures[0].shape[0] // BLOCK
+    if rows <= 2 * STRIP or rows % STRIP:
+        return measure(*pictures)
+
+    def strip(top: Array) -> Any:
+        start = jnp.clip(top - 1, 0, rows - STRIP - 2)  # With a row of blocks more above and below.
+        parts = [lax.dynamic_slice_in_dim(each, start * BLOCK, (STRIP + 2) * BLOCK) for each in pictures]
+        return jax.tree.map(lambda found: lax.dynamic_slice_in_dim(found, top - start, STRIP), measure(*parts))
+
+    found = lax.map(strip, jnp.arange(0, rows, STRIP))
+    return jax.tree.map(lambda strips: strips.reshape(rows, *strips.shape[2:]), found)
 
 
 def shifted(plane: Array, down: int, right: int) -> Array:

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from splice_jax.examination.file.contradictions import contradictions
+from splice_jax.examination.file.contradictions import contradictions, kind
 from splice_jax.examination.file.facts import Facts, read_facts
-from splice_jax.images import read_image, resize
+from splice_jax.images import encode_png, read_image, resize
 from tests.examination.samples import exif, exif_with_thumbnail, jpeg, scene, segment
 
 CAMERA = {0x010F: "ACME", 0x0110: "One", 0x0131: "Firmware 1.2", 0x0132: "2024:05:17 09:30:00"}
@@ -44,6 +44,15 @@ def test_an_ordinary_photograph_and_one_without_metadata_have_none() -> None:
 )
 def test_one_rule_finds_what_it_looks_for_and_no_other_does(kind: str, arguments: dict[str, Any]) -> None:
     assert kinds(**arguments) == [kind]
+
+
+def test_a_camera_s_own_jpeg_names_the_camera_and_no_other_program() -> None:
+    made = exif(CAMERA, TAKEN)
+    assert kind(facts(jpeg(scene(), exif=made))) == "camera"
+    assert kind(facts(jpeg(scene()))) == "other jpeg"  # Whoever removed its metadata saved it again.
+    assert kind(facts(jpeg(scene(), exif=exif({**CAMERA, 0x0131: "GIMP 2.10"}, TAKEN)))) == "other jpeg"
+    assert kind(facts(jpeg(scene(), exif=made, progressive=True))) == "other jpeg"
+    assert kind(facts(encode_png(scene()), "photo.png")) == "no jpeg"
 
 
 def test_small_differences_are_none() -> None:

@@ -9,9 +9,11 @@ import pytest
 from scipy import ndimage
 
 from splice_jax.models.traces.planes import (
+    STRIP,
     around,
     block_means,
     cut_blocks,
+    in_strips,
     join_blocks,
     mean_of_nine,
     median_of_nine,
@@ -80,3 +82,16 @@ def test_the_median_s_network_is_right_for_every_order_of_nine() -> None:
     side_by_side: Any = patterns.reshape(512, 3, 3).transpose(1, 0, 2).reshape(3, -1).astype(np.float32)
     found: Any = median_of_nine(side_by_side)
     np.testing.assert_array_equal(found[1, 1::3], patterns.sum(1) >= 5)
+
+
+@pytest.mark.parametrize("rows", [2 * STRIP, 3 * STRIP, 3 * STRIP + 1])
+def test_a_large_picture_gives_the_same_in_strips(rows: int) -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (rows * 8, 16, 2)).astype(np.float32)
+
+    def measure(whole: Any, plane: Any) -> dict[str, Any]:
+        far = shifted(shifted(plane, -4, 0), -4, 0) - shifted(plane, 8, 0)  # as far as is allowed, and over the border
+        return {"means": block_means(far), "blocks": cut_blocks(whole[..., 1])}
+
+    found = in_strips(measure, picture, picture[..., 0])
+    for name, expected in measure(picture, picture[..., 0]).items():
+        np.testing.assert_array_equal(found[name], expected)

@@ -35,6 +35,12 @@ class SemiGlobalTracesLocalizer(NetworkLocalizer):
     """The network's map at full resolution; calibrated where the model is."""
 
     smallest = 64  # Fewer blocks are not enough to compare.
+    looks_for = (
+        "What a network that compares a hundred traces of every place with those of the whole photograph learned to "
+        "take for pasted in."
+    )
+    window = 3 * BLOCK
+    """Most traces are means over 3x3 blocks."""
 
     def __init__(
         self,
