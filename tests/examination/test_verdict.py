@@ -1,6 +1,7 @@
 """The verdict's sentence and its interval."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -65,7 +66,7 @@ def test_where_kinds_were_not_recorded_nothing_is_said_of_them() -> None:
 
 
 def test_the_packaged_model_says_of_this_kind_only_of_kinds_it_counted() -> None:
-    row = splice_jax.localizer("sgt")
+    row: Any = splice_jax.localizer("sgt")
     for kind in KINDS:
         counted = int((row.calibration.kinds == kind).sum())
         assert ("of this kind" in verdict(row, found(0.5, 0.5), kind).sentence) == (counted >= 100)

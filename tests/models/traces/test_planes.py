@@ -86,7 +86,7 @@ def test_the_median_s_network_is_right_for_every_order_of_nine() -> None:
 
 @pytest.mark.parametrize("rows", [2 * STRIP, 3 * STRIP, 3 * STRIP + 1])
 def test_a_large_picture_gives_the_same_in_strips(rows: int) -> None:
-    picture = np.random.default_rng(0).integers(0, 256, (rows * 8, 16, 2)).astype(np.float32)
+    picture: Any = np.random.default_rng(0).integers(0, 256, (rows * 8, 16, 2)).astype(np.float32)
 
     def measure(whole: Any, plane: Any) -> dict[str, Any]:
         far = shifted(shifted(plane, -4, 0), -4, 0) - shifted(plane, 8, 0)  # as far as is allowed, and over the border
