@@ -91,8 +91,8 @@ def _about_metadata(facts: Facts) -> dict[str, str]:
     told = {
         "Camera": found.camera,
         "Programs": ", ".join(found.software),
-        "Taken": found.exif.get("DateTimeOriginal", ""),
-        "Last changed": found.exif.get("DateTime", ""),
+        "Date taken": found.exif.get("DateTimeOriginal", ""),
+        "Date of last change": found.exif.get("DateTime", ""),
         "Place": "coordinates are in the file; they are not shown here" if found.gps else "",
         "Thumbnail": "embedded, see below" if facts.thumbnail else "",
         "Metadata": found.problem,
