@@ -49,7 +49,7 @@ def stem_of(position: int, image: str) -> str:
     No two paths have the same, it has no separator but its own two, and each folder gets `FOLDER_SIZE` positions.
 
     >>> stem_of(1_234_567, "/photographs/../a b.jpg")
-    '0001/234/a_b-59e2c6e2f8ac5b47'
+    '0001/234/a_b-e8556a9d45183d7f'
     """
     folder = position // FOLDER_SIZE
     shown = re.sub(r"[^A-Za-z0-9_-]+", "_", os.path.splitext(os.path.basename(image))[0])[:40].lstrip("-")

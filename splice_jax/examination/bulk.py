@@ -14,7 +14,7 @@ class Examine(NamedTuple):
     workdir: Path | None = None
 
     def describe(self) -> dict[str, Any]:
-        return {"command": "examine", **made_by(self.workdir)}
+        return {"command": "examine", **made_by(self.workdir, packaged=self.workdir is None)}
 
     def load(self) -> Make:
         from splice_jax.examination import batch, rows  # Here, so that only workers need the memory for them.

@@ -6,10 +6,12 @@ from typing import Any, NamedTuple
 from splice_jax import __version__
 from splice_jax.bulk.tasks import DONE, SKIPPED, Made, Make
 from splice_jax.errors import one_line
+from splice_jax.files import read_bytes
 from splice_jax.images import in_colour, read_picture, with_end
 from splice_jax.localize.results import infixes, look, named, write_results
 from splice_jax.localize.rows import Rows, load_rows
 from splice_jax.methods.localizer import Localizer, Undefined
+from splice_jax.methods.registry import PACKAGED
 
 
 class Localize(NamedTuple):
@@ -22,7 +24,9 @@ class Localize(NamedTuple):
 
     def describe(self) -> dict[str, Any]:
         names = [*self.rows.of_run, *self.rows.without_run]
-        return {"command": "localize", "rows": names, **made_by(self.workdir), "crf": self.crf, "raw": self.raw}
+        packaged = any(name in PACKAGED for name in self.rows.without_run)
+        made = made_by(self.workdir, packaged=packaged)
+        return {"command": "localize", "rows": names, **made, "crf": self.crf, "raw": self.raw}
 
     def load(self) -> Make:
         localizers = load_rows(self.rows, self.workdir, crf=self.crf, labels=self.raw)
@@ -33,20 +37,24 @@ class Localize(NamedTuple):
         return make
 
 
-def made_by(workdir: Path | None) -> dict[str, Any]:
-    """The version of this package and the run that results depend on, with its checkpoint; None for none.
+def made_by(workdir: Path | None, *, packaged: bool) -> dict[str, Any]:
+    """What results depend on besides flags: the package's version, the packaged model if it is used, the run if any.
 
     Raises:
-        UserError: there is no such run.
+        UserError: there is no such run, or the packaged model is missing.
     """
-    if workdir is None:
-        return {"version": __version__, "workdir": None, "step": None}
-    from splice_jax.runs.checkpoints import BEST, Checkpoints
-    from splice_jax.runs.configuration import load_run_config
+    made: dict[str, Any] = {"version": __version__, "model": None, "workdir": None, "step": None}
+    if packaged:
+        from splice_jax.weights.packaged import CHECKSUM  # Loads JAX, which other rows do not need.
 
-    load_run_config(workdir)
-    step = Checkpoints(workdir, BEST, read_only=True).step
-    return {"version": __version__, "workdir": str(workdir.absolute()), "step": step}
+        made["model"] = read_bytes(CHECKSUM).decode("ascii").split()[0]
+    if workdir is not None:
+        from splice_jax.runs.checkpoints import BEST, Checkpoints
+        from splice_jax.runs.configuration import load_run_config
+
+        load_run_config(workdir)
+        made |= {"workdir": str(workdir.absolute()), "step": Checkpoints(workdir, BEST, read_only=True).step}
+    return made
 
 
 def _make(encoded: bytes, name: str, stem: Path, localizers: list[Localizer], raw: bool) -> Made:

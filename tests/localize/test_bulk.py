@@ -1,5 +1,6 @@
 """What a bulk job makes of an image is what the single command makes of it."""
 
+import hashlib
 import io
 import json
 import os
@@ -18,6 +19,7 @@ from splice_jax.files import Unwritable
 from splice_jax.images import encode_png
 from splice_jax.localize import Localize, choose_rows, find_images, load_rows, localize_files
 from splice_jax.localize.bulk import made_by
+from splice_jax.weights.packaged import FILE
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (40, 64, 3), np.uint8)
 PNG = encode_png(PIXELS)
@@ -64,8 +66,15 @@ def test_a_job_is_described_by_what_its_results_depend_on(tmp_path):
     described = Localize(choose_rows(None, None), crf="jax").describe()
     assert json.loads(json.dumps(described)) == described
     assert (described["rows"], described["crf"], described["raw"]) == (["sgt"], "jax", False)
+    assert described["model"] == hashlib.sha256(FILE.read_bytes()).hexdigest()
+    assert Localize(choose_rows(None, "ela")).describe()["model"] is None
     with pytest.raises(UserError, match="no such folder"):
-        made_by(tmp_path / "absent")
+        made_by(tmp_path / "absent", packaged=False)
+
+
+def test_a_job_of_a_run_is_of_its_best_checkpoint(tiny_run):
+    described = Localize(choose_rows(tiny_run.workdir, None), tiny_run.workdir).describe()
+    assert (described["workdir"], described["step"]) == (str(tiny_run.workdir), 6) and described["model"] is None
 
 
 def test_the_command_goes_through_a_folder_and_a_list(tmp_path):
