@@ -123,7 +123,7 @@ def _twice(content: bytearray, others: Sequence[bytes], rng: np.random.Generator
 
 
 def _mixed(content: bytearray, others: Sequence[bytes], rng: np.random.Generator) -> None:
-    other = others[rng.integers(len(others))]
+    other = others[int(rng.integers(len(others)))]
     start, place, length = _place(other, rng), _place(content, rng), int(rng.integers(1, 257))
     content[place : place + length] = other[start : start + length]
 

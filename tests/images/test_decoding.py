@@ -2,6 +2,7 @@
 
 import re
 import zlib
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from splice_jax.images import pixels_stated, read_image
 from tests.images.making import encoded, png
 
 RGB = np.random.default_rng(0).integers(0, 256, (24, 40, 3), np.uint8)
-KINDS = {
+KINDS: dict[str, dict[str, Any]] = {
     "JPEG": {}, "PNG": {}, "BMP": {}, "GIF": {}, "WEBP": {}, "AVIF": {"speed": 10}, "TIFF": {},
     "LZW": {"compression": "tiff_lzw"}, "deflate": {"compression": "tiff_adobe_deflate"},
     "JPEG in TIFF": {"compression": "jpeg"},
