@@ -4,8 +4,8 @@
 
 Each reader works in a process of its own, which a crash ends alone, with 20 megapixels per image, 5 seconds and 1 GiB
 per file. The counts go to stdout, a line of JSON per reader: files read, refused and found wanting; the share whose
-beginning is whole enough for the rest to be looked at; and, where coverage.py is installed, the share of branches that a
-tenth of the time reaches.
+beginning is whole enough for the rest to be looked at; and, where coverage.py is installed, the share of branches that
+a tenth of the time reaches.
 """
 
 import argparse
