@@ -4,9 +4,7 @@ Where a photograph was taken is said to be known or not; coordinates are neither
 """
 
 import datetime
-import io
 import re
-import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +12,7 @@ from typing import Any
 from PIL import ExifTags, Image
 
 from splice_jax.errors import printable
+from splice_jax.images import opened
 
 MOST_FIELDS, MOST_CHARACTERS = 120, 200
 _XMP = re.compile(rb"<x:xmpmeta.{0,1000000}?</x:xmpmeta>", re.DOTALL)
@@ -60,14 +59,12 @@ class Metadata:
 def read_metadata(encoded: bytes) -> Metadata:
     """The metadata of an image file. Never raises: what cannot be parsed is left out and named in `problem`."""
     found = Metadata()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow warns of odd metadata, which are no error here.
-        try:
-            with Image.open(io.BytesIO(encoded)) as image:
-                _read_exif(image, found)
-                found.text = dict(_texts(image.info))
-        except Exception as error:  # Broken metadata make Pillow raise almost anything.
-            found.problem = f"broken ({printable(type(error).__name__)})"
+    try:
+        with opened(encoded) as image:
+            _read_exif(image, found)
+            found.text = dict(_texts(image.info))
+    except Exception as error:  # Broken metadata make Pillow raise almost anything.
+        found.problem = f"broken ({printable(type(error).__name__)})"
     for packet in _packets(encoded):
         found.tools += [_shown(first or second) for first, second in _CREATOR.findall(packet)][:MOST_FIELDS]
         found.generated |= _GENERATED in packet

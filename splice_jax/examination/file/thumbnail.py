@@ -1,16 +1,14 @@
 """The thumbnail that a camera embeds in EXIF, beside the photograph: editors often forget to renew it."""
 
-import io
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float32, UInt8
-from PIL import ExifTags, Image
+from PIL import ExifTags
 
 from splice_jax.errors import UserError
 from splice_jax.examination.file.jpeg_structure import read_structure
-from splice_jax.images import exif_orientation, read_image, resize, upright
+from splice_jax.images import exif_orientation, opened, read_image, resize, upright
 
 LARGEST_SIDE = 1024
 """Pixels; what is larger is a preview of another kind and not compared."""
@@ -90,15 +88,13 @@ def compare(pixels: Pixels, image: Pixels) -> Thumbnail:
 
 def _embedded(encoded: bytes) -> tuple[bytes, int] | None:
     """The bytes of the thumbnail and the EXIF orientation, 1 where the thumbnail says its own."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            with Image.open(io.BytesIO(encoded)) as image:
-                raw = image.info.get("exif", b"")
-                fields = image.getexif().get_ifd(ExifTags.IFD.IFD1)
-                orientation = exif_orientation(image)
-        except Exception:  # Broken metadata make Pillow raise almost anything.
-            return None
+    try:
+        with opened(encoded) as image:
+            raw = image.info.get("exif", b"")
+            fields = image.getexif().get_ifd(ExifTags.IFD.IFD1)
+            orientation = exif_orientation(image)
+    except Exception:  # Broken metadata make Pillow raise almost anything.
+        return None
     start, length = fields.get(_OFFSET), fields.get(_LENGTH)
     if not isinstance(start, int) or not isinstance(length, int):
         return None
