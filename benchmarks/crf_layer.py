@@ -67,9 +67,10 @@ def _trained(given: argparse.Namespace, way: str, seed: int) -> Path:
     config.batch_size, config.log_every, config.validation_images = 4, 25, 1
     config.crf.backend = given.crf
     config.loss.crf = 1.0 if way == LAYER else 0.0
-    train(config, workdir)
-    if way == STAGES and not (workdir / tune_crf.FILE_NAME).exists():
-        tune_crf.tune(workdir, trials=given.trials, images=24)
+    if not (workdir / tune_crf.FILE_NAME).exists():  # Training would write its own CRF over the chosen one.
+        train(config, workdir)
+        if way == STAGES:
+            tune_crf.tune(workdir, trials=given.trials, images=24)
     print(f"{workdir}: {load_run_config(workdir).crf.to_dict()}", flush=True)
     return workdir
 

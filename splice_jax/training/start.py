@@ -23,20 +23,19 @@ def initial_variables(config: ConfigDict, network: nn.Module) -> Variables:
         UserError: there is no such model, it is another network, or there are no such weights.
     """
     rows = family(config.method)
-    variables = rows.initial_variables(network, jax.random.key(config.seed))
     if config.init not in ("", "packaged"):
-        variables = _of_run(config, network, variables)
+        variables = _of_run(config, network)
     elif config.init and config.method not in PACKAGED:
         raise UserError(f"config.init: {config.method} comes without a trained model; name the folder of a run")
     else:
-        variables = rows.with_weights(variables, config)
+        variables = rows.with_weights(rows.initial_variables(network, jax.random.key(config.seed)), config)
     if rows.trains_crf(config):
         module = crf_layer.initial(CrfParameters.from_config(config.crf))
         variables = variables | {"params": {**variables["params"], crf_layer.NAME: module}}
     return variables
 
 
-def _of_run(config: ConfigDict, network: nn.Module, like: Variables) -> Variables:
+def _of_run(config: ConfigDict, network: nn.Module) -> Variables:
     """The best checkpoint of the run that `init` names."""
     workdir = Path(config.init)
     theirs = load_run_config(workdir)
@@ -44,4 +43,4 @@ def _of_run(config: ConfigDict, network: nn.Module, like: Variables) -> Variable
         fields = schema.names(role="network")
         differing = [name for name in fields if field_value(theirs, name) != field_value(config, name)]
         raise UserError(f"config.init: {workdir} holds another network; it differs in {', '.join(differing)}")
-    return best_checkpoint(workdir, like)[0]
+    return best_checkpoint(workdir, family(config.method).variable_shapes(network))[0]
