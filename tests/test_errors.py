@@ -1,8 +1,13 @@
 """Exit codes and the one line."""
 
+import os
+import signal
+import subprocess
+import sys
+
 import pytest
 
-from splice_jax.errors import UserError, listed, printable, run
+from splice_jax.errors import Terminated, UserError, listed, printable, run, stopping
 
 
 def raising(error: BaseException):
@@ -19,6 +24,8 @@ def raising(error: BaseException):
         (lambda: 2, 2, ""),
         (raising(UserError("a.png: broken\n  at byte 3; copy it")), 2, "error: a.png: broken at byte 3; copy it\n"),
         (raising(KeyboardInterrupt()), 130, "interrupted\n"),
+        (raising(KeyboardInterrupt("saved")), 130, "interrupted: saved\n"),
+        (raising(Terminated("saved")), 143, "terminated: saved\n"),
     ],
 )
 def test_exit_code_and_line(capsys, main, code, line):
@@ -37,3 +44,16 @@ def test_names_from_a_file_are_shown_without_control_characters_and_cut():
     assert listed(["a\x1b[31m", "b\nc", "d" * 200]) == f"a?[31m, b?c, {'d' * 100}..."
     assert listed(map(str, range(9)), most=2) == "0, 1 and 7 more"
     assert (listed([]), printable("Größe " * 16)) == ("", "Größe " * 16)
+
+
+def test_a_request_to_end_is_noted_and_a_second_interrupt_ends_at_once():
+    with stopping() as stop:
+        assert stop.asked is None
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGTERM)
+        with pytest.raises(Terminated, match="^done$"):
+            stop.leave("done")
+    code = "import os, signal, time\nfrom splice_jax.errors import stopping\nwith stopping():\n"
+    code += "    for _ in range(2): os.kill(os.getpid(), signal.SIGINT)\n    time.sleep(60)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (130, "interrupted\n")

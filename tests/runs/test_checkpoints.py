@@ -167,7 +167,7 @@ def flip_a_bit(folder: Path) -> None:
         lambda folder: (folder / "record" / "metadata").unlink(),
         lambda folder: (folder / "record" / "metadata").write_text('{"data": {"next_index": 6}, "checksum": 1}'),
         lambda folder: (folder / "record" / "metadata").write_text("[1]"),
-        lambda folder: [shutil.rmtree(folder / part) for part in ("state", "record")],
+        lambda folder: list(map(shutil.rmtree, (folder / "state", folder / "record"))),
     ],
 )
 def test_where_the_newest_is_damaged_the_one_before_it_is_used_and_its_step_comes_again(
