@@ -19,8 +19,14 @@ from splice_jax.training.loop import train
 WHERE = {"between validations": ("step", 5), "before a validation": ("step", 4), "within one": ("validation", 4)}
 
 
-@pytest.mark.parametrize("where", WHERE)
-@pytest.mark.parametrize("asked", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    ("where", "asked"),
+    [
+        ("between validations", signal.SIGTERM),
+        ("before a validation", signal.SIGINT),
+        ("within one", signal.SIGTERM),
+    ],
+)
 def test_asked_to_stop_a_run_is_saved_and_ends_as_if_it_had_not_been(
     tiny: Callable[..., ConfigDict],
     tiny_run: Any,
