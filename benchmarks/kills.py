@@ -173,9 +173,9 @@ def main() -> None:
     arguments = parser.parse_args()
     config = get_config()
     config.update(
-        batch_size=8, patches_per_image=2, num_steps=4 * arguments.kills + 8, log_every=4, cpu_devices=1, seed=1
+        batch_size=4, patches_per_image=2, num_steps=2 * arguments.kills + 4, log_every=10, cpu_devices=1, seed=1
     )
-    config.update(checkpoint_every=2, validate_every=4 * arguments.kills, validation_images=1)
+    config.update(checkpoint_every=1, validate_every=2 * arguments.kills + 4, validation_images=1)
     runtime.set_up(config.cpu_devices)
     in_writes = -(-arguments.kills // 3) if arguments.in_writes is None else arguments.in_writes
     with tempfile.TemporaryDirectory() as folder:

@@ -1,8 +1,13 @@
 """Exit codes and the one line."""
 
+import os
+import signal
+import subprocess
+import sys
+
 import pytest
 
-from splice_jax.errors import UserError, listed, one_line, printable, run
+from splice_jax.errors import Terminated, UserError, listed, one_line, printable, run, stopping
 
 
 def raising(error: BaseException):
@@ -19,6 +24,8 @@ def raising(error: BaseException):
         (lambda: 2, 2, ""),
         (raising(UserError("a.png: broken\n  at byte 3; copy it")), 2, "error: a.png: broken at byte 3; copy it\n"),
         (raising(KeyboardInterrupt()), 130, "interrupted\n"),
+        (raising(KeyboardInterrupt("saved")), 130, "interrupted: saved\n"),
+        (raising(Terminated("saved")), 143, "terminated: saved\n"),
     ],
 )
 def test_exit_code_and_line(capsys, main, code, line):
@@ -42,3 +49,16 @@ def test_names_from_a_file_are_shown_without_control_characters_and_cut():
 def test_what_a_file_blows_up_is_cut() -> None:
     text = one_line(UserError(f"a.json: {'x' * 10**6}: no such field; remove it"))
     assert len(text) < 2100 and text.startswith("a.json: xxx") and text.endswith("no such field; remove it")
+
+
+def test_a_request_to_end_is_noted_and_a_second_interrupt_ends_at_once():
+    with stopping() as stop:
+        assert stop.asked is None
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGTERM)
+        with pytest.raises(Terminated, match="^done$"):
+            stop.leave("done")
+    code = "import os, signal, time\nfrom splice_jax.errors import stopping\nwith stopping():\n"
+    code += "    for _ in range(2): os.kill(os.getpid(), signal.SIGINT)\n    time.sleep(60)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (130, "interrupted\n")

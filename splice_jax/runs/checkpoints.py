@@ -20,6 +20,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 from absl import logging
 
+from splice_jax import hosts
 from splice_jax.errors import UserError, one_line
 
 LAST, BEST = "last", "best"
@@ -42,12 +43,13 @@ class Checkpoints:
             read_only: whether nothing is to be saved.
         """
         self._directory, self._read_only = workdir.absolute() / "checkpoints" / kind, read_only
+        if not read_only:
+            self._remove_unfinished()
         with _quiet(logging.ERROR):  # Its warnings about its own defaults do not matter.
             options = ocp.CheckpointManagerOptions(
                 max_to_keep=KEPT,
                 enable_async_checkpointing=False,
                 read_only=read_only,
-                cleanup_tmp_directories=not read_only,
             )
             self._manager = ocp.CheckpointManager(self._directory, options=options)
 
@@ -124,7 +126,8 @@ class Checkpoints:
                 self._manager.delete(step)
 
     def _remove_unfinished(self) -> None:
-        for path in self._directory.glob(f"*{ocp.utils.TMP_DIR_SUFFIX}*"):
+        """Orbax leaves it where it is, or removes it at some later time."""
+        for path in self._directory.glob(f"*{ocp.utils.TMP_DIR_SUFFIX}*") if hosts.is_first() else ():
             shutil.rmtree(path, ignore_errors=True)
 
     def _stands(self) -> str:

@@ -1,6 +1,7 @@
 import dataclasses
 import math
 import os
+import shutil
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -141,3 +142,79 @@ def test_a_damaged_checkpoint_is_named(saved: Path, name: str, damage: Any) -> N
     with pytest.raises(UserError, match="checkpoints/last: .*is damaged") as caught:
         Checkpoints(saved, LAST).restore(tree(0))
     assert "\n" not in str(caught.value)
+
+
+@pytest.fixture
+def two(saved: Path) -> Path:
+    """A workdir with checkpoints of the steps 4 and 5."""
+    Checkpoints(saved, LAST).save(5, tree(5), {"data": {"next_index": 5}})
+    return saved
+
+
+def flip_a_bit(folder: Path) -> None:
+    """In the middle of the largest file, where arrays lie; TensorStore does not notice."""
+    path = max(folder.rglob("*"), key=lambda path: path.stat().st_size if path.is_file() else 0)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        flip_a_bit,
+        lambda folder: shutil.rmtree(folder / "state" / "d"),
+        lambda folder: (folder / "record" / "metadata").unlink(),
+        lambda folder: (folder / "record" / "metadata").write_text('{"data": {"next_index": 6}, "checksum": 1}'),
+        lambda folder: (folder / "record" / "metadata").write_text("[1]"),
+        lambda folder: list(map(shutil.rmtree, (folder / "state", folder / "record"))),
+    ],
+)
+def test_where_the_newest_is_damaged_the_one_before_it_is_used_and_its_step_comes_again(
+    two: Path, damage: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    newest = two / "checkpoints" / LAST / "5"
+    damage(newest)
+    looking = Checkpoints(two, LAST, read_only=True)
+    assert_is(looking.restore(tree(0))[0], tree(4))
+    assert newest.exists()  # Who only reads removes nothing.
+    capsys.readouterr()
+    again = Checkpoints(two, LAST)
+    assert again.restore(tree(0))[1] == {"data": {"next_index": 4}} and again.step == 4
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith(str(newest))]
+    assert "damaged (" in line and line.endswith("; step 4 is used instead")
+    again.save(5, tree(5), {})
+    assert_is(Checkpoints(two, LAST).restore(tree(0))[0], tree(5))
+
+
+def test_a_checkpoint_of_an_earlier_version_has_no_checksum_and_is_read(saved: Path) -> None:
+    record = saved / "checkpoints" / LAST / "4" / "record" / "metadata"
+    record.write_text('{"data": {"next_index": 4}}')
+    assert Checkpoints(saved, LAST).restore(tree(0))[1] == {"data": {"next_index": 4}}
+
+
+def test_a_full_disk_and_a_folder_that_is_gone_are_one_line(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    last = Checkpoints(saved, LAST)
+    unfinished = saved / "checkpoints" / LAST / "5.orbax-checkpoint-tmp"
+
+    def full(*_: Any, **__: Any) -> None:
+        unfinished.mkdir()
+        raise ValueError("RESOURCE_EXHAUSTED: Error writing \"a/0.0\": No space left on device [os_error_code='28']")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(last._manager, "save", full)
+        with pytest.raises(UserError, match=r"the checkpoint of step 5 \(no space left on device\); .*after step 4$"):
+            last.save(5, tree(5), {})
+    assert not unfinished.exists()
+    shutil.rmtree(saved / "checkpoints")
+    with pytest.raises(UserError, match="checkpoints/last: was there when the run started; put it back"):
+        last.save(5, tree(5), {})
+    assert not (saved / "checkpoints").exists()
+
+
+def test_what_a_killed_process_left_unfinished_is_removed(saved: Path) -> None:
+    unfinished = saved / "checkpoints" / LAST / "5.orbax-checkpoint-tmp"
+    unfinished.mkdir()
+    assert Checkpoints(saved, LAST, read_only=True).step == 4 and unfinished.exists()
+    assert Checkpoints(saved, LAST).step == 4
+    assert not unfinished.exists()

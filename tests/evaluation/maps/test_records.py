@@ -177,3 +177,18 @@ def test_a_field_newer_than_the_record_had_its_default_then(tmp_path: Path) -> N
     assert len(require(tmp_path, ROW, made_from() | {"config.patch_stride": 64}).maps) == 4
     with pytest.raises(UserError, match="made from another config.patch_stride;"):
         require(tmp_path, ROW, made_from() | {"config.patch_stride": 32})
+
+
+def test_what_several_processes_made_is_put_together_once_each(tmp_path: Path) -> None:
+    for number in range(3):  # One of them has but one image, and another is started twice.
+        own = TRUTHS[number::3]
+        for _ in range(2):
+            part = Journal(tmp_path, ROW, made_from(), own, part=f"{number}of3")
+            for each in own:
+                if each.name not in part.entered:
+                    part.enter(made(tmp_path, each.position))
+    whole = journal(tmp_path)
+    assert set(whole.entered) == {each.name for each in TRUTHS}
+    assert [path.name for path in tmp_path.glob("*.jsonl")] == [f"{ROW}.jsonl"]
+    whole.close((64, "inward"))
+    assert [record.image for record in require(tmp_path, ROW, made_from()).maps] == [each.name for each in TRUTHS]

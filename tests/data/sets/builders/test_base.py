@@ -1,5 +1,6 @@
 """Prepared sets: in the form of TFDS, whole or not at all, and of any size."""
 
+import contextlib
 import io
 import subprocess
 import sys
@@ -91,7 +92,10 @@ def test_examples_come_back_byte_for_byte_from_one_file_or_several(
     assert not list(temporary.iterdir())
 
 
-def test_sets_that_version_0_1_prepared_open(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_sets_that_version_0_1_prepared_open(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # TFDS's own builders leave an empty folder there.
     Carvalho(data_dir=tmp_path, file_format="array_record").download_and_prepare(download_dir=tmp_path / "downloads")
     builder = manual_builder("carvalho", str(tmp_path))
     assert base.is_prepared(builder)
@@ -116,14 +120,18 @@ def test_a_killed_preparation_leaves_no_set_and_its_files_go(tmp_path: Path) -> 
     process.kill()
     process.communicate()
     (tmp_path / "synthetic").rename(tmp_path / "some")
-    assert len(list((tmp_path / "some").iterdir())) == 2  # an unfinished set and its lock
+    assert len(list((tmp_path / "some").iterdir())) == 3  # an unfinished set, its lock, and that of who prepares it
     builder = Some(tmp_path)
     assert not base.is_prepared(builder)
     base.prepare(builder, "some")
     assert [path.name for path in (tmp_path / "some").iterdir()] == ["1.0.0"]
 
 
-def test_of_two_processes_the_first_to_finish_gives_the_set_to_both(tmp_path: Path) -> None:
+def test_of_two_machines_without_locks_the_first_to_finish_gives_the_set_to_both(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(base, "alone", lambda _: contextlib.nullcontext())
+
     class Slow(Some):
         def records(self) -> dict[str, list[Record]]:
             base.prepare(Some(tmp_path), "some")  # what the other process does meanwhile
