@@ -213,7 +213,7 @@ def _example(record: Record, names: Iterable[str]) -> dict[str, Any]:
         "mask": io.BytesIO(record.mask),
         "name": shown(record.name),  # Names of files need not be UTF-8, but those in a set.
         "authentic": record.authentic,
-        "origins": [shown(name) for name in record.photographs],
+        "origins": "\n".join(map(shown, record.photographs.split("\n"))),
     }
     return {name: fields[name] for name in names}
 
