@@ -29,7 +29,7 @@ FIELDS = (
 )
 
 HEADS = 4
-VERSION = 1
+VERSION = 2
 """Of the packaged model."""
 
 
