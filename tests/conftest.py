@@ -4,6 +4,7 @@ import importlib.metadata
 import importlib.util
 import logging
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -26,6 +27,13 @@ if importlib.metadata.version("jax").startswith("0.10."):
 _REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
 _TRAIN_SIZES = ((64, 64), (130, 100), (100, 128), (64, 96), (130, 70), (90, 64), (128, 128))
 _VALIDATION_SIZES = ((64, 64), (70, 130))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _interrupts() -> None:
+    """A shell starts commands in the background with Ctrl-C ignored, which every process of a test would inherit."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -76,11 +76,15 @@ def test_ctrl_c_ends_in_one_line_and_leaves_no_child_and_no_file(
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2]), "XDG_CACHE_HOME": str(tmp_path / "cache")}
     command = [sys.executable, "-c", "from splice_jax.cli import main; main()", *arguments(tmp_path)]
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True) as work:
-        wait_until(lambda: _at_work(tmp_path) or work.poll() is not None)
-        time.sleep(0.2)
-        assert work.poll() is None, work.communicate()
-        os.killpg(work.pid, signal.SIGINT)
-        _, said = work.communicate(timeout=60)
+        try:
+            wait_until(lambda: _at_work(tmp_path) or work.poll() is not None)
+            time.sleep(0.2)
+            assert work.poll() is None, work.communicate()
+            os.killpg(work.pid, signal.SIGINT)
+            _, said = work.communicate(timeout=60)
+        finally:
+            if work.poll() is None:
+                os.killpg(work.pid, signal.SIGKILL)
     assert (work.returncode, said.splitlines()[-1:]) == (130, ["interrupted"]), said
     assert "Traceback" not in said and said.count("\n") <= 2  # `preparing ...` may stand before it.
     wait_until(lambda: _group_is_gone(work.pid))
