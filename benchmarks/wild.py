@@ -25,11 +25,10 @@ from splice_jax.evaluation.scores import bootstrap
 from splice_jax.images import IMAGE_SUFFIXES, read_image, read_mask
 from splice_jax.methods.localizer import Found, Localizer, Undefined
 from splice_jax.metrics import clopper_pearson
+from splice_jax.weights.calibration import CHECKED
 
 SHARES = (0.05, 0.5)
 """Spliced share of a crop that counts as spliced."""
-LOW_ALARM = 0.05
-"""An alarm this low calls a photograph suspicious."""
 TRIES = 400
 LARGE = (3000, 4000)
 SMALL = 96
@@ -102,8 +101,8 @@ def _authentic(localizer: Localizer, folder: Path) -> None:
         except Undefined:
             continue
         marked.append(bool(found.mask.mean() > MARKED))
-        low.append(found.alarm is not None and found.alarm <= LOW_ALARM)
-    said = f"over 1 % marked in {_share(marked)}, an alarm of at most {LOW_ALARM:.0%} in {_share(low)}"
+        low.append(found.alarm is not None and found.alarm <= CHECKED)
+    said = f"over 1 % marked in {_share(marked)}, an alarm of at most {CHECKED:.0%} in {_share(low)}"
     print(f"{folder.parent.name}/{folder.name}, {len(marked)} authentic: {said}", flush=True)
 
 

@@ -32,7 +32,7 @@ from splice_jax.methods.trained.semi_global_traces.method import VERSION
 from splice_jax.metrics import clopper_pearson
 from splice_jax.runs.configuration import load_run_config
 from splice_jax.runs.load import load
-from splice_jax.weights.calibration import Calibration
+from splice_jax.weights.calibration import CHECKED, Calibration
 from splice_jax.weights.packaged import FILE, Packaged, save_packaged
 
 COMPOSED, CALIBRATING = 0, 1
@@ -61,6 +61,9 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name in ("photos", "regions", "val-photos", "val-regions", "real"):
         parser.add_argument(f"--{name}", nargs="+", type=Path, required=True, metavar="DIR")
+    parser.add_argument(
+        "--check", nargs="*", type=Path, default=[], metavar="DIR", help="authentic photographs that choose nothing"
+    )
     parser.add_argument("--workdir", type=Path, default=Path("runs/model"))
     parser.add_argument("--output", type=Path, default=FILE, help="the packaged model's file")
     parser.add_argument("--version", default=str(VERSION), help="of the model, stands in every output")
@@ -184,6 +187,8 @@ def _packaged(workdir: Path, validation: Validation, arguments: argparse.Namespa
     config, localizer = load_run_config(workdir), load(workdir)
     config.data_dir = ""  # Where it lay says nothing.
     calibration = validation.calibration()
+    if arguments.check:
+        calibration = dataclasses.replace(calibration, checked=_checked(localizer, calibration, arguments.check))
     about: dict[str, Any] = {
         "version": arguments.version,
         "method": config.method,
@@ -198,6 +203,11 @@ def _packaged(workdir: Path, validation: Validation, arguments: argparse.Namespa
     }
     variables = {name: _numpy(tree) for name, tree in localizer.variables.items() if name == "params"}
     return Packaged(variables, calibration, about)
+
+
+def _checked(localizer: Any, calibration: Calibration, folders: Sequence[Path]) -> np.ndarray:
+    judged = judge(localizer, (_authentic(source.photo) for source in find_sources(folders)))
+    return np.array([sum(calibration.alarm(each.image) <= CHECKED for each in judged), len(judged)])
 
 
 def _false_alarms(validation: Validation, rate: float) -> dict[str, Any]:

@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 from splice_jax.methods.localizer import Found, Localizer
 from splice_jax.metrics import clopper_pearson
-from splice_jax.weights.calibration import KINDS, Calibration
+from splice_jax.weights.calibration import CHECKED, KINDS, Calibration
 
-ALARMING, UNUSUAL = 0.05, 0.2
+ALARMING, UNUSUAL = CHECKED, 0.2
 """Up to these shares of authentic photographs that look at least as suspicious, the photograph is called so."""
 ALONE = "It rests on this row alone: joined with the rows below, it was no better on splices of other sources."
 """Measured by benchmarks/fusion.py; see docs/examination.md."""
@@ -74,7 +74,7 @@ def _calibrated(localizer: Localizer, found: Found, alarm: float, kind: str) -> 
         level,
         headline,
         _compared(everything, shown, kind) + _probability(found.score),
-        f"{about} {ALONE} It is no proof: read the map, and where the photograph comes from.",
+        f"{about} {_checked(calibration)}{ALONE} It is no proof: read the map, and where the photograph comes from.",
         localizer.name,
         found.score,
         alarm,
@@ -84,6 +84,19 @@ def _calibrated(localizer: Localizer, found: Found, alarm: float, kind: str) -> 
         of_kind.photographs if of_kind else None,
         shown.share if shown else None,
         shown.interval if shown else None,
+    )
+
+
+def _checked(calibration: Calibration | None) -> str:
+    """What was found where the calibration was put to the test."""
+    if calibration is None or not len(calibration.checked):
+        return ""
+    alarms, photographs = calibration.checked.tolist()
+    found = _Share(alarms / photographs, photographs)
+    low, high = (100 * end for end in found.interval or (0, 1))
+    return (
+        f"On {photographs:,} other authentic photographs it was put to the test: {per_hundred(found.share)} of 100 "
+        f"({low:.0f} to {high:.0f} with 95 % confidence) looked as suspicious as {per_hundred(CHECKED)} of 100 should. "
     )
 
 

@@ -8,6 +8,8 @@ from jaxtyping import Float32
 STEEPNESS = 10.0
 FAINT = -2.0
 """Logit below which a map is not lowered: a probability of 0.12."""
+CHECKED = 0.05
+"""The alarm whose frequency among other photographs is stored with a model."""
 KINDS = {
     "camera": "JPEGs as a camera wrote them",
     "other jpeg": "JPEGs that a program or web site may have saved again",
@@ -26,6 +28,8 @@ class Calibration:
     slope, intercept: of the image's logit, for the log odds of a splice where half of all images have one.
     authentic: the image logits of authentic photographs, ascending.
     kinds: of these photographs, in their order, as in `KINDS`; empty where they are not known.
+    checked: of other authentic photographs, which played no part, how many had an alarm of at most `CHECKED`, and how
+    many there were; empty where none were looked at.
     """
 
     map_shift: float
@@ -34,6 +38,7 @@ class Calibration:
     intercept: float
     authentic: Float32[np.ndarray, " photographs"]
     kinds: np.ndarray = field(default_factory=lambda: np.array([], str))
+    checked: np.ndarray = field(default_factory=lambda: np.array([], np.int64))
 
     @property
     def photographs(self) -> int:

@@ -1,5 +1,6 @@
 """The verdict's sentence and its interval."""
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -39,6 +40,17 @@ def test_a_calibrated_verdict_says_what_its_numbers_mean() -> None:
     assert "It rests on this row alone" in made.caution
     assert made.sentence.startswith("Of 100 authentic photographs, 4 look as suspicious as this one (3 to 6 with ")
     assert "measured on 600 photographs" in made.sentence and made.sentence.endswith("would be 91 %.")
+
+
+def test_where_it_was_put_to_the_test_is_said() -> None:
+    row = Calibrated(photographs=600)
+    assert "put to the test" not in verdict(row, found(0.9, 0.04)).caution
+    row.calibration = dataclasses.replace(row.calibration, checked=np.array([24, 200]))  # type: ignore[type-var]
+    low, high = (round(100 * end) for end in clopper_pearson(24, 200))
+    said = (
+        f"On 200 other authentic photographs it was put to the test: 12 of 100 ({low} to {high} with 95 % confidence) "
+    )
+    assert said + "looked as suspicious as 5 of 100 should." in verdict(row, found(0.9, 0.04)).caution
 
 
 @pytest.mark.parametrize("of_kind", [0, 1, 99, 100, 150])

@@ -18,7 +18,8 @@ VARIABLES = {
         "image": {"kernel": np.full((1, 1), np.pi, np.float32)},
     }
 }
-CALIBRATION = Calibration(-1.25, 0.5, 2.0, 0.1, np.array([-2, -1, 0.5], np.float32), np.array(["a", "bc", "a"]))
+LEVELS = np.array([-2, -1, 0.5], np.float32)
+CALIBRATION = Calibration(-1.25, 0.5, 2.0, 0.1, LEVELS, np.array(["a", "bc", "a"]), np.array([3, 40]))
 ABOUT = {"version": "1", "network": {"width": 8}, "seeds": [0, 1], "trained on": "photographs"}
 
 
@@ -46,6 +47,7 @@ def test_a_model_comes_back_bit_for_bit(model: Path) -> None:
     assert found.about == ABOUT
     assert found.calibration.authentic.tolist() == [-2, -1, 0.5]
     assert found.calibration.kinds.tolist() == ["a", "bc", "a"]
+    assert found.calibration.checked.tolist() == [3, 40]
     for name in ("map_shift", "map_gate", "slope", "intercept"):
         assert getattr(found.calibration, name) == getattr(CALIBRATION, name)
         assert isinstance(getattr(found.calibration, name), float)
