@@ -233,9 +233,8 @@ def check_config(config: ConfigDict) -> None:
 def names(fields: Sequence[Field] | None = None, **properties: object) -> list[str]:
     """Names of the fields with these properties.
 
-    >>> names(role="loss")
-    ['loss.normalization', 'loss.beta', 'loss.smooth', 'loss.class_weights', 'loss.spliced', 'loss.dice', 'loss.image',
-    'loss.crf']
+    >>> names(role="loss")[:3]
+    ['loss.normalization', 'loss.beta', 'loss.smooth']
     """
     chosen = FIELDS.values() if fields is None else fields
     return [field.name for field in chosen if all(getattr(field, key) == value for key, value in properties.items())]
