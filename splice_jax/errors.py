@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import IO, Any, NoReturn
 
 _MOST_CHARACTERS = 2000
+_SOON = 0.05
 
 
 class UserError(Exception):
@@ -27,7 +28,7 @@ def run(main: Callable[[], int | None]) -> NoReturn:
     143 after SIGTERM; what an interruption says of itself stands on the line too. Whoever reads stdout may stop
     reading: `main` goes on, and the exit code is its own.
     """
-    with _patient_stdout(), _handled(signal.SIGTERM, _terminate):
+    with _patient_stdout(), _handled(signal.SIGTERM, _terminate), _nothing_asked_is_lost():
         try:
             code = main() or 0
         except UserError as error:
@@ -84,6 +85,25 @@ def _handled(number: int, handler: Callable[..., object]) -> Iterator[None]:
         yield
     finally:
         signal.signal(number, before)
+
+
+@contextlib.contextmanager
+def _nothing_asked_is_lost() -> Iterator[None]:
+    """A signal whose exception fell into a callback that Python lets nothing out of, such as JAX's, is sent again."""
+    before = sys.unraisablehook
+
+    def again(lost: Any) -> None:
+        number = {KeyboardInterrupt: signal.SIGINT, Terminated: signal.SIGTERM}.get(lost.exc_type)
+        if number is None:
+            before(lost)
+        else:  # Once the callback is over.
+            threading.Timer(_SOON, os.kill, (os.getpid(), number)).start()
+
+    sys.unraisablehook = again
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
 
 
 @contextlib.contextmanager

@@ -51,6 +51,20 @@ def test_what_a_file_blows_up_is_cut() -> None:
     assert len(text) < 2100 and text.startswith("a.json: xxx") and text.endswith("no such field; remove it")
 
 
+@pytest.mark.parametrize(("number", "code", "said"), [("SIGINT", 130, "interrupted"), ("SIGTERM", 143, "terminated")])
+def test_an_interrupt_that_falls_into_a_callback_is_not_lost(number: str, code: int, said: str) -> None:
+    source = (
+        "import gc, os, signal, time\nfrom splice_jax.errors import run\n"
+        "def callback(*_):\n"
+        f"    gc.callbacks.clear(); os.kill(os.getpid(), signal.{number}); time.sleep(1)\n"
+        "def main():\n"
+        "    gc.callbacks.append(callback)\n    gc.collect()\n    time.sleep(30)\n"
+        "run(main)"
+    )
+    done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, timeout=20)
+    assert (done.returncode, done.stderr) == (code, f"{said}\n")
+
+
 def test_a_request_to_end_is_noted_and_a_second_interrupt_ends_at_once():
     with stopping() as stop:
         assert stop.asked is None
