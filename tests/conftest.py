@@ -16,6 +16,7 @@ from ml_collections import ConfigDict
 from PIL import Image
 
 from splice_jax.runs.builtin import default
+from tests.killing import Killed
 
 # Read when JAX is first imported, by the tests or by the commands they start. Networks this small compile for much
 # longer than they run: without optimization, and without emitters that later versions may not know, in an eighth.
@@ -165,3 +166,39 @@ def tiny_run(tiny: Callable[..., ConfigDict], tmp_path_factory: pytest.TempPathF
 
     workdir = tmp_path_factory.mktemp("runs") / "tiny"
     return Run(workdir, tiny(), train(tiny(), workdir))
+
+
+@pytest.fixture
+def kill(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, int], None]]:
+    """Kills the next run before its n-th "step", or before it saves "best" or "last" of a step."""
+    from splice_jax.runs.checkpoints import Checkpoints
+    from splice_jax.training.loop import ParallelStep
+
+    moment: list[tuple[str, int]] = []
+    save, step = Checkpoints.save, ParallelStep.__call__
+    steps = 0
+
+    def strike(what: str, number: int) -> None:
+        if moment and moment[0] == (what, number):
+            moment.clear()
+            raise Killed
+
+    def saving(self: Any, number: int, *arguments: Any) -> None:
+        strike(self._directory.name, number)
+        save(self, number, *arguments)
+
+    def stepping(self: Any, *arguments: Any) -> Any:
+        nonlocal steps
+        steps += 1
+        strike("step", steps)
+        return step(self, *arguments)
+
+    def arm(what: str, number: int) -> None:
+        nonlocal steps
+        steps = 0
+        moment[:] = [(what, number)]
+
+    monkeypatch.setattr(Checkpoints, "save", saving)
+    monkeypatch.setattr(ParallelStep, "__call__", stepping)
+    yield arm
+    assert not moment, "the run was not killed"

@@ -1,7 +1,10 @@
 import io
+import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +17,8 @@ from PIL import Image
 
 from splice_jax.runs.builtin.default import get_config
 from splice_jax.runs.checkpoints import BEST, LAST, Checkpoints
-from splice_jax.runs.configuration import field_names
+from splice_jax.runs.configuration import field_names, load_config
+from splice_jax.training.loop import train
 
 ROOT = Path(__file__).parents[1]
 Entry = Callable[..., Any]
@@ -157,3 +161,25 @@ def assert_same_run(workdir: Path, other: Path) -> None:
     lines = [(path / "metrics.jsonl").read_text().splitlines() for path in (workdir, other)]
     without_speed = [[line.partition(', "patches_per_second"')[0] for line in of_run] for of_run in lines]
     assert without_speed[0] == without_speed[1]
+
+
+def test_the_process_killed_and_started_again_trains_the_same_network_on_one_device(
+    tiny: Callable[..., ConfigDict], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tiny(cpu_devices=1)
+    first = jax.local_devices()[:1]
+    with monkeypatch.context() as patch:
+        patch.setattr(jax, "local_devices", lambda: first)
+        patch.setattr(jax, "device_count", lambda: 1)
+        train(config, tmp_path / "straight")
+    command = [sys.executable, str(ROOT / "train.py"), f"--workdir={tmp_path / 'killed'}", *flags(config)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while process.poll() is None and not (tmp_path / "killed" / "checkpoints" / LAST / "3").exists():
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert load_config(tmp_path / "killed").to_dict() == config.to_dict()
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "killed: going on after step " in done.stdout
+    assert_same_run(tmp_path / "killed", tmp_path / "straight")

@@ -7,27 +7,27 @@ Nothing but this module imports Ray.
 
 import json
 import os
-import pickle
 import re
 import signal
 import socket
 import time
 from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import ray
 from ray.exceptions import RayError, RayTaskError
 
-from splice_jax.bulk.tasks import Answer, Maker, Report, Task, encode, most_deaths
+from splice_jax.bulk.crew import Crew
+from splice_jax.bulk.tasks import Maker, Report, Task, encode
 from splice_jax.errors import UserError, one_line
 
-_AT_ONCE = 2
 _PATIENCE = 600.0
 """Seconds to wait for any worker at all; clusters that grow need minutes."""
 
 
-class Cluster:
+class Cluster(Crew["_Hired"]):
     """Actors, each with one core and one device of its own."""
 
     attempts = 4  # A node that is lost is not the image's fault, and looks the same from here.
@@ -46,79 +46,50 @@ class Cluster:
         Raises:
             UserError: there is no cluster at this address.
         """
+        super().__init__(maker, output)
         self._joined = _join(address)
-        self._spec = (pickle.dumps(maker), str(output))
-        self._number = gpus or workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
+        number = gpus or workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
         self._remote = ray.remote(num_cpus=1, num_gpus=1 if gpus else 0)(_Actor)
-        self._backlog: deque[Task] = deque()
-        self._deaths = 0
         self._heard = time.monotonic()
-        self._workers = [self._hire() for _ in range(self._number)]
-
-    def has_room(self) -> bool:
-        return len(self._backlog) < self._number
-
-    def send(self, task: Task) -> None:
-        self._backlog.append(task)
-        self._hand_out()
-
-    def receive(self) -> Report:
-        while True:
-            self._hand_out()
-            by_answer = {worker.answers[0]: worker for worker in self._workers if worker.answers}
-            for ready in ray.wait(list(by_answer), timeout=1)[0]:
-                self._heard = time.monotonic()
-                if report := self._hear(by_answer[ready]):
-                    return report
-            if time.monotonic() - self._heard > _PATIENCE and not any(worker.loaded for worker in self._workers):
-                raise UserError(f"--ray: the cluster had no room for a worker in {_PATIENCE:.0f} s; see ray status")
+        self._workers += [self._hire() for _ in range(number)]
 
     def close(self) -> None:
+        """Ends all workers at once, whatever they do."""
         for worker in self._workers:
             ray.kill(worker.actor)
         self._workers.clear()
         if self._joined:
             ray.shutdown()
 
+    def _hear(self) -> Iterator[Report]:
+        by_answer = {worker.answers[0]: worker for worker in self._workers if worker.answers}
+        for ready in ray.wait(list(by_answer), timeout=1)[0]:
+            self._heard = time.monotonic()
+            yield from self._answered(by_answer[ready])
+        if time.monotonic() - self._heard > _PATIENCE and not any(worker.loaded for worker in self._workers):
+            raise UserError(f"--ray: the cluster had no room for a worker in {_PATIENCE:.0f} s; see ray status")
+
+    def _answered(self, worker: "_Hired") -> Iterator[Report]:
+        try:
+            message = json.loads(ray.get(worker.answers[0]))
+        except RayTaskError as error:
+            raise UserError(f"a mistake of this program in a worker: {one_line(error.cause or error)}") from error
+        except RayError as error:
+            ray.kill(worker.actor)  # It may only have been out of reach.
+            yield from self._lost(worker, f"a worker or node of the cluster was lost: {one_line(error)[:300]}")
+        else:
+            worker.answers.popleft()
+            yield from self._told(worker, message)
+
     def _hire(self) -> "_Hired":
         actor = self._remote.remote()
         return _Hired(actor, actor.load.remote(*self._spec))
 
-    def _hand_out(self) -> None:
-        while self._backlog:
-            idle = [worker for worker in self._workers if worker.loaded and len(worker.tasks) < _AT_ONCE]
-            if not idle:
-                return
-            worker = min(idle, key=lambda each: len(each.tasks))
-            worker.give(self._backlog.popleft())
+    def _instead_of(self, worker: "_Hired") -> "_Hired":
+        return self._hire()
 
-    def _hear(self, worker: "_Hired") -> Report | None:
-        try:
-            message: dict[str, Any] = json.loads(ray.get(worker.answers[0]))
-        except RayTaskError as error:
-            raise UserError(f"a mistake of this program in a worker: {one_line(error.cause or error)}") from error
-        except RayError as error:
-            return self._replace(worker, one_line(error))
-        if reason := message.get("unable"):
-            raise UserError(reason)
-        worker.answers.popleft()
-        if message.get("loaded"):
-            worker.loaded = True
-            return None
-        self._deaths = 0
-        return Report(worker.tasks.popleft(), Answer(**message))
-
-    def _replace(self, worker: "_Hired", death: str) -> Report | None:
-        """Asks for another; the task that the dead one worked on is reported, the next is handed out again."""
-        ray.kill(worker.actor)  # It may only have been out of reach.
-        self._workers.remove(worker)
-        self._deaths += 1
-        if self._deaths >= most_deaths(self._number):
-            raise UserError(f"--ray: workers die one after the other ({death[:300]}); see the logs of Ray")
-        self._workers.append(self._hire())
-        victim = worker.tasks.popleft() if worker.tasks else None
-        self._backlog.extendleft(reversed(worker.tasks))
-        return Report(victim, None, "a worker or node of the cluster was lost") if victim else None
+    def _hopeless(self, worker: "_Hired", death: str) -> str:
+        return f"--ray: workers die one after the other ({death}); see the logs of Ray"
 
 
 class _Actor:

@@ -3,13 +3,14 @@
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from splice_jax.bulk.crew import Crew
 from splice_jax.bulk.inputs import WHOLE, Shard, refuse_irregular, stem_of
 from splice_jax.bulk.job import refuse_other_job
 from splice_jax.bulk.manifest import Known, Manifest, file_name
 from splice_jax.bulk.progress import Progress
-from splice_jax.bulk.tasks import DONE, FAILED, SKIPPED, UNCHANGED, Answer, Crew, Maker, Task
+from splice_jax.bulk.tasks import DONE, FAILED, SKIPPED, UNCHANGED, Answer, Maker, Task
 from splice_jax.errors import UserError
 from splice_jax.files import sweep, writable_folder
 
@@ -26,7 +27,7 @@ def run(
     names: Iterable[str],
     output: Path,
     maker: Maker,
-    hire: Callable[[Maker, Path], Crew],
+    hire: Callable[[Maker, Path], Crew[Any]],
     *,
     shard: Shard = WHOLE,
     retry: bool = False,
@@ -89,7 +90,7 @@ def _looks_unchanged(image: str, known: Known) -> bool:
 
 
 def _work(
-    crew: Crew, waiting: deque[Task], more: Iterator[Task], output: Path, manifest: Manifest, progress: Progress
+    crew: Crew[Any], waiting: deque[Task], more: Iterator[Task], output: Path, manifest: Manifest, progress: Progress
 ) -> None:
     under_way: dict[str, Task] = {}
     deaths: Counter[str] = Counter()

@@ -74,34 +74,6 @@ class Report(NamedTuple):
     """How it did."""
 
 
-class Crew(Protocol):
-    """Workers; see `pool` and `cluster`."""
-
-    attempts: int
-    """How many workers may die of an image before it counts as failed."""
-
-    def has_room(self) -> bool:
-        """Whether a task sent now would not have to wait long; the number of tasks under way is bounded by this."""
-        ...
-
-    def send(self, task: Task) -> None:
-        """Hands over a task, at once."""
-        ...
-
-    def receive(self) -> Report:
-        """Waits for any task that was sent. Raises UserError if the workers cannot work at all."""
-        ...
-
-    def close(self) -> None:
-        """Ends all workers at once, whatever they do."""
-        ...
-
-
-def most_deaths(workers: int) -> int:
-    """As many deaths in a row, with nothing done in between, are the machine's fault and not an image's."""
-    return max(10, 3 * workers)
-
-
 def encode(value: Task | Answer) -> bytes:
     """JSON in ASCII, on one line; surrogates stay what they are."""
     return json.dumps(value._asdict(), allow_nan=False).encode("ascii")

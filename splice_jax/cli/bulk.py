@@ -5,7 +5,7 @@ import functools
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from splice_jax.cli.parser import positive, shard_of
 from splice_jax.errors import UserError, require_extra
@@ -13,7 +13,8 @@ from splice_jax.errors import UserError, require_extra
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from splice_jax.bulk.tasks import Crew, Maker
+    from splice_jax.bulk.crew import Crew
+    from splice_jax.bulk.tasks import Maker
 
 _ONLY_BULK = ("shard", "workers", "gpus", "ray", "retry_failed")
 
@@ -76,7 +77,7 @@ def run(arguments: argparse.Namespace, maker: "Maker") -> int:
     return 2 if counts.failed else 0
 
 
-def _crew(arguments: argparse.Namespace) -> "Callable[[Maker, Path], Crew]":
+def _crew(arguments: argparse.Namespace) -> "Callable[[Maker, Path], Crew[Any]]":
     workers, gpus = arguments.workers or 0, arguments.gpus or 0
     if arguments.ray is None:
         from splice_jax.bulk.pool import Pool

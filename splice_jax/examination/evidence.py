@@ -51,7 +51,7 @@ class NoEvidence:
 
 def window(localizer: Localizer) -> int:
     """Pixels along the side of what a row needs to judge one place."""
-    return int(getattr(localizer, "window", localizer.smallest))
+    return localizer.window or localizer.smallest
 
 
 def no_evidence(image: UInt8[np.ndarray, "height width 3"]) -> NoEvidence:

@@ -64,6 +64,8 @@ class Localizer(ABC):
     """What in a photograph's past makes the map say less, by its name in `PASTS`, and why, for such readers."""
     smallest: int = 1
     """Shorter side, in pixels, of the smallest image that the method can judge."""
+    window: int | None = None
+    """Side, in pixels, of what it needs to judge one place; None: as much as of an image."""
     labels: bool = True
     """Whether `Found.label_probability` is needed; if not, whatever only the labels depend on is not computed."""
 

@@ -26,7 +26,7 @@ class Calibrated(Localizer):
         self.calibration = Calibration(0, 0, 1, 0, levels, np.array(kinds, str)) if photographs else None
 
     def __call__(self, image):
-        raise NotImplementedError
+        raise AssertionError("a verdict is on what was found")
 
 
 def found(score: float | None = None, alarm: float | None = None) -> Found:

@@ -2,7 +2,7 @@ import dataclasses
 import functools
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,45 +18,9 @@ from splice_jax.training import loop
 from splice_jax.training.loop import train
 from splice_jax.training.monitor import Monitor
 from splice_jax.training.step import ParallelStep, State
+from tests.killing import Killed
 
 Configure = Callable[..., ConfigDict]
-
-
-class Killed(BaseException):
-    """No exception that anything would catch."""
-
-
-@pytest.fixture
-def kill(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, int], None]]:
-    """Kills the next run before its n-th "step", or before it saves "best" or "last" of a step."""
-    moment: list[tuple[str, int]] = []
-    save, step = Checkpoints.save, loop.ParallelStep.__call__
-    steps = 0
-
-    def strike(what: str, number: int) -> None:
-        if moment and moment[0] == (what, number):
-            moment.clear()
-            raise Killed
-
-    def saving(self: Checkpoints, number: int, *arguments: Any) -> None:
-        strike(self._directory.name, number)
-        save(self, number, *arguments)
-
-    def stepping(self: ParallelStep, *arguments: Any) -> Any:
-        nonlocal steps
-        steps += 1
-        strike("step", steps)
-        return step(self, *arguments)
-
-    def arm(what: str, number: int) -> None:
-        nonlocal steps
-        steps = 0
-        moment[:] = [(what, number)]
-
-    monkeypatch.setattr(Checkpoints, "save", saving)
-    monkeypatch.setattr(loop.ParallelStep, "__call__", stepping)
-    yield arm
-    assert not moment, "the run was not killed"
 
 
 def metrics(workdir: Path) -> list[dict[str, Any]]:

@@ -15,10 +15,6 @@ from splice_jax.training.loop import train
 Configure = Callable[..., ConfigDict]
 
 
-class Killed(BaseException):
-    """No exception that anything would catch."""
-
-
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -198,6 +198,7 @@ _WEB = replace(
     gradient=0.05,
     matched=0.2,
 )
+_PUBLISHED = replace(_WEB, history=_PUBLISHED_PAST, past=(), jpeg=0.85, side=(480, 1024))
 
 RECIPES: dict[str, Recipe] = {
     # The donor is only rescaled: the easiest trace to learn, but of little use on photographs from elsewhere.
@@ -214,15 +215,12 @@ RECIPES: dict[str, Recipe] = {
     # Both were published before: made smaller and compressed, each on its own. The splice is stored once more, seldom
     # resized: what is made of pictures found on the web.
     "published": replace(
-        _WEB,
-        history=_PUBLISHED_PAST,
+        _PUBLISHED,
         past=(Step("resize", 0.1, (0.6, 0.95)),),
-        jpeg=0.85,
         rescale=0.5,
         feather=0.5,
         wide_feather=0.1,
         share=(0.005, 0.45),
-        side=(480, 1024),
     ),
     "jitter": replace(
         _WEB,
@@ -240,9 +238,7 @@ RECIPES: dict[str, Recipe] = {
     "authentic_histories": replace(_WEB, kind="authentic", history=_CAMERA_PAST),
     "authentic_web": replace(_WEB, kind="authentic"),
     "authentic_light": replace(_WEB, kind="authentic", history=_LIGHT_PAST),
-    "authentic_published": replace(
-        _WEB, kind="authentic", history=_PUBLISHED_PAST, past=(), jpeg=0.85, side=(480, 1024)
-    ),
+    "authentic_published": replace(_PUBLISHED, kind="authentic"),
     "untouched": replace(_CROPPED, kind="untouched"),
     # As `histories`, cropped like the other parts of `wild` and with several splices in some.
     "wild_histories": replace(

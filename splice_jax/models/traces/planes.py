@@ -38,12 +38,6 @@ def cut_blocks(plane: Plane) -> Float32[Array, "rows columns 64"]:
     return cut.reshape(height // BLOCK, width // BLOCK, BLOCK * BLOCK)
 
 
-def join_blocks(blocks: Float32[Array, "rows columns 64"]) -> Plane:
-    """The inverse of `cut_blocks`."""
-    rows, columns, _ = blocks.shape
-    return blocks.reshape(rows, columns, BLOCK, BLOCK).swapaxes(1, 2).reshape(rows * BLOCK, columns * BLOCK)
-
-
 def around(
     values: Float[Array, "rows columns *channels"], inside: Blocks, size: int
 ) -> Float32[Array, "rows columns *channels"]:

@@ -44,16 +44,16 @@ def errors(image: UInt8[Array, "height width 3"]) -> Float32[Array, "rows column
     return jnp.log(jnp.stack([change.astype(jnp.float32).mean((0, 1, 2)) for change in changes], -1) + FLOOR)
 
 
-def _blocks(image: Array) -> whole_numbers.Blocks:
+def _blocks(image: Array) -> whole_numbers.CutPlanes:
     height, width, _ = image.shape
     return image.astype(jnp.int32).reshape(height // BLOCK, BLOCK, width // BLOCK, BLOCK, 3).transpose(4, 1, 3, 0, 2)
 
 
-def _spectra(blocks: whole_numbers.Blocks) -> whole_numbers.Blocks:
+def _spectra(blocks: whole_numbers.CutPlanes) -> whole_numbers.CutPlanes:
     return whole_numbers.spectra(whole_numbers.to_ycc(blocks))
 
 
-def _recompressed(spectra: whole_numbers.Blocks, quality: int) -> whole_numbers.Blocks:
+def _recompressed(spectra: whole_numbers.CutPlanes, quality: int) -> whole_numbers.CutPlanes:
     """In RGB."""
     tables = [scaled_table(table, quality) for table in (STANDARD_TABLE, *[STANDARD_CHROMA_TABLE] * 2)]
     steps = np.array(tables, np.int32)[..., None, None]

@@ -20,8 +20,8 @@ _GAIN = 3
 _COLOUR = 16
 """Bits after the point of the colours' constants."""
 
-Blocks = Int32[Array, "planes 8 8 rows columns"]
-"""The first two sides are those of a block: so the long ones stay together in memory, and nothing has to be turned."""
+CutPlanes = Int32[Array, "planes 8 8 rows columns"]
+"""Cut into blocks, whose sides come first: the long sides stay together in memory, and nothing has to be turned."""
 
 
 def _butterflies() -> tuple[np.ndarray, np.ndarray]:
@@ -60,13 +60,13 @@ def to_rgb(ycc: Int32[Array, "3 *place"]) -> Int32[Array, "3 *place"]:
     return jnp.clip(_colours(ycc, _TO_RGB, _RGB_OFFSET), 0, 255)
 
 
-def spectra(levels: Blocks) -> Blocks:
+def spectra(levels: CutPlanes) -> CutPlanes:
     """8 times the orthonormal DCT coefficients, by vertical and horizontal frequency, of levels 0 … 255."""
     along_rows = _forward(levels - 128, 2, _SCALE - _EXTRA)
     return _forward(along_rows, 1, _SCALE + _EXTRA)
 
 
-def quantised(spectra: Blocks, steps: Int32[np.ndarray, "planes 8 8 1 1"]) -> Blocks:
+def quantised(spectra: CutPlanes, steps: Int32[np.ndarray, "planes 8 8 1 1"]) -> CutPlanes:
     """Multiples of the steps, 1 … 255; ties away from zero."""
     size = np.float32(2**_GAIN) * steps.astype(np.float32)
     # Half a unit more changes no whole quotient, and guards it against the rounding of the product.
@@ -74,20 +74,20 @@ def quantised(spectra: Blocks, steps: Int32[np.ndarray, "planes 8 8 1 1"]) -> Bl
     return jnp.sign(spectra) * multiple.astype(jnp.int32)
 
 
-def levels(coefficients: Blocks) -> Blocks:
+def levels(coefficients: CutPlanes) -> CutPlanes:
     """Levels, 0 … 255, of coefficients."""
     along_columns = _inverse(coefficients, 1, _SCALE - _EXTRA)
     return jnp.clip(_inverse(along_columns, 2, _SCALE + _EXTRA + _GAIN) + 128, 0, 255)
 
 
-def _forward(values: Blocks, axis: int, shift: int) -> Blocks:
+def _forward(values: CutPlanes, axis: int, shift: int) -> CutPlanes:
     first, last = lax.slice_in_dim(values, 0, 4, axis=axis), lax.slice_in_dim(values, 4, 8, axis=axis)
     last = jnp.flip(last, axis)
     halves = _product(_EVEN, first + last, axis), _product(_ODD, first - last, axis)
     return _rounded(jnp.stack(halves, axis + 1).reshape(values.shape), shift)
 
 
-def _inverse(values: Blocks, axis: int, shift: int) -> Blocks:
+def _inverse(values: CutPlanes, axis: int, shift: int) -> CutPlanes:
     even, odd = (lax.slice_in_dim(values, first, 8, 2, axis) for first in (0, 1))
     even, odd = _product(_EVEN.T, even, axis), _product(_ODD.T, odd, axis)
     return _rounded(jnp.concatenate([even + odd, jnp.flip(even - odd, axis)], axis), shift)

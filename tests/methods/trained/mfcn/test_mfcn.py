@@ -18,9 +18,9 @@ from splice_jax.methods.trained.mfcn.localizer import BUCKET, MfcnLocalizer, win
 from splice_jax.methods.trained.mfcn.method import FAMILY
 from splice_jax.models.mfcn import MFCN
 from splice_jax.runs.load import load
-from splice_jax.training import loop
 from splice_jax.training.loop import train
 from splice_jax.weights.archive import save_variables
+from tests.killing import Killed
 
 Configure = Callable[..., ConfigDict]
 
@@ -59,19 +59,9 @@ def test_it_learns_within_seconds(run: tuple[Path, Any]) -> None:
 
 
 def test_a_run_killed_ends_bit_for_bit_as_the_one_that_was_not(
-    small: Configure, run: tuple[Path, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    small: Configure, run: tuple[Path, Any], tmp_path: Path, kill: Callable[[str, int], None]
 ) -> None:
-    class Killed(BaseException):
-        pass
-
-    step, steps = loop.ParallelStep.__call__, iter(range(100))
-
-    def killing(self: Any, *arguments: Any) -> Any:
-        if next(steps) == 17:
-            raise Killed
-        return step(self, *arguments)
-
-    monkeypatch.setattr(loop.ParallelStep, "__call__", killing)
+    kill("step", 18)
     with pytest.raises(Killed):
         train(small(), tmp_path)
     state = train(small(), tmp_path)

@@ -21,6 +21,7 @@ from splice_jax.runs.checkpoints import BEST, Checkpoints
 from splice_jax.runs.configuration import load_config
 from splice_jax.training import loop
 from splice_jax.training.loop import train
+from tests.killing import Killed
 
 Configure = Callable[..., ConfigDict]
 
@@ -41,19 +42,9 @@ def test_it_learns_within_seconds(run: Any) -> None:
 
 
 def test_a_run_killed_ends_bit_for_bit_as_the_one_that_was_not(
-    small: Configure, run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    small: Configure, run: Any, tmp_path: Path, kill: Callable[[str, int], None]
 ) -> None:
-    class Killed(BaseException):
-        pass
-
-    step, steps = loop.ParallelStep.__call__, iter(range(100))
-
-    def killing(self: Any, *arguments: Any) -> Any:
-        if next(steps) == 11:
-            raise Killed
-        return step(self, *arguments)
-
-    monkeypatch.setattr(loop.ParallelStep, "__call__", killing)
+    kill("step", 12)
     with pytest.raises(Killed):
         train(small(), tmp_path)
     state = train(small(), tmp_path)

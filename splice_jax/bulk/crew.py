@@ -1,0 +1,113 @@
+"""Workers of any kind: tasks are handed out, and one that dies costs its image one attempt and is replaced."""
+
+import pickle
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
+
+from splice_jax.bulk.tasks import Answer, Maker, Report, Task
+from splice_jax.errors import UserError
+
+AT_ONCE = 2
+"""Tasks that a worker has: one that it works on, and the next, so that it need not wait."""
+
+
+class Worker(Protocol):
+    """One worker, as its crew sees it."""
+
+    tasks: deque[Task]
+    loaded: bool
+    """Whether it has loaded the maker: until then it has no tasks."""
+
+    def give(self, task: Task) -> None:
+        """Adds to its tasks."""
+        ...
+
+
+Kind = TypeVar("Kind", bound=Worker)
+
+
+class Crew(ABC, Generic[Kind]):
+    """See `pool` and `cluster`."""
+
+    attempts: int
+    """How many workers may die of an image before it counts as failed."""
+
+    def __init__(self, maker: Maker, output: Path) -> None:
+        """Without workers yet.
+
+        Args:
+            maker: what they make.
+            output: the folder of the results.
+        """
+        self._spec = (pickle.dumps(maker), str(output))
+        self._backlog: deque[Task] = deque()
+        self._workers: list[Kind] = []
+        self._deaths = 0
+
+    def has_room(self) -> bool:
+        """Whether a task sent now would not have to wait long; the number of tasks under way is bounded by this."""
+        return len(self._backlog) < len(self._workers)
+
+    def send(self, task: Task) -> None:
+        """Hands over a task, at once."""
+        self._backlog.append(task)
+        self._hand_out()
+
+    def receive(self) -> Report:
+        """Waits for any task that was sent. Raises UserError if the workers cannot work at all."""
+        while True:
+            self._hand_out()
+            for report in self._hear():
+                return report
+
+    @abstractmethod
+    def close(self) -> None:
+        """Ends all workers at once, whatever they do."""
+
+    @abstractmethod
+    def _hear(self) -> Iterator[Report]:
+        """Waits, possibly in vain, for what workers say, and gives what it is."""
+
+    @abstractmethod
+    def _instead_of(self, worker: Kind) -> Kind:
+        """Another worker for one that died."""
+
+    @abstractmethod
+    def _hopeless(self, worker: Kind, death: str) -> str:
+        """What the user is told when workers die one after the other."""
+
+    def _hand_out(self) -> None:
+        while self._backlog:
+            idle = [worker for worker in self._workers if worker.loaded and len(worker.tasks) < AT_ONCE]
+            if not idle:
+                return
+            min(idle, key=lambda each: len(each.tasks)).give(self._backlog.popleft())
+
+    def _told(self, worker: Kind, message: Mapping[str, Any]) -> Iterator[Report]:
+        """What a worker's message means: it cannot work, it has loaded the maker, or a task's answer."""
+        if reason := message.get("unable"):
+            raise UserError(reason)
+        if message.get("loaded"):
+            worker.loaded = True
+            return
+        self._deaths = 0
+        yield Report(worker.tasks.popleft(), Answer(**message))
+
+    def _lost(self, worker: Kind, death: str) -> Iterator[Report]:
+        """Replaces one that died; the task that it worked on is reported, the next is handed out again.
+
+        As many deaths in a row, with nothing done in between, are the machine's fault and not an image's.
+        """
+        most = max(10, 3 * len(self._workers))
+        self._workers.remove(worker)
+        self._deaths += 1
+        if self._deaths >= most:
+            raise UserError(self._hopeless(worker, death))
+        self._workers.append(self._instead_of(worker))
+        victim = worker.tasks.popleft() if worker.tasks else None
+        self._backlog.extendleft(reversed(worker.tasks))
+        if victim:
+            yield Report(victim, None, death)
