@@ -99,6 +99,20 @@ def test_the_command_writes_the_very_maps_that_the_localizer_returns(tiny_run: A
         assert found.probability.shape == (height, width)
 
 
+@pytest.mark.parametrize("size", [(1, 1), (63, 200)])
+def test_an_image_below_the_smallest_size_is_refused_with_its_size(
+    tiny_run: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], size: tuple[int, int]
+) -> None:
+    photo = tmp_path / "small.png"
+    photo.write_bytes(encode_png(noise(*size)))
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["localize", str(photo), f"--workdir={tiny_run.workdir}", f"--output={tmp_path / 'maps'}"])
+    said = capsys.readouterr().err.splitlines()
+    assert caught.value.code == 2
+    least = f"row sgn needs an image of at least 64x64 pixels; this one has {size[1]}x{size[0]}"
+    assert said[0] == f"error: {photo}: {least}"
+
+
 def test_a_broken_photograph_and_a_bomb_do_not_stop_the_rest(
     tiny_run: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -193,6 +193,8 @@ def test_a_broken_table_of_compositions_is_wrong_and_none_is_no_matter(composed:
     assert (
         not {"splits: shared hosts or donors", "compositions"} & verdicts(verify.verify("folder", str(composed))).keys()
     )
+    (composed / "val" / "compositions.csv").write_bytes(b"image,host,donor\n\xff\xfe,\xff,b\n")
+    assert "compositions" not in wrong(verify.verify("folder", str(composed)))  # Names need not be UTF-8.
     (composed / "val" / "compositions.csv").write_bytes(b"image,host\n0.png,a\n")
     findings = verify.verify("folder", str(composed))
     assert wrong(findings) == {"compositions"}
