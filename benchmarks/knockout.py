@@ -17,8 +17,8 @@ import jax
 import numpy as np
 
 import splice_jax
-from benchmarks.wild import Case, cases
-from splice_jax import errors, metrics, runtime
+from benchmarks.wild import Case, best_scores, cases
+from splice_jax import errors, runtime
 from splice_jax.methods.localizer import Localizer
 from splice_jax.models.traces import bank
 
@@ -88,12 +88,11 @@ def _scores(
 ) -> dict[str, tuple[float, float]]:
     found: dict[str, tuple[float, float]] = {}
     for folder, each in sets.items():
-        curves = []
+        best = []
         for case in each:
             seen = localizer.localize_encoded(case.image, case.encoded if encoded else b"")
-            curves.append(metrics.curve(metrics.quantize(seen.probability), case.mask))
-        best = np.array([[curve.best(score).value for score in (metrics.f1, metrics.mcc)] for curve in curves])
-        f1, mcc = best.mean(0)
+            best.append(best_scores(seen.probability, case.mask))
+        f1, mcc = np.mean(best, axis=0)
         found[folder] = float(f1), float(mcc)
     return found
 
