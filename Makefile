@@ -35,8 +35,9 @@ torch: $(STAMP)
 pydensecrf: $(STAMP)
 	.venv/bin/pip install --quiet --constraint constraints.txt --editable '.[pydensecrf]'
 
-test: lint types
-	.venv/bin/pytest --numprocesses=2 --quiet -rs
+test: lint # types, which take one core, beside the tests
+	@$(MAKE) --no-print-directory types & types=$$!; .venv/bin/pytest --numprocesses=2 --quiet -rs; tests=$$?; \
+	wait $$types && exit $$tests
 
 lint: $(STAMP)
 	.venv/bin/ruff check --quiet

@@ -1,5 +1,6 @@
 """What all tests share: JAX on two virtual CPU devices, a cache of their own, a tiny trained run, real photographs."""
 
+import gc
 import importlib.metadata
 import importlib.util
 import logging
@@ -25,6 +26,8 @@ os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2 --xla_backen
 if importlib.metadata.version("jax").startswith("0.10."):
     os.environ["XLA_FLAGS"] += " --xla_cpu_use_fusion_emitters=false"
 
+gc.set_threshold(20_000, 20, 20)  # The search for garbage took 5 % of the time of tests that trace networks.
+
 _REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
 _TRAIN_SIZES = ((64, 64), (130, 100), (100, 128), (64, 96), (130, 70), (90, 64), (128, 128))
 _VALIDATION_SIZES = ((64, 64), (70, 130))
@@ -47,6 +50,15 @@ def _caches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         import jax
 
         jax.config.update("jax_compilation_cache_dir", str(folder / "jax"))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _programs(_caches: None) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        from tests.compiling import share_steps
+
+        share_steps(patch)
         yield
 
 

@@ -18,7 +18,6 @@ from PIL import Image
 from splice_jax.runs.builtin.default import get_config
 from splice_jax.runs.checkpoints import BEST, LAST, Checkpoints
 from splice_jax.runs.configuration import field_names, load_config
-from splice_jax.training.loop import train
 
 ROOT = Path(__file__).parents[1]
 Entry = Callable[..., Any]
@@ -163,15 +162,10 @@ def assert_same_run(workdir: Path, other: Path) -> None:
     assert without_speed[0] == without_speed[1]
 
 
-def test_the_process_killed_and_started_again_trains_the_same_network_on_one_device(
-    tiny: Callable[..., ConfigDict], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_process_killed_and_started_again_trains_the_same_network(
+    tiny: Callable[..., ConfigDict], tiny_run: Any, tmp_path: Path
 ) -> None:
-    config = tiny(cpu_devices=1)
-    first = jax.local_devices()[:1]
-    with monkeypatch.context() as patch:
-        patch.setattr(jax, "local_devices", lambda: first)
-        patch.setattr(jax, "device_count", lambda: 1)
-        train(config, tmp_path / "straight")
+    config = tiny(cpu_devices=2)  # As many as this process has.
     command = [sys.executable, str(ROOT / "train.py"), f"--workdir={tmp_path / 'killed'}", *flags(config)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while process.poll() is None and not (tmp_path / "killed" / "checkpoints" / LAST / "3").exists():
@@ -182,4 +176,4 @@ def test_the_process_killed_and_started_again_trains_the_same_network_on_one_dev
     done = subprocess.run(command, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     assert "killed: going on after step " in done.stdout
-    assert_same_run(tmp_path / "killed", tmp_path / "straight")
+    assert_same_run(tmp_path / "killed", tiny_run.workdir)

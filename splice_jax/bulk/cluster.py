@@ -19,7 +19,7 @@ from typing import Any
 import ray
 from ray.exceptions import RayError, RayTaskError
 
-from splice_jax.bulk.crew import Crew
+from splice_jax.bulk.crew import SECONDS, Crew
 from splice_jax.bulk.tasks import Maker, Report, Task, encode
 from splice_jax.errors import UserError, one_line
 
@@ -32,7 +32,16 @@ class Cluster(Crew["_Hired"]):
 
     attempts = 4  # A node that is lost is not the image's fault, and looks the same from here.
 
-    def __init__(self, maker: Maker, output: Path, *, address: str = "", workers: int = 0, gpus: int = 0) -> None:
+    def __init__(
+        self,
+        maker: Maker,
+        output: Path,
+        *,
+        address: str = "",
+        workers: int = 0,
+        gpus: int = 0,
+        seconds: float = SECONDS,
+    ) -> None:
         """Joins a cluster and asks it for actors.
 
         Args:
@@ -42,11 +51,12 @@ class Cluster(Crew["_Hired"]):
                 this machine alone.
             workers: how many; 0: as many as the cluster has cores.
             gpus: how many, each with a GPU; 0: they have none.
+            seconds: how long one may work on one image.
 
         Raises:
             UserError: there is no cluster at this address.
         """
-        super().__init__(maker, output)
+        super().__init__(maker, output, seconds)
         self._joined = _join(address)
         number = gpus or workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
         self._remote = ray.remote(num_cpus=1, num_gpus=1 if gpus else 0)(_Actor)
@@ -56,7 +66,7 @@ class Cluster(Crew["_Hired"]):
     def close(self) -> None:
         """Ends all workers at once, whatever they do."""
         for worker in self._workers:
-            ray.kill(worker.actor)
+            self._end(worker)
         self._workers.clear()
         if self._joined:
             ray.shutdown()
@@ -75,7 +85,7 @@ class Cluster(Crew["_Hired"]):
         except RayTaskError as error:
             raise UserError(f"a mistake of this program in a worker: {one_line(error.cause or error)}") from error
         except RayError as error:
-            ray.kill(worker.actor)  # It may only have been out of reach.
+            self._end(worker)  # It may only have been out of reach.
             yield from self._lost(worker, f"a worker or node of the cluster was lost: {one_line(error)[:300]}")
         else:
             worker.answers.popleft()
@@ -84,6 +94,12 @@ class Cluster(Crew["_Hired"]):
     def _hire(self) -> "_Hired":
         actor = self._remote.remote()
         return _Hired(actor, actor.load.remote(*self._spec))
+
+    def _has_spoken(self, worker: "_Hired") -> bool:
+        return bool(ray.wait([worker.answers[0]], timeout=0)[0])
+
+    def _end(self, worker: "_Hired") -> None:
+        ray.kill(worker.actor)
 
     def _instead_of(self, worker: "_Hired") -> "_Hired":
         return self._hire()
@@ -120,6 +136,7 @@ class _Hired:
         self.answers = deque([loading])
         self.tasks: deque[Task] = deque()
         self.loaded = False
+        self.since = 0.0
 
     def give(self, task: Task) -> None:
         self.tasks.append(task)

@@ -1,6 +1,11 @@
-"""Workers of any kind: tasks are handed out, and one that dies costs its image one attempt and is replaced."""
+"""Workers of any kind: tasks are handed out; one that dies or hangs is replaced.
 
+Dying costs the image that it worked on one attempt, hanging costs all of them: that would only take as long again.
+"""
+
+import itertools
 import pickle
+import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterator, Mapping
@@ -12,6 +17,8 @@ from splice_jax.errors import UserError
 
 AT_ONCE = 2
 """Tasks that a worker has: one that it works on, and the next, so that it need not wait."""
+SECONDS = 3600
+"""For one image, unless another limit is given. All rows take 49 s on two cores for 12 megapixels; 100 may be read."""
 
 
 class Worker(Protocol):
@@ -20,6 +27,8 @@ class Worker(Protocol):
     tasks: deque[Task]
     loaded: bool
     """Whether it has loaded the maker: until then it has no tasks."""
+    since: float
+    """When it began to work on the first of its tasks, by `time.monotonic`."""
 
     def give(self, task: Task) -> None:
         """Adds to its tasks."""
@@ -35,13 +44,15 @@ class Crew(ABC, Generic[Kind]):
     attempts: int
     """How many workers may die of an image before it counts as failed."""
 
-    def __init__(self, maker: Maker, output: Path) -> None:
+    def __init__(self, maker: Maker, output: Path, seconds: float) -> None:
         """Without workers yet.
 
         Args:
             maker: what they make.
             output: the folder of the results.
+            seconds: how long a worker may work on one image.
         """
+        self._seconds = seconds
         self._spec = (pickle.dumps(maker), str(output))
         self._backlog: deque[Task] = deque()
         self._workers: list[Kind] = []
@@ -60,7 +71,7 @@ class Crew(ABC, Generic[Kind]):
         """Waits for any task that was sent. Raises UserError if the workers cannot work at all."""
         while True:
             self._hand_out()
-            for report in self._hear():
+            for report in itertools.chain(self._overdue(), self._hear()):
                 return report
 
     @abstractmethod
@@ -69,7 +80,15 @@ class Crew(ABC, Generic[Kind]):
 
     @abstractmethod
     def _hear(self) -> Iterator[Report]:
-        """Waits, possibly in vain, for what workers say, and gives what it is."""
+        """Waits up to a second, possibly in vain, for what workers say, and gives what it is."""
+
+    @abstractmethod
+    def _has_spoken(self, worker: Kind) -> bool:
+        """Whether there is something of it to hear."""
+
+    @abstractmethod
+    def _end(self, worker: Kind) -> None:
+        """Ends a worker at once, whatever it does."""
 
     @abstractmethod
     def _instead_of(self, worker: Kind) -> Kind:
@@ -84,7 +103,10 @@ class Crew(ABC, Generic[Kind]):
             idle = [worker for worker in self._workers if worker.loaded and len(worker.tasks) < AT_ONCE]
             if not idle:
                 return
-            min(idle, key=lambda each: len(each.tasks)).give(self._backlog.popleft())
+            worker = min(idle, key=lambda each: len(each.tasks))
+            if not worker.tasks:
+                worker.since = time.monotonic()
+            worker.give(self._backlog.popleft())
 
     def _told(self, worker: Kind, message: Mapping[str, Any]) -> Iterator[Report]:
         """What a worker's message means: it cannot work, it has loaded the maker, or a task's answer."""
@@ -94,20 +116,34 @@ class Crew(ABC, Generic[Kind]):
             worker.loaded = True
             return
         self._deaths = 0
+        worker.since = time.monotonic()
         yield Report(worker.tasks.popleft(), Answer(**message))
 
+    def _overdue(self) -> Iterator[Report]:
+        """Ends and replaces workers that have worked on one image for too long."""
+        late = time.monotonic() - self._seconds
+        for worker in [each for each in self._workers if each.tasks and each.since < late]:
+            if not self._has_spoken(worker):
+                self._end(worker)
+                reason = f"was not done after {self._seconds:g} s; give more by --seconds-per-image and --retry-failed"
+                yield from self._replace(worker, reason, final=True)
+
     def _lost(self, worker: Kind, death: str) -> Iterator[Report]:
-        """Replaces one that died; the task that it worked on is reported, the next is handed out again.
+        """Replaces one that died.
 
         As many deaths in a row, with nothing done in between, are the machine's fault and not an image's.
         """
         most = max(10, 3 * len(self._workers))
-        self._workers.remove(worker)
         self._deaths += 1
         if self._deaths >= most:
             raise UserError(self._hopeless(worker, death))
+        yield from self._replace(worker, death)
+
+    def _replace(self, worker: Kind, death: str, *, final: bool = False) -> Iterator[Report]:
+        """Puts another in its place; the task that it worked on is reported, the next is handed out again."""
+        self._workers.remove(worker)
         self._workers.append(self._instead_of(worker))
         victim = worker.tasks.popleft() if worker.tasks else None
         self._backlog.extendleft(reversed(worker.tasks))
         if victim:
-            yield Report(victim, None, death)
+            yield Report(victim, None, death, final)

@@ -104,15 +104,16 @@ def _work(
                 crew.send(task)
             if not under_way:
                 return
-            task, answer, death = crew.receive()
+            task, answer, death, final = crew.receive()
             del under_way[task.image]
             if answer is None:
                 littered.add((output / task.stem).parent)
                 deaths[task.image] += 1
-                if deaths[task.image] < crew.attempts:
+                if not final and deaths[task.image] < crew.attempts:
                     waiting.append(task)
                     continue
-                answer = _fatal(task.image, f"{crew.attempts} workers died of it ({death}), perhaps for lack of memory")
+                died = f"{crew.attempts} workers died of it ({death}), perhaps for lack of memory"
+                answer = _fatal(task.image, death if final else died)
             deaths.pop(task.image, None)
             _record(task, answer, manifest, progress)
     finally:
@@ -122,7 +123,7 @@ def _work(
 
 
 def _fatal(image: str, reason: str) -> Answer:
-    """The end of an image that workers die of; its size and time tell whether it is still the same."""
+    """The end of an image that workers die of or hang at; its size and time tell whether it is still the same."""
     try:
         state = refuse_irregular(image)
     except UserError:

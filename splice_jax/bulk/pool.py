@@ -10,7 +10,7 @@ from multiprocessing import connection
 from pathlib import Path
 from typing import Any
 
-from splice_jax.bulk.crew import Crew
+from splice_jax.bulk.crew import SECONDS, Crew
 from splice_jax.bulk.tasks import Maker, Report, Task, encode
 from splice_jax.errors import UserError, one_line
 from splice_jax.workers import cores, depend_on_the_parent, signals_held_back
@@ -21,7 +21,9 @@ class Pool(Crew["_Process"]):
 
     attempts = 2
 
-    def __init__(self, maker: Maker, output: Path, *, workers: int = 0, gpus: int = 0) -> None:
+    def __init__(
+        self, maker: Maker, output: Path, *, workers: int = 0, gpus: int = 0, seconds: float = SECONDS
+    ) -> None:
         """Starts them.
 
         Args:
@@ -29,8 +31,9 @@ class Pool(Crew["_Process"]):
             output: the folder of the results.
             workers: how many; 0: one per core, or per GPU.
             gpus: each has one of so many; 0: none has any.
+            seconds: how long a worker may work on one image.
         """
-        super().__init__(maker, output)
+        super().__init__(maker, output, seconds)
         devices = [str(number) for number in range(gpus)] if gpus else [""] * (workers or cores())
         if gpus and (visible := os.environ.get("CUDA_VISIBLE_DEVICES")):
             devices = visible.split(",")[:gpus]
@@ -47,7 +50,7 @@ class Pool(Crew["_Process"]):
 
     def _hear(self) -> Iterator[Report]:
         by_pipe: dict[Any, _Process] = {worker.pipe: worker for worker in self._workers}
-        for ready in connection.wait(list(by_pipe)):
+        for ready in connection.wait(list(by_pipe), 1):
             worker = by_pipe[ready]
             try:
                 message = json.loads(worker.pipe.recv_bytes())
@@ -55,6 +58,13 @@ class Pool(Crew["_Process"]):
                 yield from self._lost(worker, worker.bury())
             else:
                 yield from self._told(worker, message)
+
+    def _has_spoken(self, worker: "_Process") -> bool:
+        return worker.pipe.poll()
+
+    def _end(self, worker: "_Process") -> None:
+        worker.kill()
+        worker.bury()
 
     def _instead_of(self, worker: "_Process") -> "_Process":
         return _Process(self._spec, worker.gpu)
@@ -71,6 +81,7 @@ class _Process:
         spawn = multiprocessing.get_context("spawn")  # JAX does not survive a fork.
         self.tasks: deque[Task] = deque()
         self.loaded = False
+        self.since = 0.0
         self.gpu = gpu
         self.pipe, theirs = spawn.Pipe()
         self._process = spawn.Process(target=_serve, args=(theirs, *spec, gpu), daemon=True)

@@ -72,6 +72,8 @@ class Report(NamedTuple):
     """None if its worker died."""
     death: str = ""
     """How it did."""
+    final: bool = False
+    """Whether the image fails of that, without another attempt."""
 
 
 def encode(value: Task | Answer) -> bytes:

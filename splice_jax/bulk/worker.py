@@ -25,6 +25,8 @@ class Worker:
 
     def __init__(self, maker: bytes, output: str) -> None:
         """Loads a pickled maker; `prepare` comes first. Raises UserError if it cannot be loaded."""
+        import splice_jax.images  # noqa: F401, else the first image's time would pay for it
+
         loading: Maker = pickle.loads(maker)
         self._make: Make = loading.load()
         self._output = Path(output)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from splice_jax.bulk.crew import Crew
     from splice_jax.bulk.tasks import Maker
 
-_ONLY_BULK = ("shard", "workers", "gpus", "ray", "retry_failed")
+_ONLY_BULK = ("shard", "workers", "gpus", "seconds_per_image", "ray", "retry_failed")
 
 
 def add_flags(command: argparse.ArgumentParser) -> None:
@@ -30,6 +30,8 @@ def add_flags(command: argparse.ArgumentParser) -> None:
     group.add_argument("--shard", type=shard_of, metavar="I/N", help=shard)
     group.add_argument("--workers", type=positive, metavar="N", help="processes (default: one per core)")
     group.add_argument("--gpus", type=positive, metavar="N", help="as many workers, each on a GPU of its own")
+    seconds = "after which an image that is not done fails, and its worker is ended (default 3600)"
+    group.add_argument("--seconds-per-image", type=positive, metavar="N", help=seconds)
     ray = "on the Ray cluster at this address, or the one of this machine (extra [ray])"
     group.add_argument("--ray", nargs="?", const="", metavar="ADDRESS", help=ray)
     retry = "try all images that failed again, not only those that could not be read"
@@ -78,12 +80,15 @@ def run(arguments: argparse.Namespace, maker: "Maker") -> int:
 
 
 def _crew(arguments: argparse.Namespace) -> "Callable[[Maker, Path], Crew[Any]]":
-    workers, gpus = arguments.workers or 0, arguments.gpus or 0
+    from splice_jax.bulk.crew import SECONDS
+
+    how: dict[str, Any] = {"workers": arguments.workers or 0, "gpus": arguments.gpus or 0}
+    how["seconds"] = arguments.seconds_per_image or SECONDS
     if arguments.ray is None:
         from splice_jax.bulk.pool import Pool
 
-        return functools.partial(Pool, workers=workers, gpus=gpus)
+        return functools.partial(Pool, **how)
     require_extra("ray")
     from splice_jax.bulk.cluster import Cluster
 
-    return functools.partial(Cluster, address=arguments.ray, workers=workers, gpus=gpus)
+    return functools.partial(Cluster, address=arguments.ray, **how)

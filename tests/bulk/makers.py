@@ -13,7 +13,7 @@ from splice_jax.files import Unwritable, replacing
 
 
 class Obey(NamedTuple):
-    """Does what a file says: its first word is good, bad, blank, die, die-once, wrong, slow or full."""
+    """Does what a file says: its first word is good, bad, blank, die, die-once, wrong, slow, hang or full."""
 
     word: str = "obey"
 
@@ -40,6 +40,10 @@ def obey(encoded: bytes, name: str, stem: Path) -> Made:
         raise IndexError("seven")
     if word == b"slow":
         time.sleep(0.3)
+    if word == b"hang":
+        with replacing(stem.with_name(stem.name + ".txt")) as beside:
+            beside.write_text("unfinished")
+            time.sleep(600)
     if word == b"full":
         raise Unwritable("out: cannot write there (no space left on device)")
     if word == b"blank":

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from splice_jax import errors
+from splice_jax.bulk.manifest import gather
 from splice_jax.cli import main
 from splice_jax.errors import UserError
 from tests.bulk.makers import Obey
@@ -38,9 +39,11 @@ nodes = Nodes(initialize_head=True, head_node_args={"num_cpus": 1})
 second = nodes.add_node(num_cpus=1)
 before = signal.getsignal(signal.SIGTERM)
 hire = functools.partial(Losing, address=nodes.address)
+late = functools.partial(cluster.Cluster, address=nodes.address, workers=1, seconds=5)
 try:
     print(*engine.run(in_list(sys.argv[1]), Path(sys.argv[2]), Obey(), hire))
     assert signal.getsignal(signal.SIGTERM) is before
+    print(*engine.run(in_list(sys.argv[3]), Path(sys.argv[4]), Obey(), late))
 finally:
     nodes.shutdown()
 """
@@ -51,12 +54,15 @@ def test_on_two_nodes_of_which_one_is_lost_it_is_the_same(tmp_path):
     words = {f"{number:02d}": "slow" for number in range(12)} | {"bad": "bad", "blank": "blank"}
     names = write(tmp_path / "in", **words)
     (tmp_path / "list").write_text("\n".join(names))
+    late = write(tmp_path / "in", hanging="hang", last="good")
+    (tmp_path / "late").write_text("\n".join(late))
     (tmp_path / "job.py").write_text(JOB)
     environment = os.environ | {"PYTHONPATH": str(ROOT), "RAY_USAGE_STATS_ENABLED": "0"}
-    command = [sys.executable, tmp_path / "job.py", tmp_path / "list", tmp_path / "ray"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
+    paths = [tmp_path / name for name in ("job.py", "list", "ray", "late", "hung")]
+    done = subprocess.run([sys.executable, *paths], env=environment, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1] == "12 1 1"
+    assert {"12 1 1", "1 1 0"} <= set(done.stdout.splitlines())
+    assert gather(tmp_path / "hung")[late[0]]["reason"].startswith("was not done after 5 s; ")
     assert job(names, tmp_path / "pool", workers=2) == (12, 1, 1)
     assert contents(tmp_path / "ray") == contents(tmp_path / "pool")
 

@@ -129,6 +129,17 @@ def test_when_workers_die_of_everything_it_is_not_the_images_fault(tmp_path):
     assert not left_over(tmp_path / "out")
 
 
+def test_an_image_that_a_worker_hangs_at_fails_at_once_and_the_others_are_done(tmp_path, capsys):
+    names = write(tmp_path / "in", first="good", hanging="hang", next="good", last="good")
+    hire = functools.partial(Pool, workers=1, seconds=3)
+    assert engine.run(names, tmp_path / "out", OBEY, hire) == Counts(3, 1, 0)
+    line = gather(tmp_path / "out")[names[1]]
+    reason = "was not done after 3 s; give more by --seconds-per-image and --retry-failed"
+    assert (line["status"], line["reason"], line["bytes"]) == ("failed", reason, 4)
+    assert f"error: {names[1]}: {reason}\n" in capsys.readouterr().err
+    assert not left_over(tmp_path / "out")
+
+
 def children(parent: int) -> list[int]:
     found = []
     for stat in Path("/proc").glob("[0-9]*/stat"):

@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[2]
 NAMELESS = "import os; os.getuid = lambda: 12345"
 """As in `docker run -u 12345`: the system knows no such user, so no home either."""
 SAYS_WHAT_TO_SET = "error: HOME: is not set, and this user has none; set HOME or XDG_CACHE_HOME to a folder\n"
+SMALL = ["--config.hidden_size=64", "--config.num_layers=1", "--config.global_network=none"]
 NEEDS_A_CACHE = {"verify", "prepare", "evaluate", "train"}
 
 
@@ -39,7 +40,7 @@ def arguments(command: str, data: Path, output: Path) -> list[str]:
         "verify": ["folder", f"--data-dir={data / 'set'}"],
         "prepare": ["columbia", f"--manual-dir={data / 'set'}"],
         "evaluate": ["--config=default", f"--workdir={output}", *dataset, "--config.methods=noi1"],
-        "train": [f"--workdir={output}", *dataset],
+        "train": [f"--workdir={output}", *dataset, *SMALL],
         "serve": ["--help"],
     }
     return [command, *options[command]]

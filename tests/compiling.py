@@ -1,0 +1,60 @@
+"""A training step is traced and compiled once in a test process, however many runs take it.
+
+Both take far longer than the few steps of a test's run, and a run that is resumed would do them again.
+"""
+
+import functools
+from collections.abc import Hashable, Mapping
+from types import FunctionType, MethodType
+from typing import Any
+
+import numpy as np
+import pytest
+from ml_collections import ConfigDict
+
+from splice_jax.training.step import ParallelStep
+
+
+def share_steps(patch: pytest.MonkeyPatch) -> None:
+    """Steps of equal parts on the same devices take one program from now on."""
+    programs: dict[Any, Any] = {}
+    initialize = ParallelStep.__init__
+
+    def sharing(self: ParallelStep, spec: Any, *arguments: Any, **more: Any) -> None:
+        initialize(self, spec, *arguments, **more)
+        self._step = programs.setdefault((meaning(spec), tuple(self._devices)), self._step)
+
+    patch.setattr(ParallelStep, "__init__", sharing)
+
+
+def meaning(value: Any) -> Any:
+    """Equal for functions of the same code that see equal values; anything unknown equals only itself."""
+    if isinstance(value, FunctionType):
+        seen = [cell.cell_contents for cell in value.__closure__ or ()]
+        return value.__code__, meaning([seen, value.__defaults__, value.__kwdefaults__])
+    if isinstance(value, MethodType):
+        return value.__func__, meaning(value.__self__)
+    if isinstance(value, functools.partial):
+        return meaning([value.func, value.args, value.keywords])
+    if isinstance(value, ConfigDict):
+        return value.to_json()
+    if isinstance(value, np.ndarray):
+        return value.shape, value.dtype.str, value.tobytes()
+    if isinstance(value, Mapping):
+        return type(value), tuple((key, meaning(each)) for key, each in value.items())
+    if isinstance(value, list | tuple):
+        return type(value), tuple(map(meaning, value))
+    return (type(value), value) if isinstance(value, Hashable) else _Itself(value)
+
+
+class _Itself:
+    """Keeps what cannot be hashed, so that no other object gets its place in memory."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __hash__(self) -> int:
+        return id(self.value)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Itself) and self.value is other.value
