@@ -17,13 +17,15 @@ from splice_jax.evaluation.maps.plan import Plan, Validation, plan
 from splice_jax.evaluation.maps.provenance import made_from
 from splice_jax.evaluation.output import figures, scores_json, series, tables
 from splice_jax.evaluation.output.report import page
-from splice_jax.evaluation.output.report.gallery import Gallery
+from splice_jax.evaluation.output.report.distributions import distributions
+from splice_jax.evaluation.output.report.gallery import Gallery, spread
 from splice_jax.evaluation.runs import Run, check_division, own_part, runs_by_row
 from splice_jax.evaluation.scores.planned import Results, readers, score
 from splice_jax.evaluation.selection import key_of, open_rows, recorded_checkpoints, row_names, with_usable_crf
 from splice_jax.files import replacing, writable_folder
 from splice_jax.methods.fields import check
 from splice_jax.runs import schema
+from splice_jax.runs.schema import REPORT_IMAGES
 
 VALIDATION = "val"
 """The split on which a threshold is chosen."""
@@ -39,7 +41,8 @@ def evaluate(config: ConfigDict, workdir: Path) -> Path:
 
     Args:
       config: the run's configuration; `dataset`, `data_dir`, `split`, `methods`, `runs`, `evaluation_name`, `crf`,
-        `degradations`, `ignore_border`, `rescore` and `seed` say what to do. With `rescore`, no network runs.
+        `degradations`, `ignore_border`, `report_images`, `rescore` and `seed` say what to do. With `rescore`, no
+        network runs.
       workdir: the run.
 
     Raises:
@@ -89,7 +92,15 @@ def evaluate(config: ConfigDict, workdir: Path) -> Path:
     # 5. Write and print what was found.
     header = _header(config, workdir, {method: runs[method] for method, _ in keys if method in runs}, checkpoints)
     header["unreadable"] = len(getattr(examples, "left_out", ()))
-    scores = write(planned, results, output, header=header, no_validation=validation.reason, seed=config.seed)
+    scores = write(
+        planned,
+        results,
+        output,
+        header=header,
+        no_validation=validation.reason,
+        seed=config.seed,
+        report_images=config.report_images,
+    )
     print(f"{page.text_table(scores)}\n\n{tables.text_differences(scores)}")
     print(f"\nall conventions, the paper's tables: {output / 'tables.md'}\nreport: {output / 'report.html'}")
     return output / "report.html"
@@ -151,6 +162,7 @@ def evaluate_rows(
     ignore_border: int = 0,
     seed: int = 0,
     processes: int | None = None,
+    report_images: int = REPORT_IMAGES,
 ) -> dict[str, Any]:
     """Runs rows over examples and writes everything into `output`; returns the content of scores.json.
 
@@ -167,6 +179,7 @@ def evaluate_rows(
       ignore_border: pixels this close to a mask's boundary are ignored.
       seed: seed of the bootstrap and of noise degradations.
       processes: extra processes that refine and score; by default one per core if worthwhile, 0 for none.
+      report_images: the most images that the report has pictures of.
 
     Raises:
       UserError: the split has no image, or as an example or a localizer.
@@ -184,7 +197,8 @@ def evaluate_rows(
         processes=processes,
     )
     planned.make(rows, parameters or CrfParameters(), anew=True)  # It is not known here what a localizer is made from.
-    return write(planned, score(planned), output, header=header, no_validation=validation.reason, seed=seed)
+    given: dict[str, Any] = {"header": header, "no_validation": validation.reason, "seed": seed}
+    return write(planned, score(planned), output, **given, report_images=report_images)
 
 
 def write(
@@ -195,6 +209,7 @@ def write(
     header: Mapping[str, Any],
     no_validation: str = "",
     seed: int = 0,
+    report_images: int = REPORT_IMAGES,
 ) -> dict[str, Any]:
     """Writes every file of an evaluation except its maps; returns the content of scores.json.
 
@@ -206,6 +221,7 @@ def write(
         `runs` that rows are taken from; `unreadable`, how many files were left out.
       no_validation: why there are no validation images, if there are none.
       seed: seed of the bootstrap.
+      report_images: the most images that the report has pictures of.
 
     Raises:
       UserError: a map is missing, or a file cannot be written.
@@ -220,13 +236,14 @@ def write(
     scores_json.write_json(output / "curves.json", curves)
     scores_json.write_per_image(output / "per_image.csv", results.rows)
     tables.write(output, scores)
-    gallery, compared = Gallery(planned.main, results.rows), figures.ranks(scores["images"])
+    gallery, compared = Gallery(planned.main, results.rows, report_images), spread(scores["images"], figures.COMPARED)
     if len(compared):
         figures.write_comparison(output / "comparison.png", scores, compared, gallery.pictures(compared))
     if degraded:
         scores_json.write_json(output / "degradations.json", degraded)
         figures.write_series(output / "degradations.png", degraded)
     with readers(planned) as workers, replacing(output / "report.html") as temporary:
-        content = page.Content(scores, curves, degraded, gallery.index())
+        distributed = distributions({name: row.scores for name, row in gallery.rows.items()})
+        content = page.Content(scores, curves, degraded, gallery.index(), distributed)
         page.write(temporary, content, gallery.encoded(workers))
     return scores

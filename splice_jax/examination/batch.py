@@ -62,8 +62,8 @@ def make(
     views: dict[str, View] = {}
 
     def see(result: RowResult) -> None:
+        progress(result)  # First: whoever waits need not wait for its pictures on the page.
         views[result.name] = view(result, main=bool(rows.main and result.name == rows.main.name))
-        progress(result)
 
     examination = examine_encoded(encoded, name, rows, title=title, progress=see, keep_maps=False)
     ordered = [views[row.name] for row in examination.rows]

@@ -71,6 +71,9 @@ _DATA = (
     Field("augment", True, "optimisation", "random flips and transpositions of patches or crops", (False, True)),
 )
 
+REPORT_IMAGES = 300
+"""A report with pictures of 1,000 images was 80 MB."""
+
 _NETWORK = (Field("method", "sgn", "network", ", ".join(registry.trained_names())),)
 
 _LOSS = (
@@ -163,6 +166,14 @@ _EVALUATION = (
         changes_score=False,
     ),
     Field("ignore_border", 0, "evaluation", "pixels this near to a mask's boundary do not count", least=0),
+    Field(
+        "report_images",
+        REPORT_IMAGES,
+        "evaluation",
+        "the most images that the report has pictures of, spread evenly from best to worst",
+        least=1,
+        changes_score=False,
+    ),
     Field(
         "rescore",
         False,

@@ -22,7 +22,8 @@ def _scored(images: Sequence[Pair], validation: Sequence[Pair] = ()) -> RowScore
         chosen_on.add(survey(*pair)[1])
     shared = shared_steps(sums, chosen_on if validation else None)
     counts = np.stack([counts_at_steps(*pair, distinct_steps(shared)) for pair in images])
-    return RowScores([survey(*pair)[0] for pair in images], sums, shared, counts, list(map(str, range(len(images)))))
+    scores, _, histograms = zip(*(survey(*pair) for pair in images), strict=True)
+    return RowScores(scores, sums, shared, counts, list(map(str, range(len(images)))), np.stack(histograms))
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 import csv
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -115,6 +116,19 @@ def test_cached_maps_score_the_same_again(examples: list[Example], tmp_path: Pat
         assert float(line["mcc_at_0.5"]) == again.at["0.5"].mcc
         assert float(line["iou_threshold"]) == again.best_thresholds.iou
         assert (int(line["width"]), int(line["height"])) == (100, 70)
+
+
+def test_a_report_shows_no_more_images_than_it_may_but_counts_all(examples: list[Example], tmp_path: Path) -> None:
+    evaluate_rows(rows(), [*examples, example(9, "image9")], tmp_path, header=HEADER, report_images=2)
+    page = (tmp_path / "report.html").read_text()
+    lines = [line for line in read_csv(tmp_path / "per_image.csv") if line["method"] == "sgn" and line["f1_best"]]
+    ranked = sorted(lines, key=lambda line: -float(line["f1_best"]))
+    shown = json.loads(re.findall(r'id="data">(.*?)</script>', page)[0])
+    assert [image["name"] for image in shown["images"]] == [ranked[0]["image"], ranked[3]["image"]]
+    assert page.count('id="picture-') == 2
+    assert "2 of the 4 spliced images, spread evenly from best to worst" in page
+    for kind in ("best.0", "half.1", "auc"):
+        assert all(sum(row["counts"]) == 4 for row in shown["distributions"][kind]["rows"].values())
 
 
 def test_maps_are_cached_in_16_bits(examples: list[Example], tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import io
 import struct
+import zlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -57,3 +58,18 @@ def frame(code: int = 0xC0, sampling: Sequence[int] = (0x22, 0x11, 0x11), height
 def scan(data: bytes) -> bytes:
     """A scan header and its entropy-coded data, which nobody decodes."""
     return segment(0xDA, bytes([1, 0, 0, 0, 63, 0])) + data
+
+
+def bomb(side: int) -> bytes:
+    """A PNG that says it has side x side pixels, and a few bytes of them."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(bytes(9))) + chunk(b"IEND", b"")
+
+
+def scans(number: int) -> bytes:
+    """A JPEG of many scans."""
+    return b"\xff\xd8" + frame(0xC2) + scan(b"\x01") * number + b"\xff\xd9"

@@ -4,10 +4,8 @@ import io
 import json
 import os
 import signal
-import struct
 import subprocess
 import sys
-import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,7 +18,7 @@ from splice_jax.errors import UserError
 from splice_jax.serve.costs import refuse_costly
 from splice_jax.serve.limits import Limits
 from splice_jax.serve.worker import Worker
-from tests.examination.samples import frame, jpeg, scan, scene, segment
+from tests.examination.samples import bomb, jpeg, scans, scene, segment
 from tests.serve.visitor import FATAL, MISTAKEN, SLOW, Visitor, no_rows, visited
 
 ROOT = Path(__file__).parents[2]
@@ -38,21 +36,6 @@ def png(image: np.ndarray) -> bytes:
     encoded = io.BytesIO()
     Image.fromarray(image).save(encoded, "PNG")
     return encoded.getvalue()
-
-
-def bomb(side: int) -> bytes:
-    """A PNG that says it has side x side pixels, and a few bytes of them."""
-
-    def chunk(kind: bytes, content: bytes) -> bytes:
-        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
-
-    head = chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0))
-    return b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(bytes(9))) + chunk(b"IEND", b"")
-
-
-def scans(number: int) -> bytes:
-    """A JPEG of many scans."""
-    return b"\xff\xd8" + frame(0xC2) + scan(b"\x01") * number + b"\xff\xd9"
 
 
 def special(level: int) -> bytes:

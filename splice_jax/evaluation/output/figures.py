@@ -21,17 +21,12 @@ if TYPE_CHECKING:
     from splice_jax.evaluation.output.report.gallery import Picture
 
 COMPARED = 6
-"""Images in the comparison, evenly spaced from best to worst: none is picked by hand."""
+"""Images in the comparison, spread evenly from best to worst."""
 
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#999999")
 _MARKS = "osD^vPX*"
 _WIDTH = 2.4
 """Width of a column in inches."""
-
-
-def ranks(images: int) -> list[int]:
-    """The ranks of the images that are compared, 0 for the best."""
-    return sorted({round(rank) for rank in np.linspace(0, images - 1, min(COMPARED, images)).tolist()})
 
 
 def compared_rows(scores: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -57,7 +52,7 @@ def write_comparison(path: Path, scores: Mapping[str, Any], shown: Sequence[int]
     Args:
       path: of the PNG.
       scores: the content of scores.json.
-      shown: the ranks of the images, see `ranks`.
+      shown: the ranks of the images, 0 for the best.
       images: those images.
     """
     rows = compared_rows(scores)

@@ -5,14 +5,16 @@ statistic with each image left out in turn; above `MOST_CORRECTED` images it is 
 percentiles are used.
 
 For the same seed and number of images, the same images are drawn for every row, which pairs their differences. Samples
-are drawn a block at a time, so that memory does not grow with their number.
+are drawn a block at a time and counts read a portion of the images at a time, so that memory grows neither with the
+number of samples nor with what is counted of an image.
 """
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Float64, Int, Int64
+from jaxtyping import Bool, Float, Float64, Int
 from scipy.special import ndtr, ndtri
 
 RESAMPLES = 2000
@@ -25,6 +27,8 @@ METHOD = f"BCa, percentile above {MOST_CORRECTED} images"
 
 _TAILS = np.array([0.025, 0.975])
 _BLOCK_SAMPLES, _BLOCK_DRAWS = 200, 500_000
+_PORTION = 2**20
+"""Numbers of a portion of the images' counts."""
 
 Statistic = Callable[[Float64[np.ndarray, "samples *shape"]], Float64[np.ndarray, " samples"]]
 
@@ -38,25 +42,51 @@ def of_mean(values: Float[np.ndarray, " images"], *, seed: int) -> list[float]:
     return _interval(sampled, float(values.mean()), [values - values.mean()])
 
 
-def of_pooled(counts: Int64[np.ndarray, "images *shape"], statistic: Statistic, *, seed: int) -> list[float]:
+def of_pooled(
+    counts: Int[np.ndarray, "images *shape"],
+    statistic: Statistic,
+    *,
+    seed: int,
+    used: Bool[np.ndarray, " last"] | None = None,
+) -> list[float]:
     """The interval of a statistic of counts summed over images, as [low, high].
 
     Every sample's sums are exact, so they do not depend on the order of addition.
+
+    Args:
+      counts: of every image; they may lie on disk, and are read a portion of the images at a time.
+      statistic: of sums.
+      seed: what is drawn.
+      used: which of the counts along the last axis the statistic is of; all by default.
     """
-    images, shape = len(counts), counts.shape[1:]
-    flat = counts.reshape(images, -1).astype(np.float64)
+    images = len(counts)
 
-    def of_sums(sums: Float64[np.ndarray, "samples features"]) -> Float64[np.ndarray, " samples"]:
-        return statistic(sums.reshape(-1, *shape))
+    def portions() -> Iterator[Float64[np.ndarray, "some *shape"]]:
+        at_once = max(1, _PORTION // counts[0].size)
+        for start in range(0, images, at_once):
+            part = counts[start : start + at_once]
+            yield np.asarray(part if used is None else np.compress(used, part, axis=-1), np.float64)
 
-    sampled = np.concatenate([of_sums(_times(drawn, images) @ flat) for [drawn] in _blocks((images,), seed)])
-    total = flat.sum(axis=0)
+    sampled = [statistic(_summed(_times(drawn, images), portions())) for [drawn] in _blocks((images,), seed)]
+    total = _summed(np.ones((1, images)), portions())
     influence = []
     if 1 < images <= MOST_CORRECTED:
-        starts = range(0, images, _BLOCK_SAMPLES)
-        without = np.concatenate([of_sums(total - flat[start : start + _BLOCK_SAMPLES]) for start in starts])
+        without = np.concatenate([statistic(total - portion) for portion in portions()])
         influence.append((images - 1) * (np.nanmean(without) - without))
-    return _interval(sampled, float(of_sums(total[None])[0]), influence)
+    return _interval(np.concatenate(sampled), float(statistic(total)[0]), influence)
+
+
+def _summed(
+    times: Float64[np.ndarray, "samples images"], portions: Iterable[Float64[np.ndarray, "some *shape"]]
+) -> Float64[np.ndarray, "samples *shape"]:
+    """The counts of all images, each as often as it is in a sample."""
+    sums: Any = 0.0
+    start = 0
+    for portion in portions:
+        end = start + len(portion)
+        sums = sums + np.tensordot(times[:, start:end], portion, 1)
+        start = end
+    return np.asarray(sums)
 
 
 def of_two_groups(

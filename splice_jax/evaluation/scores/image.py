@@ -25,6 +25,7 @@ _BIN = np.floor((_LOGITS - _LOGITS[0]) / (_LOGITS[-1] - _LOGITS[0]) * (BINS - 1e
 
 Map = UInt16[np.ndarray, "height width"]
 Mask = Bool[np.ndarray, "height width"]
+Histogram = Int32[np.ndarray, f"2 {BINS}"]
 
 
 def threshold_of(step: int) -> float:
@@ -52,8 +53,6 @@ class ImageScores:
     """The steps where that is; for the opposite prediction, the step whose prediction is inverted."""
     auc: float
     """NaN if the whole image is spliced."""
-    histogram: Int32[np.ndarray, f"2 {BINS}"]
-    """Host and spliced pixels in bins of descending probability, for the interval of a pooled AUC."""
 
     @property
     def at(self) -> dict[str, Scores]:
@@ -105,8 +104,10 @@ class Sums:
         return Counts(self.tp, self.fp, self.tp[-1] - self.tp, self.fp[-1] - self.fp)
 
 
-def survey(levels: Map, mask: Mask, *, ignore_border: int = 0) -> tuple[ImageScores, Sums]:
+def survey(levels: Map, mask: Mask, *, ignore_border: int = 0) -> tuple[ImageScores, Sums, Histogram]:
     """Scores a 16-bit map against its mask at full resolution, at every step.
+
+    The histogram has host and spliced pixels in bins of descending probability, for the interval of a pooled AUC.
 
     Args:
       levels: the map.
@@ -124,9 +125,9 @@ def survey(levels: Map, mask: Mask, *, ignore_border: int = 0) -> tuple[ImageSco
         [np.stack(kind, axis=1)[steps[polarity]] for polarity, kind in enumerate((curve.counts, opposite))]
     )
     half = np.array([int(count[HALF_STEP]) for count in curve.counts])
-    scores = ImageScores(half, counts.swapaxes(0, 1), steps.T, curve.auc(), _histogram(curve))
+    scores = ImageScores(half, counts.swapaxes(0, 1), steps.T, curve.auc())
     both[1] = np.maximum(both[0], both[1])
-    return scores, Sums(1, both, curve.counts.tp, curve.counts.fp)
+    return scores, Sums(1, both, curve.counts.tp, curve.counts.fp), histogram(curve.counts).astype(np.int32)
 
 
 def score_image(levels: Map, mask: Mask) -> ImageScores:
@@ -153,8 +154,7 @@ def _curve(levels: Map, mask: Mask, ignore_border: int) -> metrics.Curve:
     return metrics.curve(levels[kept], mask[kept])
 
 
-def _histogram(curve: metrics.Curve) -> Int32[np.ndarray, f"2 {BINS}"]:
-    """Computed from the curve's counts, whose differences are the pixels at each level, highest level first."""
-    weights = (np.diff(curve.counts.fp), np.diff(curve.counts.tp))
+def histogram(counts: Counts) -> Int64[np.ndarray, f"2 {BINS}"]:
+    """Computed from the counts at every step, whose differences are the pixels at each level, highest level first."""
     bins = BINS - 1 - _BIN[::-1]
-    return np.stack([np.bincount(bins, weight, BINS) for weight in weights]).astype(np.int32)
+    return np.stack([np.bincount(bins, np.diff(each), BINS) for each in (counts.fp, counts.tp)]).astype(np.int64)

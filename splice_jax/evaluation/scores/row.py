@@ -18,7 +18,8 @@ from splice_jax.evaluation.scores.conventions import (
     SCORES,
     Convention,
 )
-from splice_jax.evaluation.scores.image import ImageScores, Sums, threshold_of
+from splice_jax.evaluation.scores.histograms import Histograms
+from splice_jax.evaluation.scores.image import ImageScores, Sums, histogram, threshold_of
 from splice_jax.metrics import LEVELS, Counts
 
 POINTS = 201
@@ -76,6 +77,8 @@ class RowScores:
     """tp, fp, fn, tn of every image at every one of `distinct_steps`."""
     names: Sequence[str]
     """The images' names."""
+    histograms: Histograms
+    """Of every image, see `survey`."""
 
     @property
     def conventions(self) -> list[Convention]:
@@ -147,10 +150,11 @@ class RowScores:
         area = _area(self.sums.fp, self.sums.tp)
         if np.isnan(area):
             return None, None
-        histograms = np.stack([image.histogram for image in self.images])
-        histograms = histograms[:, :, histograms.any(axis=(0, 1))]  # an empty bin adds nothing to the area
         return float(_either(area, oracle)), bootstrap.of_pooled(
-            histograms, lambda pixels: _either(_area(*np.moveaxis(pixels.cumsum(axis=2), 1, 0)), oracle), seed=seed
+            self.histograms,
+            lambda pixels: _either(_area(*np.moveaxis(pixels.cumsum(axis=2), 1, 0)), oracle),
+            seed=seed,
+            used=histogram(self.sums.counts).sum(axis=0) > 0,  # an empty bin adds nothing to the area
         )
 
     def _thresholds(self, convention: Convention) -> dict[str, float]:

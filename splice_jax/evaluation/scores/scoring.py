@@ -22,7 +22,8 @@ from splice_jax.evaluation.maps.records import RowRecord
 from splice_jax.evaluation.maps.truth import Truth
 from splice_jax.evaluation.scores import detection
 from splice_jax.evaluation.scores.detection import ImageLevel
-from splice_jax.evaluation.scores.image import ImageScores, Mask, Sums, counts_at_steps, survey
+from splice_jax.evaluation.scores.histograms import Histograms, on_disk
+from splice_jax.evaluation.scores.image import BINS, ImageScores, Mask, Sums, counts_at_steps, survey
 from splice_jax.evaluation.scores.row import RowScores, distinct_steps, shared_steps
 from splice_jax.images import read_mask
 from splice_jax.workers import executor, in_order
@@ -91,6 +92,7 @@ class RowResult(NamedTuple):
 class RowMaps(NamedTuple):
     """The maps of one row on one split, to be read as often as needed."""
 
+    folder: Path
     truths: Sequence[Truth]
     undefined: Mapping[str, str]
     jobs: Sequence[ScoreJob]
@@ -110,7 +112,7 @@ class RowMaps(NamedTuple):
             for each, truth in found
         ]
         seconds, beside = [each.seconds for each, _ in found], [each.beside for each, _ in found]
-        return cls(truths, undefined, jobs, seconds, beside, [each.score for each, _ in found])
+        return cls(folder, truths, undefined, jobs, seconds, beside, [each.score for each, _ in found])
 
 
 def pool(truths: Sequence[Truth], rows: int, processes_: int | None) -> Executor:
@@ -119,12 +121,15 @@ def pool(truths: Sequence[Truth], rows: int, processes_: int | None) -> Executor
     return executor(0 if processes_ is None and megapixels < IN_PROCESS_MEGAPIXELS else processes_)
 
 
-def survey_row(cached: RowMaps, workers: Executor) -> tuple[list[Surveyed], Sums]:
-    """The first pass: what every map says, and the sums over the spliced images."""
+def survey_row(
+    cached: RowMaps, workers: Executor, keep: Callable[[Histograms], object] = lambda histograms: None
+) -> tuple[list[Surveyed], Sums]:
+    """The first pass: what every map says, and the sums over the spliced images, whose histograms are to be kept."""
     total, found = Sums.zero(), []
-    for surveyed, sums in _pass(_survey, _portions(cached.jobs), workers):
+    for surveyed, sums, histograms in _pass(_survey, _portions(cached.jobs), workers):
         total.add(sums)
         found += surveyed
+        keep(histograms)
     return found, total
 
 
@@ -136,7 +141,9 @@ def score_row(cached: RowMaps, workers: Executor, validation: Sums | None = None
       workers: who reads them.
       validation: the sums of the same row over the images on which a threshold is chosen.
     """
-    surveyed, sums = survey_row(cached, workers)
+    with on_disk(cached.folder) as kept:
+        surveyed, sums = survey_row(cached, workers, kept.add)
+        histograms = kept.mapped()
     shared = shared_steps(sums, validation, detection.false_alarm_step([each.level for each in surveyed]))
     spliced = [job for job in cached.jobs if job.truth.spliced]
     tasks = [(portion, distinct_steps(shared)) for portion in _portions(spliced)]
@@ -144,7 +151,7 @@ def score_row(cached: RowMaps, workers: Executor, validation: Sums | None = None
     at_shared = np.concatenate([none, *_pass(_count, tasks, workers)])
     images = [each.scores for each in surveyed if each.scores is not None]
     return RowResult(
-        RowScores(images, sums, shared, at_shared, [job.truth.name for job in spliced]),
+        RowScores(images, sums, shared, at_shared, [job.truth.name for job in spliced], histograms),
         cached.truths,
         cached.undefined,
         [each.level for each in surveyed],
@@ -165,19 +172,20 @@ def _pass(function: Callable[[Given], Result], tasks: Sequence[Given], workers: 
     yield from tqdm(results, desc="scoring", total=len(tasks), unit="portion", leave=False, disable=None)
 
 
-def _survey(jobs: Sequence[ScoreJob]) -> tuple[list[Surveyed], Sums]:
+def _survey(jobs: Sequence[ScoreJob]) -> tuple[list[Surveyed], Sums, Histograms]:
     """The first pass over one portion. Runs in any process."""
-    found, total = [], Sums.zero()
+    found, total, histograms = [], Sums.zero(), [np.empty((0, 2, BINS), np.int32)]
     for job in jobs:
         levels, mask = _read(job)
         level = detection.image_level(levels, spliced=job.truth.spliced)
         if not job.truth.spliced:
             found.append(Surveyed(None, level, None))
             continue
-        scores, sums = survey(levels, mask, ignore_border=job.ignore_border)
+        scores, sums, histogram = survey(levels, mask, ignore_border=job.ignore_border)
         total.add(sums)
+        histograms.append(histogram[None])
         found.append(Surveyed(scores, level, _accuracy(job, mask)))
-    return found, total
+    return found, total, np.concatenate(histograms)
 
 
 def _count(task: tuple[Sequence[ScoreJob], Int64[np.ndarray, " steps"]]) -> Int64[np.ndarray, "images steps 4"]:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from splice_jax.evaluation.output import figures, tables
+from splice_jax.evaluation.output.report.gallery import spread
 from splice_jax.evaluation.scores.conventions import CONVENTIONS
 
 ROWS = {("sgn", "none"): 0.3, ("sgn", "jax"): 0.5, ("noi1", "none"): 0.1, ("all_spliced", "none"): 0.0}
@@ -74,5 +75,5 @@ def test_the_figure_compares_the_best_rival_and_ours_on_images_nobody_picked(col
         ("ours: sgn", "sgn"),
         ("ours: sgn+crf", "sgn+crf"),
     ]
-    assert figures.ranks(11) == [0, 2, 4, 6, 8, 10]
-    assert figures.ranks(1) == [0]
+    assert spread(11, figures.COMPARED) == [0, 2, 4, 6, 8, 10]
+    assert [spread(images, figures.COMPARED) for images in (0, 1)] == [[], [0]]

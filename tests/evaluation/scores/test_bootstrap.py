@@ -2,6 +2,7 @@
 
 import tracemalloc
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -123,14 +124,33 @@ def test_rows_and_their_differences_are_paired_by_the_images_drawn() -> None:
     assert (shifted_low, shifted_high) == pytest.approx((low + shift, high + shift), abs=1e-12)
 
 
+def traced_peak(call: Callable[[], Any]) -> tuple[Any, int]:
+    """What a call gives, and the most bytes that it held."""
+    tracemalloc.start()
+    try:
+        return call(), tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
 def test_above_ten_thousand_images_it_is_percentiles_in_bounded_memory() -> None:
     images = bootstrap.MOST_CORRECTED + 1
     values = np.random.default_rng(0).random(images) ** 4
-    tracemalloc.start()
-    found = bootstrap.of_mean(values, seed=0)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
+    found, peak = traced_peak(lambda: bootstrap.of_mean(values, seed=0))
     assert peak < bootstrap.RESAMPLES * images  # all draws at once, a byte each, would be more
     random = np.random.default_rng(0)
     sampled = [values[random.integers(images, size=images)].mean() for _ in range(bootstrap.RESAMPLES)]
     assert found == pytest.approx(np.percentile(sampled, [2.5, 97.5]), rel=1e-12)
+
+
+def test_pooled_counts_on_disk_are_never_all_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bootstrap, "RESAMPLES", 20)
+    counts = np.lib.format.open_memmap(tmp_path / "counts.npy", "w+", np.int32, (2400, 2, 1024))
+    counts[:] = np.random.default_rng(0).integers(1, 100, counts.shape)
+
+    def statistic(sums: np.ndarray) -> np.ndarray:
+        return sums[:, 0, 0] / sums[:, 1, 0]
+
+    found, peak = traced_peak(lambda: bootstrap.of_pooled(counts, statistic, seed=0))
+    assert peak < counts.nbytes
+    assert found == bootstrap.of_pooled(counts[..., :1].astype(np.int64), statistic, seed=0)

@@ -43,7 +43,7 @@ def test_steps_are_thresholds() -> None:
 def test_sums_hold_every_steps_mean_and_the_better_polarity_of_each_image() -> None:
     surveyed = [survey(*example(seed)) for seed in range(3)]
     total = surveyed[0][1]
-    for _, sums in surveyed[1:]:
+    for _, sums, _ in surveyed[1:]:
         total.add(sums)
     step = 30000
     f1, f1_either = 0.0, 0.0
@@ -68,7 +68,7 @@ def test_ground_truth_scores_1_and_its_inverse_does_only_turned_round() -> None:
 @pytest.mark.parametrize("level", [0, 1, 40000, 65535])
 def test_a_constant_map_has_mcc_0_under_every_step(level: int) -> None:
     _, mask = example(0)
-    scores, sums = survey(np.full(mask.shape, level, np.uint16), mask)
+    scores, sums, _ = survey(np.full(mask.shape, level, np.uint16), mask)
     assert (sums.scores[:, 1] == 0).all()
     assert scores.auc == 0.5
 
@@ -82,8 +82,7 @@ def test_the_histogram_keeps_every_pixel_and_nearly_the_auc() -> None:
     random = np.random.default_rng(0)
     mask = random.random((80, 90)) < 0.3
     levels = quantize(1 / (1 + np.exp(-4 * random.normal(mask * 1.5 - 1, 1))))
-    found = score_image(levels, mask)
-    host, spliced = found.histogram
+    found, _, (host, spliced) = survey(levels, mask)
     assert (host.sum(), spliced.sum()) == (np.sum(~mask), np.sum(mask))
     area = np.trapezoid(np.append(0, spliced.cumsum()), np.append(0, host.cumsum())) / (host.sum() * spliced.sum())
     assert area == pytest.approx(found.auc, abs=1e-4)
@@ -96,7 +95,7 @@ def test_an_ignored_border_leaves_out_what_lies_near_the_boundary() -> None:
     np.testing.assert_array_equal(boundary_band(mask, 2), distance <= 2)
     levels = quantize(np.random.default_rng(0).random(mask.shape))
     kept = distance > 2
-    found, _ = survey(levels, mask, ignore_border=2)
+    found, *_ = survey(levels, mask, ignore_border=2)
     assert found.half.sum() == kept.sum()
     assert found.at["0.5"].f1 == pytest.approx(f1_score(mask[kept], levels[kept] >= 32768))
     with pytest.raises(ValueError, match="ignored border"):

@@ -31,7 +31,8 @@ def row(images: list[Pair], validation: list[Pair] | None = None) -> RowScores:
     sums = total(images)
     shared = shared_steps(sums, total(validation) if validation else None)
     counts = np.stack([counts_at_steps(*pair, distinct_steps(shared)) for pair in images])
-    return RowScores([survey(*pair)[0] for pair in images], sums, shared, counts, list(map(str, range(len(images)))))
+    scores, _, histograms = zip(*(survey(*pair) for pair in images), strict=True)
+    return RowScores(scores, sums, shared, counts, list(map(str, range(len(images)))), np.stack(histograms))
 
 
 def total(images: list[Pair]) -> Sums:

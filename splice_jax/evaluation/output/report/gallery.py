@@ -36,11 +36,26 @@ class Picture:
     """Why the other rows have none."""
 
 
+def spread(images: int, most: int) -> list[int]:
+    """At most this many ranks, 0 for the best, evenly spaced from best to worst: none is picked by hand.
+
+    >>> spread(9, 4), spread(3, 4)
+    ([0, 3, 5, 8], [0, 1, 2])
+    """
+    return sorted({round(rank) for rank in np.linspace(0, images - 1, min(most, images)).tolist()})
+
+
 class Gallery:
     """The spliced images of a split, from best to worst by the headline F1 of the evaluation's main row."""
 
-    def __init__(self, stage: Stage, found: Mapping[Key, RowResult]) -> None:
-        """Images that this row has no score for come last."""
+    def __init__(self, stage: Stage, found: Mapping[Key, RowResult], most: int) -> None:
+        """Images that this row has no score for come last.
+
+        Args:
+          stage: whose images they are.
+          found: the rows.
+          most: how many images the report has pictures of; they are spread evenly from best to worst.
+        """
         self.stage = stage
         self.rows = {row_name(*key): result for key, result in found.items()}
         self.main = main_row(list(self.rows))
@@ -53,9 +68,10 @@ class Gallery:
         values = dict(zip(own.names, own.values(HEADLINE, "f1"), strict=True)) if own.images else {}
         spliced = [truth for truth in stage.truths if truth.spliced]
         self.truths: Sequence[Truth] = sorted(spliced, key=lambda truth: -values.get(truth.name, -1))
+        self._pictured = [self.truths[rank] for rank in spread(len(spliced), most)]
 
     def index(self) -> list[dict[str, Any]]:
-        """What the page knows about every image except its pictures; scores have four decimals, null if undefined."""
+        """What the page knows about an image except its pictures; scores have four decimals, null if undefined."""
         return [
             {
                 "name": truth.name,
@@ -63,7 +79,7 @@ class Gallery:
                 "height": truth.height,
                 "rows": {name: self._entry(name, truth.name) for name in self.rows},
             }
-            for truth in self.truths
+            for truth in self._pictured
         ]
 
     def pictures(self, ranks: Sequence[int]) -> Iterator[Picture]:
@@ -76,12 +92,12 @@ class Gallery:
             yield Picture(truth.name, example.image, example.mask, levels, scores, undefined)
 
     def encoded(self, workers: Executor) -> Iterator[dict[str, Any]]:
-        """Every image's pictures in order: base64 of image, mask and, by row, the map and what it calls spliced."""
+        """Their pictures in order: base64 of image, mask and, by row, the map and what it calls spliced."""
         return in_order(workers, encode, self._tasks())
 
     def _tasks(self) -> Iterator["PictureTask"]:
-        side = pictures.longest_side(len(self.truths) * len(self.shown))
-        for truth in self.truths:
+        side = pictures.longest_side(len(self._pictured) * len(self.shown))
+        for truth in self._pictured:
             photograph = pictures.photograph(self.stage.examples[truth.position].image)
             sources = {}
             for row in self._mapped(truth):

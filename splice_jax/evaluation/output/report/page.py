@@ -43,6 +43,8 @@ class Content(NamedTuple):
     """The content of degradations.json."""
     images: Sequence[Mapping[str, Any]]
     """See `Gallery.index`."""
+    distributions: Mapping[str, Mapping[str, Any]]
+    """See `distributions`."""
 
 
 def title(scores: Mapping[str, Any]) -> str:
@@ -115,7 +117,8 @@ def _fields(content: Content) -> dict[str, Any]:
         "beside_maps": beside_maps(scores),
         "crf": _crf(scores),
         "degraded": content.degradations is not None,
-        "images": len(content.images),
+        "images": scores["images"],
+        "pictured": len(content.images),
         "config": json.dumps(scores["config"], indent=2, sort_keys=True),
         "style": part(_PACKAGE, "report.css"),
         "program": Markup("\n").join(part(_PACKAGE, name) for name in PARTS),
@@ -133,6 +136,7 @@ def _data(content: Content) -> dict[str, Any]:
         "curves": content.curves,
         "degradations": content.degradations,
         "images": content.images,
+        "distributions": content.distributions,
         "longest_side": pictures.longest_side(len(content.images) * len(shown)),
     }
 

@@ -75,7 +75,9 @@ def page(scores: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> st
     entry = {"best": [0.5, 0.25, 0.4], "half": [0.5, 0.25, 0.4], "auc": 0.75, "threshold": 0.5}
     images = [{"name": NAME, "width": 9, "height": 8, "rows": {"sgn": entry}}]
     curves = {"thresholds": [0, 1], "rows": []}
-    report.write(path, report.Content(scores, curves, None, images), iter([{"image": "AA", "mask": "BB", "rows": {}}]))
+    report.write(
+        path, report.Content(scores, curves, None, images, {}), iter([{"image": "AA", "mask": "BB", "rows": {}}])
+    )
     return path.read_text()
 
 
@@ -213,7 +215,7 @@ def test_the_reliability_of_a_score_is_drawn(scores: dict[str, Any], tmp_path: P
     first, *others = scores["rows"]
     path = tmp_path / "report.html"
     content = report.Content(
-        scores | {"rows": [first | {"detection": detection}, *others]}, {"thresholds": [], "rows": []}, None, []
+        scores | {"rows": [first | {"detection": detection}, *others]}, {"thresholds": [], "rows": []}, None, [], {}
     )
     report.write(path, content, iter([]))
     page = path.read_text()

@@ -29,20 +29,10 @@ const ticks = (low, high) => {
 
 // Distributions
 
-const BINS = 25;
-
-function imageScore(image, row, score, threshold) {
-  const entry = image.rows[row];
-  if (!entry || "undefined" in entry) return null;
-  return score === "auc" ? entry.auc : entry[threshold][score];
-}
-
 function drawDistribution() {
   const score = byId("distribution-score").value, threshold = byId("distribution-threshold").value;
   byId("distribution-at").hidden = score === "auc";
-  const values = data.rows.map((row) =>
-    data.images.map((image) => imageScore(image, row, score, threshold)).filter((value) => value !== null));
-  const low = values.flat().some((value) => value < -1e-9) ? -1 : 0;
+  const {low, rows} = data.distributions[score === "auc" ? score : `${threshold}.${score}`];
   const width = byId("distribution").clientWidth || 1000, narrow = width < 600;
   const line = 46, left = narrow ? 110 : 170, right = narrow ? 20 : 150;
   const height = 14 + line * data.rows.length + 26;
@@ -52,19 +42,18 @@ function drawDistribution() {
     svg.append(drawn("line", {class: "axis", x1: x(tick), x2: x(tick), y1: 8, y2: height - 24}));
     svg.append(drawn("text", {x: x(tick), y: height - 8, "text-anchor": "middle"}, number(tick, 1)));
   }
-  data.rows.forEach((row, index) => drawHistogram(svg, row, values[index], {x, low, top: 14 + line * index, line, width, narrow}));
+  data.rows.forEach((row, index) => drawHistogram(svg, row, rows[row], {x, low, top: 14 + line * index, line, width, narrow}));
   byId("distribution").replaceChildren(svg);
 }
 
-function drawHistogram(svg, row, values, {x, low, top, line, width, narrow}) {
-  const base = top + line - 8, counts = new Array(BINS).fill(0);
+function drawHistogram(svg, row, found, {x, low, top, line, width, narrow}) {
+  const base = top + line - 8;
   svg.append(drawn("text", {class: "name", x: 10, y: base - 2}, fit(row, narrow ? 14 : 20)));
-  if (!values.length) {
+  if (!found) {
     svg.append(drawn("text", {x: x(low) + 6, y: base - 2}, `${dash} undefined for all images`));
     return;
   }
-  for (const value of values) counts[Math.min(BINS - 1, Math.max(0, Math.floor((value - low) / (1 - low) * BINS)))] += 1;
-  const most = Math.max(...counts), size = (1 - low) / BINS;
+  const {counts, mean, median} = found, most = Math.max(...counts), size = (1 - low) / counts.length;
   counts.forEach((count, bin) => {
     if (!count) return;
     const tall = (line - 14) * count / most, from = low + bin * size;
@@ -72,16 +61,13 @@ function drawHistogram(svg, row, values, {x, low, top, line, width, narrow}) {
     bar.append(drawn("title", {}, `${row}: ${count} images from ${number(from, 2)} to ${number(from + size, 2)}`));
     svg.append(bar);
   });
-  const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
-  const sorted = [...values].sort((a, b) => a - b), middle = sorted.length >> 1;
-  const median = sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+  const images = counts.reduce((sum, count) => sum + count, 0);
   svg.append(drawn("line", {class: "axis", x1: x(low), x2: x(1), y1: base, y2: base}));
   svg.append(drawn("line", {class: "mean", x1: x(mean), x2: x(mean), y1: top + 4, y2: base}));
-  const summary = `mean ${number(mean, 2)}, median ${number(median, 2)}, n ${values.length}`;
   svg.append(drawn("title", {}, "Bars count images; the upright line is the mean"));
   if (narrow) return;
   svg.append(drawn("text", {x: width - 140, y: base - 16}, `mean ${number(mean, 2)}`));
-  svg.append(drawn("text", {x: width - 140, y: base - 2}, summary.split(", ").slice(1).join(", ")));
+  svg.append(drawn("text", {x: width - 140, y: base - 2}, `median ${number(median, 2)}, n ${images}`));
 }
 
 const fit = (text, most) => text.length > most ? `${text.slice(0, most - 1)}…` : text;
