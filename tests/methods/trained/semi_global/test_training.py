@@ -4,6 +4,7 @@ from typing import Any
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from ml_collections import ConfigDict
@@ -17,6 +18,7 @@ from splice_jax.methods.trained import crf_layer
 from splice_jax.methods.trained.semi_global import training
 from splice_jax.methods.trained.semi_global.method import FAMILY
 from splice_jax.methods.trained.semi_global.training import backbone_features, patch_table
+from splice_jax.models.semi_global import Outputs
 from splice_jax.patches import cut, join, labels
 from splice_jax.weights.archive import save_variables
 
@@ -89,33 +91,49 @@ def test_global_weights_take_the_place_of_the_resnet_s_only(tiny: Configure, tmp
     assert FAMILY.with_weights(without, tiny(global_weights="unread.npz")) is without
 
 
+class Given:
+    """In the place of the network: the log odds of every pixel are a parameter."""
+
+    def clone(self, **_: Any) -> "Given":
+        return self
+
+    def apply(self, variables: Any, patches: Any, *_: Any, **__: Any) -> Any:
+        odds = variables["params"]["odds"]
+        mask = jax.nn.log_softmax(jnp.stack([jnp.zeros_like(odds), odds], -1))
+        return Outputs(jnp.log(jnp.full((len(patches), 2), 0.5)), mask, jnp.ones(len(patches))), {}
+
+
 def test_with_a_crf_batches_are_neighbours_and_it_is_trained_through_their_joined_map(
     tiny: Configure, tmp_path: Path
 ) -> None:
     random = np.random.default_rng(0)
-    pixels, mask = random.integers(0, 256, (2, 130, 140, 3), np.uint8), np.arange(140) < np.full((130, 1), 70)
+    pixels, mask = random.integers(0, 256, (2, 130, 140, 3), np.uint8), np.arange(140) < np.full((130, 1), 66)
     table = build_table([Example(image, mask, "made up", False) for image in pixels], tmp_path / "table")
-    config = tiny(
-        loss={"crf": 3.0}, crf={"iterations": 1}, patches_per_image=4, batch_size=8, global_network="none", num_steps=1
-    )
-    network = FAMILY.network(config)
-    variables = FAMILY.initial_variables(network, jax.random.key(0))
-    variables["params"]["crf"] = crf_layer.initial(CrfParameters.from_config(config.crf))
-    of_batch = training.training_from(config, network, table, backbone_features(network, variables, table))
+    weights = {"bilateral_weight": 1e-5, "smoothness_weight": 1e-5, "iterations": 1}
+    config = tiny(loss={"crf": 3.0}, crf=weights, patches_per_image=4, batch_size=8, augment=False)
+    network: Any = Given()
+    of_batch = training.training_from(config, network, table, np.zeros((2, 0), np.uint8))
     batch = next(of_batch.batches)
     assert FAMILY.trains_crf(config) and batch["image"].tolist() == [0] * 4 + [1] * 4
     np.testing.assert_array_equal(batch["labels"], [1, 0] * 4)
+    odds = random.normal(size=(8, 64, 64)).astype(np.float32)
+    params = {"odds": odds, "crf": crf_layer.initial(CrfParameters.from_config(config.crf))}
 
     def total(params: Any) -> Any:
         result, (_, scalars) = of_batch.loss({"params": params, "batch_stats": {}}, batch, jax.random.key(0), None)
         return result, scalars
 
-    gradient, scalars = jax.jit(jax.grad(total, has_aux=True))(variables["params"])
+    gradient, scalars = jax.jit(jax.grad(total, has_aux=True))(params)
     parts = {"classification": 1, "segmentation": config.loss.beta, "smooth": config.loss.smooth, "crf": 1}
     expected = sum(weight * scalars[f"loss/{name}"] for name, weight in parts.items())
     np.testing.assert_allclose(scalars["loss/total"], expected, rtol=1e-5)
-    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient))
-    assert all(np.any(leaf) for leaf in gradient["crf"].values())
+    assert all(np.isfinite(leaf).all() and np.any(leaf) for leaf in jax.tree.leaves(gradient))
+    # Such a weak CRF changes nothing, and what remains is the cross entropy of the squares.
+    rows = np.concatenate([np.concatenate(odds[2 * row : 2 * row + 2], 1) for row in range(4)])
+    means = rows.reshape(64, 4, 32, 4).mean((1, 3))
+    spliced = np.broadcast_to(np.arange(32) < 16, means.shape)  # Of the next squares, half is.
+    entropies = np.where(spliced, 2 * np.logaddexp(0, -means), np.logaddexp(0, means))
+    np.testing.assert_allclose(scalars["loss/crf"], 3 * entropies.sum() / np.where(spliced, 2, 1).sum(), rtol=1e-3)
 
 
 def test_a_window_is_flipped_as_a_whole_with_its_labels() -> None:
