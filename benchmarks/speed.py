@@ -13,7 +13,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from benchmarks.kernels import device_time
-from splice_jax.data.feeding.loader import Batch, batches, columns_of
+from splice_jax.data.feeding.loader import Batch, Columns, batches, columns_of, patch_groups
 from splice_jax.data.feeding.patch_table import PatchTable
 from splice_jax.methods import Localizer
 from splice_jax.methods.trained.semi_global.method import FAMILY
@@ -88,6 +88,7 @@ def random_table(config: ConfigDict, patches: int = 0) -> PatchTable:
         image_of_patch=np.repeat(np.arange(images, dtype=np.int32), config.patches_per_image),
         thumbnails=random.integers(0, 256, (images, 224, 224, 3), np.uint8),
         residual_levels=np.full(images, 0.01, np.float32),
+        sizes=_sizes(images, config.patches_per_image),
     )
 
 
@@ -105,14 +106,19 @@ def sparse_table(folder: Path, patches: int, patches_per_image: int) -> PatchTab
         image_of_patch=np.repeat(np.arange(images, dtype=np.int32), patches_per_image),
         thumbnails=column("thumbnails", images, 224, 224, 3),
         residual_levels=np.full(images, 0.01, np.float32),
+        sizes=_sizes(images, patches_per_image),
     )
+
+
+def _sizes(images: int, patches_per_image: int) -> np.ndarray:
+    """Of images a patch high."""
+    return np.full((images, 2), [PATCH_SIZE, PATCH_SIZE * patches_per_image], np.int32)
 
 
 def loading_rate(config: ConfigDict, table: PatchTable, count: int) -> float:
     """Patches per second of the loader alone, over `count` batches after the first eight, which fill its buffer."""
-    sizes = {"batch_size": config.batch_size, "patches_per_image": config.patches_per_image}
     columns = columns_of(table, np.zeros((len(table.thumbnails), 512), np.float32))
-    stream = batches(columns, table.image_of_patch, num_epochs=None, seed=0, **sizes)[1]
+    stream = _stream(config, table, columns, num_epochs=None)
     for _ in range(8):
         next(stream)
     start = time.perf_counter()
@@ -142,9 +148,13 @@ def training_rate(config: ConfigDict, table: PatchTable, count: int) -> float:
 
 def first_batch(config: ConfigDict, table: PatchTable, features: np.ndarray) -> Batch:
     """The inputs that training would get."""
-    sizes = {"batch_size": config.batch_size, "patches_per_image": config.patches_per_image}
-    columns = columns_of(table, features)
-    return next(batches(columns, table.image_of_patch, num_epochs=1, seed=0, **sizes)[1])
+    return next(_stream(config, table, columns_of(table, features), num_epochs=1))
+
+
+def _stream(config: ConfigDict, table: PatchTable, columns: Columns, *, num_epochs: int | None) -> Any:
+    groups = patch_groups(table.image_of_patch, config.patches_per_image, seed=0)
+    sizes: dict[str, Any] = {"batch_size": config.batch_size, "num_epochs": num_epochs}
+    return batches(columns, table.image_of_patch, groups, seed=0, **sizes)[1]
 
 
 def product_rate(size: int = 4096, repeats: int = 3) -> float:

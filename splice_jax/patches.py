@@ -1,5 +1,7 @@
 """The grid of square patches that an image is cut into, their labels, and how their maps are stitched together."""
 
+from typing import Any
+
 import numpy as np
 from jaxtyping import Bool, Float32, Int32, Shaped, UInt16
 
@@ -68,6 +70,25 @@ def labels(masks: Bool[np.ndarray, "patches 64 64"]) -> Int32[np.ndarray, " patc
     """1 if strictly more than 7/8 of a patch's pixels are spliced, else 0 (Cun & Pun 2018, released code)."""
     spliced = np.count_nonzero(masks, axis=(1, 2))
     return (8 * spliced > 7 * PATCH_SIZE * PATCH_SIZE).astype(np.int32)
+
+
+def join(patches: Any, side: int) -> Any:
+    """Crops [n, 64 side, 64 side, ...] made of `side` x `side` patches each, which lie side by side, row after row.
+
+    Args:
+      patches: [n side side, 64, 64, ...], of NumPy or JAX.
+      side: patches along a crop's side.
+    """
+    rest = patches.shape[3:]
+    window = patches.reshape(-1, side, side, PATCH_SIZE, PATCH_SIZE, *rest)
+    return window.swapaxes(2, 3).reshape(-1, side * PATCH_SIZE, side * PATCH_SIZE, *rest)
+
+
+def cut(crops: Any) -> Any:
+    """The patches that `join` made crops of."""
+    side, rest = crops.shape[1] // PATCH_SIZE, crops.shape[3:]
+    window = crops.reshape(-1, side, PATCH_SIZE, side, PATCH_SIZE, *rest)
+    return window.swapaxes(2, 3).reshape(-1, PATCH_SIZE, PATCH_SIZE, *rest)
 
 
 class Stitcher:

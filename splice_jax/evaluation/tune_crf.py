@@ -116,8 +116,8 @@ def tune(
     if not truths:
         raise UserError(f"{config.dataset}: its split {SPLIT} holds no spliced image to tune on")
     stage = Stage("validation", examples, truths, workdir)
-    stage, record = _maps(stage, config, workdir)
     chosen = _evenly(truths, images)
+    stage, record = _maps(stage, chosen, config, workdir)
     parameters = _parameters(config, search, trials, seed)
     found = _try(_tasks(stage, record, chosen, config, parameters), (len(chosen), 1 + len(parameters)), workers)
     means = found.mean(axis=0)
@@ -190,23 +190,23 @@ def _evenly(truths: Sequence[Truth], images: int | None) -> list[Truth]:
     return [truths[round(position)] for position in np.linspace(0, len(truths) - 1, images).tolist()]
 
 
-def _maps(stage: Stage, config: ConfigDict, workdir: Path) -> tuple[Stage, RowRecord]:
-    """The network's maps of the validation images: an evaluation's if they are fresh, otherwise made now."""
+def _maps(stage: Stage, chosen: Sequence[Truth], config: ConfigDict, workdir: Path) -> tuple[Stage, RowRecord]:
+    """The network's maps: an evaluation's of all validation images if they are fresh; else made now, of the chosen."""
     run = Run(workdir, config, config)
-    own = workdir / "evaluation" / "tune-crf" / "maps"
-    made_from = stage.made_from(provenance.made_from(config.method, "none", config, run, checkpoint_digest(workdir)))
-    for folder in (*sorted(workdir.glob("evaluation/*/validation/maps")), own):
+    own = stage._replace(folder=workdir / "evaluation" / "tune-crf" / "maps", truths=chosen)
+    made_from = provenance.made_from(config.method, "none", config, run, checkpoint_digest(workdir))
+    found = (stage._replace(folder=folder) for folder in sorted(workdir.glob("evaluation/*/validation/maps")))
+    for each in (*found, own):
         try:
-            return stage._replace(folder=folder), require(folder, config.method, made_from)
+            return each, require(each.folder, config.method, each.made_from(made_from))
         except UserError:
             continue
     localizer, checkpoint = load_row(run, config.method)
     made_from = provenance.made_from(config.method, "none", config, run, checkpoint)
-    stage = stage._replace(folder=own)
     with executor(0) as workers:
         rows = [Row(localizer)]
-        make_maps(rows, stage, {config.method: made_from}, parameters=CrfParameters(), workers=workers)
-    return stage, read_record(own, config.method)
+        make_maps(rows, own, {config.method: made_from}, parameters=CrfParameters(), workers=workers)
+    return own, read_record(own.folder, config.method)
 
 
 def _tasks(

@@ -1,15 +1,17 @@
 """The stream of training batches: shuffled by grain, gathered from the patch table, resumable at any batch.
 
-A batch consists of groups of `patches_per_image` patches from one image, so that the global branch of the network runs
-once per image and not once per patch. The groups are drawn once, by seed, and shuffled each epoch. If the table's
+A batch consists of groups of equally many patches from one image, so that the global branch of the network runs once
+per image and not once per patch. The groups are drawn once, by seed, and shuffled each epoch. If the table's
 columns are on a device, the stream only carries row numbers, and `gather` is called on the device.
 """
 
+import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float32, Int32, Int64, Shaped, UInt8
 
+from splice_jax import patches
 from splice_jax.data.feeding.patch_table import PatchTable, unpack_masks
 
 if TYPE_CHECKING:
@@ -72,6 +74,30 @@ def patch_groups(image_of_patch: Int32[np.ndarray, " n"], size: int, seed: int) 
     return np.concatenate(groups)
 
 
+def patch_windows(
+    sizes: Int32[np.ndarray, "k 2"], side: int, seed: int, *, border: str
+) -> Int64[np.ndarray, "windows side*side"]:
+    """Groups of `side` x `side` patches that lie side by side, row after row: together, they are a crop of an image.
+
+    The windows of an image do not overlap, and the first lies at random. A smaller image has none.
+
+    Args:
+        sizes: heights and widths of all images, cut into patches side by side.
+        side: patches along a window's side.
+        seed: of the places.
+        border: see `patches.grid`; patches that were moved inward are in no window.
+    """
+    random, first, windows = np.random.default_rng(seed), 0, []
+    for size in sizes.tolist():
+        shape = patches.grid(*size, border=border).shape[:2]
+        numbers = first + np.arange(math.prod(shape)).reshape(shape)
+        first += numbers.size
+        counts = [length // patches.PATCH_SIZE for length in size]
+        tops, lefts = (range(int(random.integers(count % side + 1)), count - side + 1, side) for count in counts)
+        windows += [numbers[y : y + side, x : x + side].reshape(-1) for y in tops for x in lefts]
+    return np.array(windows, np.int64).reshape(-1, side**2)
+
+
 class Rows:
     """Turns groups into the row numbers of their patches and images."""
 
@@ -98,9 +124,9 @@ class Gather:
 def batches(
     columns: Columns,
     image_of_patch: Int32[np.ndarray, " n"],
+    groups: Int64[np.ndarray, "groups size"],
     *,
     batch_size: int,
-    patches_per_image: int,
     num_epochs: int | None,
     seed: int,
     shard: int = 0,
@@ -112,10 +138,10 @@ def batches(
     Args:
         columns: the columns of n patches.
         image_of_patch: the image each patch belongs to.
+        groups: `patch_groups` or `patch_windows`, which go into a batch together.
         batch_size: patches per step over all processes; this process gets its share.
-        patches_per_image: patches from one image that go into a batch together.
-        num_epochs: how often every patch is seen; None for endless batches.
-        seed: seed of groups and order.
+        num_epochs: how often every group is seen; None for endless batches.
+        seed: seed of the order.
         shard: index of this process, which gets that part of every batch; in order, the parts make up the batch.
         shards: number of processes.
         rows_only: whether batches are the arguments of `gather`, `rows` and `images`, rather than its results.
@@ -125,15 +151,13 @@ def batches(
     """
     import grain  # Only training needs it: localizing works without.
 
-    groups_per_batch, rest = divmod(batch_size, patches_per_image * shards)
+    size = groups.shape[1]
+    groups_per_batch, rest = divmod(batch_size, size * shards)
     if rest or not groups_per_batch:
-        raise ValueError(
-            f"batch_size {batch_size} is no multiple of patches_per_image {patches_per_image} times {shards} processes"
-        )
-    groups = patch_groups(image_of_patch, patches_per_image, seed)
+        raise ValueError(f"batch_size {batch_size} is no multiple of patches_per_image {size} times {shards} processes")
     steps = len(groups) // (groups_per_batch * shards)
     if not steps:
-        raise ValueError(f"batch_size {batch_size} is larger than the data: {len(image_of_patch)} patches")
+        raise ValueError(f"batch_size {batch_size} is larger than the data: {groups.size} patches")
     rows = grain.MapDataset.source(np.arange(len(groups))).seed(seed).shuffle()
     share = rows[: steps * groups_per_batch * shards].batch(groups_per_batch)[shard::shards].repeat(num_epochs)
     found = share.map(Rows(groups, image_of_patch))

@@ -18,7 +18,7 @@ from splice_jax.data import Example
 from splice_jax.data.feeding.tables import make_once, open_columns, wrap
 from splice_jax.images import THUMBNAIL_SIZE, residual_level, thumbnail
 
-COLUMNS = ("patches", "masks", "labels", "image_of_patch", "thumbnails", "residual_levels")
+COLUMNS = ("patches", "masks", "labels", "image_of_patch", "thumbnails", "residual_levels", "sizes")
 VERSION = 2
 """Raise it when the computation of a column changes, so that old tables are not reused."""
 
@@ -34,6 +34,8 @@ class PatchTable:
     image_of_patch: Int32[np.ndarray, " n"]
     thumbnails: UInt8[np.ndarray, "k 224 224 3"]
     residual_levels: Float32[np.ndarray, " k"]
+    sizes: Int32[np.ndarray, "k 2"]
+    """Heights and widths of the images."""
 
 
 def unpack_masks(packed: UInt8[np.ndarray, "... 512"]) -> UInt8[np.ndarray, "... 64 64"]:
@@ -66,7 +68,7 @@ def build_table(
 
 def _write(examples: Sequence[Example], stride: int, border: str, directory: Path) -> None:
     directory.mkdir(parents=True)
-    counts, labels, levels = [], [], []
+    counts, labels, levels, sizes = [], [], [], []
     size = patches.PATCH_SIZE
     with (
         open(directory / "patches.raw", "wb") as pixels,
@@ -81,11 +83,13 @@ def _write(examples: Sequence[Example], stride: int, border: str, directory: Pat
             thumbnails.write(thumbnail(example.image).tobytes())
             labels.append(patches.labels(cut).astype(np.uint8))
             levels.append(residual_level(example.image))
+            sizes.append(example.mask.shape)
             counts.append(len(cut))
     n = sum(counts)
     wrap(directory / "patches.raw", (n, size, size, 3))
     wrap(directory / "masks.raw", (n, size * size // 8))
     wrap(directory / "thumbnails.raw", (len(counts), THUMBNAIL_SIZE, THUMBNAIL_SIZE, 3))
     np.save(directory / "residual_levels.npy", np.array(levels))
+    np.save(directory / "sizes.npy", np.array(sizes, np.int32))
     np.save(directory / "labels.npy", np.concatenate(labels))
     np.save(directory / "image_of_patch.npy", np.repeat(np.arange(len(counts), dtype=np.int32), counts))

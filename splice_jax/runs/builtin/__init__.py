@@ -7,6 +7,7 @@ from ml_collections import ConfigDict
 _HOMES = {
     **{name: (name, "get_config") for name in ("default", "demo", "rivals", "rescale", "histories")},
     **{name: (name, "get_config") for name in ("sgt", "crf_layer")},
+    "crf_layer_sgn": ("crf_layer", "sgn"),
     **{name: (name, "get_config") for name in ("baseline", "bappy", "camera_response")},
     **{name: ("paper", name) for name in ("columbia", "carvalho", "nc2016")},
     **{name: ("salloum", name) for name in ("mfcn", "mfcn_edge", "sfcn")},

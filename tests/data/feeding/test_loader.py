@@ -7,8 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from splice_jax.data.feeding.loader import Batch, batches, columns_of, gather, patch_groups
+from splice_jax.data.feeding.loader import Batch, batches, columns_of, gather, patch_groups, patch_windows
 from splice_jax.data.feeding.patch_table import PatchTable, unpack_masks
+from splice_jax.patches import grid
 
 COUNTS = (1, 6, 3, 4, 8, 2)
 """Patches of each image: with two patches to a group, 1 + 3 + 2 + 2 + 4 + 1 = 13 groups."""
@@ -28,6 +29,7 @@ def numbered_table() -> PatchTable:
         image_of_patch=IMAGE_OF_PATCH,
         thumbnails=np.broadcast_to(images[:, None, None, None], (len(COUNTS), 224, 224, 3)),
         residual_levels=images.astype(np.float32),
+        sizes=np.full((len(images), 2), 64, np.int32),
     )
 
 
@@ -36,8 +38,9 @@ COLUMNS = columns_of(TABLE, TABLE.thumbnails)
 
 
 def stream(*, batch_size: int = 2, seed: int = 0, num_epochs: int | None = 1, **more: int) -> tuple[int, Any]:
-    options: dict[str, Any] = {"patches_per_image": 2, "num_epochs": num_epochs, "seed": seed, **more}
-    return batches(COLUMNS, IMAGE_OF_PATCH, batch_size=batch_size, **options)
+    options: dict[str, Any] = {"num_epochs": num_epochs, "seed": seed, **more}
+    groups = patch_groups(IMAGE_OF_PATCH, 2, seed)
+    return batches(COLUMNS, IMAGE_OF_PATCH, groups, batch_size=batch_size, **options)
 
 
 def rows(found: Iterator[Batch]) -> list[tuple[int, ...]]:
@@ -62,6 +65,24 @@ def test_the_seed_decides_which_patches_form_a_group() -> None:
     first = patch_groups(IMAGE_OF_PATCH, 2, seed=0)
     np.testing.assert_array_equal(first, patch_groups(IMAGE_OF_PATCH, 2, seed=0))
     assert (first != patch_groups(IMAGE_OF_PATCH, 2, seed=1)).any()
+
+
+@pytest.mark.parametrize("border", ["inward", "crop"])
+def test_windows_hold_neighbours_on_the_grid_once_at_most(border: str) -> None:
+    sizes = np.array([(130, 100), (40, 70), (200, 330), (128, 128)], np.int32)
+    origins = [grid(*size, border=border).reshape(-1, 2) for size in sizes.tolist()]
+    image_of_patch = np.repeat(range(len(origins)), [len(each) for each in origins])
+    place = np.concatenate(origins)
+    offsets = set()
+    for seed in range(4):
+        windows = patch_windows(sizes, 2, seed, border=border)
+        assert image_of_patch[windows].tolist() == [[2] * 4] * 2 + [[3] * 4]
+        assert np.unique(windows).size == windows.size
+        corners = place[windows] - place[windows[:, :1]]
+        assert corners.tolist() == [[[0, 0], [0, 64], [64, 0], [64, 64]]] * len(windows)
+        offsets.add(tuple(place[windows[0, 0]].tolist()))
+    assert not (place[windows] % 64).any() and len(offsets) > 1
+    assert patch_windows(sizes, 4, 0, border=border).shape == (0, 16)
 
 
 def test_a_batch_gathers_what_belongs_together() -> None:
@@ -156,7 +177,7 @@ def test_shards_one_after_another_are_the_whole_batch() -> None:
         ({"batch_size": 7}, "batch_size 7 is no multiple of patches_per_image 2 times 1 processes"),
         ({"batch_size": 6, "shards": 2}, "batch_size 6 is no multiple of patches_per_image 2 times 2 processes"),
         ({"batch_size": 0}, "batch_size 0 is no multiple"),
-        ({"batch_size": 28}, "batch_size 28 is larger than the data: 24 patches"),
+        ({"batch_size": 28}, "batch_size 28 is larger than the data: 26 patches"),
     ],
 )
 def test_a_batch_size_that_cannot_be_is_refused(options: dict[str, int], message: str) -> None:

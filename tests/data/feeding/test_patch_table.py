@@ -51,8 +51,9 @@ def test_patches_and_masks_are_those_of_the_grid_image_after_image(table: PatchT
     assert row == len(table.patches) == len(table.masks) == len(table.labels) == len(table.image_of_patch)
 
 
-def test_levels_are_those_of_whole_images(table: PatchTable) -> None:
+def test_levels_and_sizes_are_those_of_whole_images(table: PatchTable) -> None:
     np.testing.assert_array_equal(table.residual_levels, [residual_level(example.image) for example in EXAMPLES])
+    np.testing.assert_array_equal(table.sizes, SIZES)
 
 
 def test_masks_are_gathered_in_any_order_and_shape_and_take_a_bit_per_pixel(table: PatchTable) -> None:
@@ -89,7 +90,8 @@ def test_stride_and_border_are_those_of_the_grid(tmp_path: Path) -> None:
 
 def test_columns_are_mapped_from_disk_with_their_types(table: PatchTable) -> None:
     types = {column: getattr(table, column).dtype for column in COLUMNS}
-    assert types == dict.fromkeys(COLUMNS, np.uint8) | {"image_of_patch": np.int32, "residual_levels": np.float32}
+    others = {"image_of_patch": np.int32, "residual_levels": np.float32, "sizes": np.int32}
+    assert types == dict.fromkeys(COLUMNS, np.uint8) | others
     for column in COLUMNS:
         assert isinstance(getattr(table, column), np.memmap)
         assert not getattr(table, column).flags.writeable

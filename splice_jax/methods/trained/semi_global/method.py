@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from splice_jax.errors import UserError
-from splice_jax.methods.family import Family, Refine, Training, Variables
+from splice_jax.methods.family import CRF_LAYER, Family, Refine, Training, Variables
 from splice_jax.methods.fields import Field
 from splice_jax.methods.localizer import Localizer
 from splice_jax.methods.registry import register_trained
@@ -130,12 +130,13 @@ FIELDS = (
         "patches_per_image",
         4,
         "optimisation",
-        "patches of one image that stand in a batch together",
+        "patches of one image that stand in a batch together; with loss.crf a square number of neighbours, such as 16",
         least=1,
     ),
     Field("loss.beta", 10.0, "loss", "weight of the segmentation term", least=0),
     Field("loss.smooth", 0.1, "loss", "weight of the smooth term, |mean mask - label|: λ in the paper", least=0),
     Field("loss.class_weights", (1.0, 2.0), "loss", "W_n and W_s: of host and of spliced pixels and patches"),
+    CRF_LAYER,
     Field(
         "resident_gigabytes",
         2.0,
