@@ -174,6 +174,19 @@ def require_extra(extra: str) -> None:
         raise UserError(f'{needed}: not installed, but needed here; install by: pip install "splice_jax[{extra}]"')
 
 
+@contextlib.contextmanager
+def absent(package: str) -> Iterator[None]:
+    """Within the block, a package cannot be imported, unless it has been already."""
+    if package in sys.modules:
+        yield
+        return
+    sys.modules[package] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules[package]
+
+
 def _is_installed(package: str) -> bool:
     try:
         importlib.metadata.distribution(package)
