@@ -30,7 +30,10 @@ def run(main: Callable[[], int | None]) -> NoReturn:
     """
     with _patient_stdout(), _handled(signal.SIGTERM, _terminate), _nothing_asked_is_lost():
         try:
-            code = main() or 0
+            try:
+                code = main() or 0
+            finally:
+                sys.stdout.flush()
         except UserError as error:
             print(f"error: {one_line(error)}", file=sys.stderr)
             code = 2
@@ -108,14 +111,13 @@ def _nothing_asked_is_lost() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _patient_stdout() -> Iterator[None]:
-    stream = sys.stdout
-    patient = _Patient(stream)
-    sys.stdout = patient
-    try:
-        yield
-        patient.flush()
-    finally:
-        sys.stdout = stream
+    streams = sys.stdout, sys.stderr
+    with open(os.devnull, "w") as nowhere:  # For a stream that was closed before the start.
+        sys.stdout, sys.stderr = _Patient(sys.stdout or nowhere), sys.stderr or nowhere
+        try:
+            yield
+        finally:
+            sys.stdout, sys.stderr = streams
 
 
 def _terminate(*_: object) -> NoReturn:
@@ -123,7 +125,10 @@ def _terminate(*_: object) -> NoReturn:
 
 
 class _Patient:
-    """A stream that swallows what is written once nobody reads it, and shows names in any encoding."""
+    """A stream that swallows what is written once nobody reads it, and shows names in any encoding.
+
+    Raises UserError once if it cannot be written to for another reason, such as a full disk.
+    """
 
     def __init__(self, stream: IO[str]) -> None:
         self._stream = stream
@@ -133,21 +138,24 @@ class _Patient:
     def write(self, text: str) -> int:
         try:
             return self._stream.write(text)
-        except BrokenPipeError:
-            return self._abandon(text)
+        except OSError as error:
+            self._abandon(error)
+            return len(text)
 
     def flush(self) -> None:
         try:
             self._stream.flush()
-        except BrokenPipeError:
-            self._abandon("")
+        except OSError as error:
+            self._abandon(error)
 
-    def _abandon(self, text: str) -> int:
+    def _abandon(self, error: OSError) -> None:
         """Leads what follows, and what is left to be written, to nowhere."""
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, self._stream.fileno())
         os.close(nowhere)
-        return len(text)
+        if not isinstance(error, BrokenPipeError):
+            reason = (error.strerror or str(error)).lower()
+            raise UserError(f"standard output cannot be written to ({reason}); lead it elsewhere") from error
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
@@ -172,6 +180,19 @@ def require_extra(extra: str) -> None:
     if missing:
         needed = ", ".join(missing)
         raise UserError(f'{needed}: not installed, but needed here; install by: pip install "splice_jax[{extra}]"')
+
+
+@contextlib.contextmanager
+def absent(package: str) -> Iterator[None]:
+    """Within the block, a package cannot be imported, unless it has been already."""
+    if package in sys.modules:
+        yield
+        return
+    sys.modules[package] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules[package]
 
 
 def _is_installed(package: str) -> bool:

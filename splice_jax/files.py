@@ -1,6 +1,7 @@
 """Reading whole files, and writing them so that readers see the old file or the new one, never part of one."""
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -61,9 +62,8 @@ def replacing(path: str | Path) -> Iterator[Path]:
             finally:
                 _remove(beside)
     except OSError as error:
-        raise Unwritable(
-            f"{path.parent}: cannot write {path.name} there ({_reason(error)}); choose another folder or free this one"
-        ) from error
+        way_out = "shorten it" if error.errno == errno.ENAMETOOLONG else "choose another folder or free this one"
+        raise Unwritable(f"{path.parent}: cannot write {path.name} there ({_reason(error)}); {way_out}") from error
 
 
 @contextmanager
@@ -139,6 +139,8 @@ def read_bytes(path: str | Path, *, name: str = "", most: int = sys.maxsize) -> 
         refuse_broken_link(path)
         if address := re.fullmatch(r"([a-z][a-z0-9+.-]*):/+(.*)", str(path), re.DOTALL):  # Paths lose the second slash.
             whole = "://".join(address.groups())
+            if address[1] == "file":
+                raise UserError(f"{title}: an address, not a path; give /{address[2]}") from error
             raise UserError(f"{title}: an address, not a file; fetch {whole} first and give the file") from error
         raise UserError(f"{title}: cannot be opened ({_reason(error)}); check the path") from error
 
@@ -166,8 +168,7 @@ def _pieces(file: IO[bytes], most: int) -> list[bytes]:
 
 def refuse_broken_link(path: str | Path) -> None:
     """Raises UserError if a path is a broken symbolic link."""
-    path = Path(path)
-    if path.is_symlink() and not path.exists():
+    if os.path.islink(path) and not os.path.exists(path):  # Unlike pathlib, False in folders that may not be entered.
         raise UserError(f"{path}: a link to {os.readlink(path)}, which is not there; mend or remove the link")
 
 

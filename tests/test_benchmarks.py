@@ -2,6 +2,8 @@
 
 import functools
 import os
+import signal
+import subprocess
 import time
 from pathlib import Path
 
@@ -83,12 +85,41 @@ def test_as_many_maps_are_scored_as_are_asked_for(tmp_path: Path):
 def test_crops_are_photographs_but_for_the_bad_ones(tmp_path: Path):
     (tmp_path / "photographs").mkdir()
     (tmp_path / "photographs" / "a.png").write_bytes(encode_png(contestants.noise(260, 300)))
-    crops = bulk.make_crops(tmp_path / "photographs", tmp_path / "crops", 160)
-    assert len(set(crops.names)) == 160 and sorted(map(os.path.basename, crops.bad)) == ["00050.jpg", "00150.jpg"]
+    bad = ["00050.jpg", "00150.jpg", "00250.jpg", "00350.jpg"]
+    crops = bulk.make_crops(tmp_path / "photographs", tmp_path / "crops", 360)
+    assert len(set(crops.names)) == 360 and sorted(map(os.path.basename, crops.bad)) == bad
     assert read_image(crops.names[0]).shape == (256, 256, 3)
     for path in sorted(crops.bad):
         with pytest.raises(UserError):
             read_image(path)
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "crops").iterdir()}
+    assert len(before) == 359
+    crops.names[7].unlink()
+    assert bulk.make_crops(tmp_path / "photographs", tmp_path / "crops", 360) == crops
+    changed = {path for path in (tmp_path / "crops").iterdir() if before.get(path) != path.stat().st_mtime_ns}
+    assert changed == {crops.names[7]}
+
+
+def test_a_bulk_benchmark_goes_on_with_the_same_settings_only(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    stages = bulk.Stages(tmp_path, {"images": "9"})
+    stages.keep("pool", kills=1)
+    assert not bulk.Stages(tmp_path, {"images": "9"}).told("pool")
+    stages.keep("pool", said="pool: 2 kills")
+    later = bulk.Stages(tmp_path, {"images": "9"})
+    assert later.told("pool") and later.of("pool")["kills"] == 1 and not later.told("ray")
+    assert capsys.readouterr().out == "pool: 2 kills\npool: 2 kills (earlier)\n"
+    with pytest.raises(UserError, match="holds a benchmark with {'images': '9'}; choose a new folder"):
+        bulk.Stages(tmp_path, {"images": "8"})
+
+
+def test_the_memory_of_all_processes_below_is_counted():
+    with subprocess.Popen(["sh", "-c", "sleep 60 & wait"]) as shell:
+        while not (below := bulk._below(shell.pid)):
+            time.sleep(0.01)
+        assert {shell.pid, *below} <= set(bulk._below(os.getpid()))
+        assert all(bulk._megabytes(process) > 0 for process in [shell.pid, *below])
+        for process in below:
+            os.kill(process, signal.SIGKILL)
 
 
 HLO = """HloModule jit_step

@@ -181,6 +181,7 @@ def test_compose_passes_everything_on(capsys, monkeypatch):
         (["localize", __file__, "--output=o", "--method=all", "--workdir=absent"], "absent: no such folder"),
         (["localize", "a.png", "--workdir=r", "--output=o", "--crf=magic"], "'magic' is none of none, jax, pydensecrf"),
         (["localize", "a.png", "--output=o", "--workers=2"], "--workers: goes with --from-list or --from-folder"),
+        (["examine", "a.png", "--output=o", "--seconds-per-image=2"], "--seconds-per-image: goes with --from-list"),
         (["localize", "--output=o"], "IMAGE: give one or more, a folder, or a bulk job by --from-list"),
         (["localize", "a.png", "--from-list=l", "--output=o"], "--from-list: goes with no other images"),
         (["examine", "--from-list=l", "--from-folder=f", "--output=o"], "--from-list: goes with no --from-folder"),

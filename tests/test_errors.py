@@ -1,5 +1,6 @@
 """Exit codes and the one line."""
 
+import importlib
 import os
 import signal
 import subprocess
@@ -7,7 +8,7 @@ import sys
 
 import pytest
 
-from splice_jax.errors import Terminated, UserError, listed, one_line, printable, run, stopping
+from splice_jax.errors import Terminated, UserError, absent, listed, one_line, printable, run, stopping
 
 
 def raising(error: BaseException):
@@ -76,3 +77,14 @@ def test_a_request_to_end_is_noted_and_a_second_interrupt_ends_at_once():
     code += "    for _ in range(2): os.kill(os.getpid(), signal.SIGINT)\n    time.sleep(60)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (130, "interrupted\n")
+
+
+def test_a_package_is_absent_within_a_block_unless_it_was_there_before(tmp_path, monkeypatch):
+    (tmp_path / "made_up.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    with absent("made_up"), pytest.raises(ImportError):
+        importlib.import_module("made_up")
+    there = importlib.import_module("made_up")
+    with absent("made_up"):
+        assert importlib.import_module("made_up") is there
+    monkeypatch.delitem(sys.modules, "made_up")

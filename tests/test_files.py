@@ -162,6 +162,23 @@ def test_long_names_have_room_for_the_temporary_one(tmp_path):
     with replacing(path) as beside:
         beside.write_text("new")
     assert path.read_text() == "new"
+    with (
+        pytest.raises(UserError, match="file name too long.; shorten it$"),
+        replacing(tmp_path / ("é" * 130)) as beside,
+    ):
+        beside.write_text("new")
+
+
+def test_a_file_in_a_folder_that_may_not_be_entered_and_an_address_are_named(tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    with pytest.raises(UserError, match=r": an address, not a path; give /there/a\.png$"):
+        read_bytes(Path("file:///there/a.png"))
+    monkeypatch.setattr("builtins.open", refuse)
+    monkeypatch.setattr("os.lstat", refuse)  # Permissions do not bind root, who runs many a test.
+    with pytest.raises(UserError, match=r"a\.png: cannot be opened .permission denied"):
+        read_bytes(tmp_path / "a.png")
 
 
 def test_a_broken_link_and_a_missing_file_are_named(tmp_path):

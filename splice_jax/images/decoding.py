@@ -54,7 +54,7 @@ def refusal(error: Exception, encoded: bytes, form: str, title: str) -> UserErro
         return UserError(f"{title}: a kind of {name} that is not read, or a damaged one; save it as PNG or 8-bit TIFF")
     reason = (
         f"the {name}'s data end before the picture does" if _is_cut(encoded, form) or _ENDS_EARLY.search(said)
-        else f"no whole {name} header" if isinstance(error, Image.UnidentifiedImageError)
+        else f"no valid {name} header" if isinstance(error, Image.UnidentifiedImageError)
         else f"the {name}'s data are damaged, they make no picture"
     )  # fmt: skip
     return UserError(f"{title}: broken or truncated ({reason}); get a whole copy of it")

@@ -46,15 +46,27 @@ REFUSED = (
     (r"#\?RADIANCE|#\?RGBE", "a Radiance file of floating-point pixels", _AS_PNG),
     (r"P[1-7fF]\s", "a Netpbm file", _AS_PNG),
     (r"II\xbc\x01", "a JPEG XR file", _AS_PNG),
+    (r"\0\0[\1\2]\0[^\0]\0|icns", "an icon", _AS_PNG),
+    (r"DDS |qoif", "a texture (DDS, QOI)", _AS_PNG),
+    (r"gimp xcf", "a GIMP file", _AS_PNG),
+    (r".{128}DICM", "a DICOM file", _AS_PNG),
+    (r"SIMPLE  =", "a FITS file", _AS_PNG),
+    (r"\x89PNG\r\n\x1a\n.{4}CgBI", "a PNG in Apple's own form (CgBI)", "save it as ordinary PNG"),
+    (r"\x89PNG(?!\r\n\x1a\n).{4}", "a PNG whose line ends were changed", "copy it again, not as a text"),
 )
 """Images that are not read: how they begin, what they are, and what to do."""
+_MARK = r"(?:\xef\xbb\xbf)?\s*"
+_XML = _MARK + r"(?:<\?[^>]*>\s*|<!--.*?-->\s*)*"
+"""What may stand before the first element: a byte order mark, a declaration, comments."""
 NO_IMAGES = (
     (r"%PDF-", "a PDF document; export the picture from it"),
-    (r"(?i:\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)?<svg)", "an SVG drawing, which has no pixels of its own"),
-    (r"(?i:\s*<(?:!doctype|html|head|\?xml))", "a web page; fetch the image itself"),
+    (r"%!PS|\xc5\xd0\xd3\xc6", "a PostScript drawing; export the picture from it"),
+    (_XML + r"<(?i:svg|!doctype\s+svg)", "an SVG drawing, which has no pixels of its own"),
+    (_XML + r"<(?i:!doctype|html|head)", "a web page; fetch the image itself"),
+    (_MARK + r"<\?xml", "an XML text, often a server's error; fetch the image itself"),
     (r"version https://git-lfs", "a pointer of Git LFS; fetch the file itself: git lfs pull"),
     (r"PK\x03\x04", "an archive; unpack it"),
-    (r"\x1f\x8b|7z\xbc\xaf|Rar!", "an archive; unpack it"),
+    (r"\x1f\x8b|7z\xbc\xaf|Rar!|BZh|\xfd7zXZ|\x28\xb5\x2f\xfd|.{257}ustar", "an archive; unpack it"),
     (r".{4}ftyp|\x1a\x45\xdf\xa3", "a video; export the frame as PNG"),
 )
 """What is no image: how it begins, and what it is."""
@@ -93,7 +105,7 @@ def kind_of(head: bytes) -> Kind:
             reason="not an image: nothing but zeros, as after an unfinished copy; get a whole copy", image=False
         )
     is_text = re.fullmatch(rb"[\t\n\r\f\x1b\x20-\x7e\x80-\xff]+", head) and _is_text(head)
-    what = " but a text" if is_text else ", by its first bytes"
+    what = " but a text" if is_text else " that is known here, by its first bytes"
     return Kind(reason=f"not an image{what}; give {ACCEPTED}", image=False)
 
 
@@ -162,9 +174,9 @@ def _begins(pattern: str, head: bytes) -> bool:
 
 
 def _is_text(head: Sequence[int] | bytes) -> bool:
-    """Whether bytes are UTF-8, but for a character cut at the end."""
+    """Whether bytes are UTF-8, but for a character cut at the end of a longer file's head."""
     try:
         bytes(head).decode()
     except UnicodeDecodeError as error:
-        return error.start >= len(head) - 3
+        return len(head) == HEAD_BYTES and error.start >= len(head) - 3
     return True

@@ -14,15 +14,19 @@ MOST_SCANS = 100
 """More scans than any encoder writes take hours to decode."""
 
 END = b"\xff\xd9"
+_PADDED = 1024
 PADDINGS = (
     b"",
-    *(byte * 32 for byte in (b"\0", b"\x55", b"\xaa", b"\xfe")),
-    *(bytes((7 * place * place + step * place) % 251 for place in range(1, 33)) for step in (3, 29, 101)),
+    *(byte * _PADDED for byte in (b"\0", b"\x55", b"\xaa", b"\xfe")),
+    *(bytes((7 * place * place + step * place) % 251 for place in range(1, _PADDED + 1)) for step in (3, 29, 101)),
 )
-"""What a decoder may find after the data: if it makes no difference, none was missing."""
+"""What a decoder may find after the data: if it makes no difference, none was missing.
+
+More than the blocks beyond the picture's edge can use up, which nobody sees.
+"""
 
 _SCAN, _TABLES, _RESTARTS = 0xDA, 0xDB, 0xDD
-_LOSSLESS, _HIERARCHICAL, _ARITHMETIC = {0xC3, 0xCB}, {0xC5, 0xC6, 0xC7, 0xCD, 0xCE, 0xCF}, {0xC9, 0xCA}
+_JPEG_LS, _LOSSLESS, _HIERARCHICAL, _ARITHMETIC = 0xF7, {0xC3, 0xCB}, {0xC5, 0xC6, 0xC7, 0xCD, 0xCE, 0xCF}, {0xC9, 0xCA}
 _FRAMES = {0xC0, 0xC1, 0xC2} | _LOSSLESS | _HIERARCHICAL | _ARITHMETIC
 _PROGRESSIVE = 0xC2
 _RESTART_MARKER = re.compile(rb"\xff[\xd0-\xd7]")
@@ -62,6 +66,8 @@ def refuse_unreadable(encoded: bytes, title: str) -> None:
     """
     scans = 0
     for segment in segments(encoded):
+        if segment.code == _JPEG_LS:
+            raise UserError(f"{title}: a JPEG-LS file, which is not read; save it as PNG or 8-bit TIFF")
         if segment.code in _FRAMES:
             _refuse_frame(segment, title)
         scans += segment.code == _SCAN

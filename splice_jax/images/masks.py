@@ -66,8 +66,8 @@ def mask_of(source: str | Path | bytes, *, name: str = "") -> Mask:
 def _white(stored: Stored, title: str) -> int:
     """The value of white; 0 if everything is black."""
     largest = int(stored.values.max())
-    if stored.halved and largest == 0:
-        raise UserError(f"{title}: a mask of 16 bits in colour with values below 256; save it with 8 bits, in grey")
+    if stored.halved and largest <= 1:
+        raise UserError(f"{title}: a mask of 16 bits in colour with values below 512; save it with 8 bits, in grey")
     if stored.lossy and largest >= LOSSY_WHITE:
         return stored.white
     ends = (0, 1, stored.white, 255) if stored.white > 255 else (0, 1, stored.white)

@@ -9,6 +9,8 @@ from splice_jax.errors import UserError
 
 _SIGNATURE_BYTES = 8
 _END = b"IEND"
+_INDEXED = b"\3"
+"""The colour type of palettes."""
 _CHANNELS = {2: 3, 4: 2, 6: 4}
 """By colour type; 1 for the others."""
 _ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
@@ -41,16 +43,19 @@ def checked(encoded: bytes, title: str) -> bytes:
     """The file without damaged chunks that the picture does not depend on, which Pillow would refuse.
 
     Raises:
-      UserError: header, palette or pixels are damaged or cut.
+      UserError: header, palette or pixels are damaged or cut, or a palette is missing.
     """
-    damaged = [chunk for chunk in chunks(encoded) if not chunk.intact]
-    for chunk in damaged:
-        if chunk.name in (b"IHDR", b"PLTE", b"IDAT"):
-            name = chunk.name.decode()
-            raise UserError(f"{title}: broken or truncated (the PNG's {name} is damaged); get a whole copy of it")
-    if not damaged:
+    found = list(chunks(encoded))
+    for chunk in found:
+        if chunk.name in (b"IHDR", b"PLTE", b"IDAT") and not chunk.intact:
+            cut = 12 + int.from_bytes(chunk.whole[:4]) > len(chunk.whole)
+            reason = "data end before the picture does" if cut else f"{chunk.name.decode()} is damaged"
+            raise UserError(f"{title}: broken or truncated (the PNG's {reason}); get a whole copy of it")
+    if encoded[25:26] == _INDEXED and not any(chunk.name == b"PLTE" for chunk in found):
+        raise UserError(f"{title}: broken or truncated (the PNG's palette is missing); get a whole copy of it")
+    if all(chunk.intact for chunk in found):
         return encoded
-    return b"".join([encoded[:_SIGNATURE_BYTES], *(chunk.whole for chunk in chunks(encoded) if chunk.intact)])
+    return b"".join([encoded[:_SIGNATURE_BYTES], *(chunk.whole for chunk in found if chunk.intact)])
 
 
 def refuse_short(encoded: bytes, title: str) -> None:

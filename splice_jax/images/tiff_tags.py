@@ -23,8 +23,14 @@ FILL_ORDER, SAMPLES, PLANAR, PREDICTOR, SUB_DIRECTORIES, EXTRA_SAMPLES, SAMPLE_F
 ORIENTATION, SUBSAMPLING, DNG_VERSION = 274, 530, 50706
 
 UNCOMPRESSED = 1
-LOSSY = {6, 7, 34892, 50001}
-"""Compressions that change pixels: JPEG, old and new, lossy DNG, WebP."""
+LOSSY = {6, 7}
+"""Compressions that change pixels: JPEG, old and new."""
+_READ_COMPRESSIONS = LOSSY | {1, 2, 3, 4, 5, 8, 32771, 32773, 32946, 34925, 50000}
+"""Besides, none (in bytes or words), those of fax machines, LZW, deflate (two numbers), PackBits, LZMA, Zstandard."""
+_OTHER_COMPRESSIONS = {
+    22610: "JPEG XR", 33003: "JPEG 2000", 33004: "JPEG 2000", 33005: "JPEG 2000", 34712: "JPEG 2000", 34661: "JBIG",
+    34887: "LERC", 34933: "PNG", 34934: "JPEG XR", 50001: "WebP", 50002: "JPEG XL", 52546: "JPEG XL",
+}  # fmt: skip
 WHITE_IS_0, BLACK_IS_0, RGB, PALETTE, CMYK, YCBCR = 0, 1, 2, 3, 5, 6
 _TITLES = {WHITE_IS_0: "grey", BLACK_IS_0: "grey", RGB: "RGB", PALETTE: "palette", CMYK: "CMYK", YCBCR: "YCbCr"}
 COLOURS = {WHITE_IS_0: 1, BLACK_IS_0: 1, RGB: 3, PALETTE: 1, CMYK: 4, YCBCR: 3}
@@ -126,6 +132,9 @@ def refuse_unreadable(page: Directory, title: str) -> None:
     subsampled = page.values(SUBSAMPLING, (2, 2)) != (1, 1)
     if photometric == YCBCR and page.value(COMPRESSION, UNCOMPRESSED) == UNCOMPRESSED and subsampled:
         raise UserError(f"{title}: an uncompressed TIFF in subsampled YCbCr, which is not read; save it as RGB")
+    if (number := page.value(COMPRESSION, UNCOMPRESSED)) not in _READ_COMPRESSIONS:
+        name = _OTHER_COMPRESSIONS.get(number, f"number {number}")
+        raise UserError(f"{title}: a TIFF in a compression that is not read, {name}; save it as PNG or with LZW")
 
 
 def _first(encoded: bytes) -> tuple[str, bool, int]:

@@ -14,13 +14,17 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
-from tensorboardX import summary
-from tensorboardX.event_file_writer import EventsWriter
-from tensorboardX.proto.event_pb2 import Event, SessionLog
 from tqdm import tqdm
 
-from splice_jax.errors import UserError, one_line
+from splice_jax.errors import UserError, absent, one_line
 from splice_jax.files import replacing, writable_folder
+
+with absent(
+    "torch"
+):  # tensorboardX would load it where it is installed, which takes seconds, for what is not used here.
+    from tensorboardX import summary
+    from tensorboardX.event_file_writer import EventsWriter
+    from tensorboardX.proto.event_pb2 import Event, SessionLog
 
 FILE_NAME = "metrics.jsonl"
 

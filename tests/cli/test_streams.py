@@ -86,6 +86,25 @@ def test_the_work_goes_on_when_nobody_reads_any_more(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("redirection", "code", "said"),
+    [
+        (
+            ">/dev/full",
+            2,
+            b"error: standard output cannot be written to (no space left on device); lead it elsewhere\n",
+        ),
+        (">&-", 0, b""),
+        ("2>&-", 0, b""),
+    ],
+)
+def test_a_full_or_closed_output_is_no_traceback(tmp_path: Path, redirection: str, code: int, said: bytes) -> None:
+    program = "import sys; from splice_jax.errors import run; run(lambda: print('x', sys.stderr.isatty()))"
+    command = ["bash", "-c", f'"$0" -c "$1" {redirection}', sys.executable, program]
+    done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, timeout=60)
+    assert (done.returncode, done.stderr) == (code, said)
+
+
+@pytest.mark.parametrize(
     ("sent", "code", "said"), [(signal.SIGINT, 130, b"interrupted\n"), (signal.SIGTERM, 143, b"terminated\n")]
 )
 def test_a_signal_ends_in_one_line_and_leaves_nothing_unfinished(

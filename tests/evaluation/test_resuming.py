@@ -13,54 +13,34 @@ from typing import Any
 import pytest
 
 from splice_jax.evaluation.evaluate import evaluate
+from splice_jax.methods import registry
 from splice_jax.runs.configuration import save_config
+from tests.evaluation.counting import evaluate_counting
 
 ROOT = Path(__file__).parents[2]
 
-PROGRAM = """
-import os, signal, sys, zlib
-from pathlib import Path
-import numpy as np
-from ml_collections import ConfigDict
-from splice_jax.evaluation.evaluate import evaluate
-from splice_jax.methods import Found, Localizer, register
-from splice_jax.runs.configuration import load_config
-
-WORKDIR, LOG, DIES_AT = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
-
-@register("counting")
-class Counting(Localizer):
-    name = "counting"
-    def __call__(self, image):
-        with LOG.open("a") as file:
-            file.write(f"{zlib.crc32(image)}\\n")
-        if len(LOG.read_text().splitlines()) == DIES_AT:
-            os.kill(os.getpid(), signal.SIGKILL)
-        probability = (image.mean(axis=-1) / 255).astype(np.float32)
-        return Found(probability, probability >= 0.5)
-
-if __name__ == "__main__":
-    evaluate(load_config(WORKDIR / "given"), WORKDIR / "results")
-"""
-
 
 @pytest.fixture
-def start(tiny: Callable[..., Any], tmp_path: Path) -> Callable[..., tuple[int, list[str]]]:
-    """Evaluates in a process of its own, which kills itself where it localizes for the n-th time.
+def start(
+    tiny: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., tuple[int, list[str]]]:
+    """Evaluates, in a process of its own if this is to kill itself where it localizes for the n-th time.
 
     Gives its exit code and what it localized.
     """
-    (tmp_path / "program.py").write_text(PROGRAM)
 
     def run(*, dies_at: int = 0, **changes: Any) -> tuple[int, list[str]]:
-        config = tiny(methods="counting", split="train", method="", crf={"backend": "none"}, **changes)
-        save_config(config, tmp_path / "given")
-        log = tmp_path / "log"
-        log.write_text("")
-        command = [sys.executable, str(tmp_path / "program.py"), str(tmp_path), str(log), str(dies_at)]
-        done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
-        assert done.returncode in (0, -signal.SIGKILL), done.stderr
-        return done.returncode, log.read_text().splitlines()
+        save_config(
+            tiny(methods="counting", split="train", method="", crf={"backend": "none"}, **changes), tmp_path / "given"
+        )
+        code = 0
+        if dies_at:
+            command = [sys.executable, "-m", "tests.evaluation.counting", str(tmp_path), str(dies_at)]
+            code = subprocess.run(command, env={**os.environ, "PYTHONPATH": str(ROOT)}).returncode
+        else:
+            monkeypatch.delitem(registry._known, "counting", raising=False)
+            evaluate_counting(tmp_path)
+        return code, (tmp_path / "log").read_text().splitlines()
 
     return run
 

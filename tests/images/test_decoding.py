@@ -20,10 +20,11 @@ KINDS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 PLAIN = re.compile(
     r"x: (?:broken or truncated \((?:the (?:JPEG|PNG|BMP|GIF|WebP|AVIF|TIFF)'s (?:data end before the picture does"
-    r"|data are damaged, they make no picture|directory is missing|(?:IHDR|IDAT|PLTE) is damaged)|no whole \w+ header"
+    r"|data are damaged, they make no picture|(?:directory|palette) is missing|(?:IHDR|IDAT|PLTE) is damaged)"
+    r"|no valid \w+ header"
     r"|strips or tiles (?:are missing|without pixels)|a strip or tile is cut)\); get a whole copy of it"
     r"|a kind of \w+ that is not read, or a damaged one; save it as PNG or 8-bit TIFF"
-    r"|not an image(?: but .+|, by its first bytes|: nothing but zeros, .+)?; (?:give|get) .+"
+    r"|not an image(?: but .+| that is known here, by its first bytes|: nothing but zeros, .+)?; (?:give|get) .+"
     r"|-?\d+ x -?\d+ pixels, over 100 megapixels; .+|-?\d+ x -?\d+: an image without pixels; get a whole copy of it"
     r"|.+ pixels have no agreed white; save it .+|an? .*(?:JPEG|TIFF) .*; (?:save it|leave it out).*"
     r"|an empty file; get a whole copy of it)"

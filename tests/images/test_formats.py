@@ -72,11 +72,29 @@ REASONS = {
     "web page": (b"\n<!DOCTYPE html><html>", "not an image but a web page; fetch the image itself"),
     "Git LFS": (b"version https://git-lfs.github.com/spec/v1\n", "a pointer of Git LFS; fetch the file itself"),
     "archive": (b"PK\x03\x04", "an archive; unpack it"),
+    "byte order mark": (b"\xef\xbb\xbf<html>", "not an image but a web page"),
+    "SVG by its type": (b'<?xml version="1.0"?>\n<!-- by hand -->\n<!DOCTYPE svg PUBLIC "x">', "an SVG drawing"),
+    "XML": (b'<?xml version="1.0"?>\n<Error/>', "an XML text, often a server's error; fetch the image itself"),
+    "PostScript": (b"%!PS-Adobe-3.0", "a PostScript drawing; export"),
+    "tar": (b"a.jpg".ljust(257, b"\0") + b"ustar", "an archive; unpack it"),
+    "icon": (b"\0\0\1\0\2\0\x10\x10", "an icon, which is not read"),
+    "Targa": (b"\0\0\2" + bytes(9) + b"\x08\0\x08\0\x18\0", "not an image that is known here"),
+    "DICOM": (bytes(128) + b"DICM", "a DICOM file"),
+    "FITS": (b"SIMPLE  =    T", "a FITS file"),
+    "GIMP": (b"gimp xcf v011", "a GIMP file"),
+    "texture": (b"qoif" + bytes(9), "a texture"),
+    "PNG sent as a text": (
+        b"\x89PNG\n\x1a\n\0\0\0\x0dIHDR",
+        "line ends were changed, .*; copy it again, not as a text",
+    ),
+    "Apple's PNG": (b"\x89PNG\r\n\x1a\n\0\0\0\4CgBI", "a PNG in Apple's own form .CgBI., which is not read"),
+    "JPEG-LS": (b"\xff\xd8\xff\xf7\0\x0b\x08" + bytes(8) + b"\xff\xda", "a JPEG-LS file, which is not read"),
+    "2 bytes of a JPEG": (b"\xff\xd8", "not an image that is known here"),
     "video": (b"\0\0\0\x18ftypmp42", "a video; export the frame"),
     "text": ("Größe,Wert\n".encode(), "not an image but a text"),
     "zeros": (bytes(500), "nothing but zeros"),
     "nothing": (b"", "an empty file"),
-    "noise": (b"\x01\x02\x03\x04\x99", "not an image, by its first bytes; give a JPEG"),
+    "noise": (b"\x01\x02\x03\x04\x99", "not an image that is known here, by its first bytes; give a JPEG"),
     "cut PNG": (b"\x89PNG\r\n\x1a\n\0\0", "broken or truncated"),
     "cut JPEG": (b"\xff\xd8\xff\xe0\0", "broken or truncated .the JPEG's data end"),
     "cut TIFF": (b"II*\0", "broken or truncated .the TIFF's directory is missing"),
@@ -109,6 +127,13 @@ def test_a_damaged_png_is_refused_though_pillow_reads_it(chunk: bytes) -> None:
     file[at + (20 if chunk == b"IDAT" else 7 if chunk == b"IHDR" else 9)] ^= 1
     with pytest.raises(UserError, match=f"x: broken or truncated .the PNG's {chunk.decode()} is damaged"):
         read_image(bytes(file), name="x")
+
+
+def test_a_png_without_its_palette_is_refused_though_pillow_reads_it() -> None:
+    file = encoded(Image.fromarray(RGB).quantize())
+    start, end = file.index(b"PLTE") - 4, file.index(b"IDAT") - 4
+    with pytest.raises(UserError, match="x: broken or truncated .the PNG's palette is missing"):
+        read_image(file[:start] + file[end:], name="x")
 
 
 def test_damage_beside_the_pixels_of_a_png_does_not_matter() -> None:

@@ -54,6 +54,13 @@ def test_only_the_end_marker_may_be_missing(mode: str, kind: str, picture: np.nd
         assert cut_or_equal(file[: len(file) - length], whole)
 
 
+def test_blocks_that_nobody_sees_do_not_hide_missing_bytes() -> None:
+    """Beyond the edge of 8 x 24 pixels coded 16 x 16 at a time, they use up much of what follows a cut."""
+    noise = np.random.default_rng(10).integers(0, 256, (24, 8, 3), np.uint8)
+    file = encoded(Image.fromarray(noise), "JPEG", optimize=True, subsampling=2)
+    assert cut_or_equal(file[:-25], read_picture(file).pixels)
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_a_progressive_jpeg_that_lacks_whole_scans_is_refused(mode: str) -> None:
     file = jpeg(NOISE, mode, "progressive")

@@ -150,6 +150,9 @@ RGB = np.zeros((8, 9, 3), np.uint8)
         (tiff(RGB, 8, 2).replace(b"II*\0\x08\0\0\0", b"II*\0\xff\xff\0\0"), "directory is missing"),
         (tiff(RGB.astype(np.uint16), 16, 2)[:-1], "a strip or tile is cut"),
         (b"II*\0\x10\0\0\0CR\x02\0" + bytes(99), "a raw photograph"),
+        (written(RGB, photometric="rgb", compression="jpeg2000"), "compression that is not read, JPEG 2000; save"),
+        (written(RGB, photometric="rgb", compression="webp"), "a compression that is not read, WebP"),
+        (tiff(RGB, 8, 2).replace(b"\3\1\3\0\1\0\0\0\1", b"\3\1\3\0\1\0\0\0\x63"), "not read, number 99"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
