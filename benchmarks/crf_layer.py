@@ -89,7 +89,7 @@ def _config(given: argparse.Namespace, init: str, way: str, seed: int) -> Config
     config.batch_size = CROPS * (config.batch_size // crf_layer.CROPS)
     config.num_steps = config.validate_every = given.steps
     config.log_every, config.validation_images = 25, 1
-    config.crf.backend = given.crf
+    config.crf.backend, config.crf.neutral = given.crf, "half"  # A run may have been tuned to another.
     if way == STAGES:
         config.loss.crf = 0.0
     return config

@@ -53,11 +53,16 @@ def pydensecrf(
     return np.array(field.inference(iterations)).reshape(unary.shape)
 
 
+def scenes() -> tuple[np.ndarray, np.ndarray]:
+    """Unaries and images, of one size in all tests that can share the compiled program."""
+    images = np.stack([scene(24, 24, seed) for seed in range(4)])
+    return np.stack([energies(image, seed) for seed, image in enumerate(images)]), images
+
+
 @pytest.mark.parametrize("iterations", [1, 5, 10])
 def test_marginals_are_those_of_brute_force(iterations: int) -> None:
     """Within 2e-2, but where the lattice as such, pydensecrf's too, tips a surface that hangs in the balance."""
-    images = np.stack([scene(24, 24, seed) for seed in range(4)])
-    unary = np.stack([energies(image, seed) for seed, image in enumerate(images)])
+    unary, images = scenes()
     errors = []
     for kernels in (USUAL, *OTHERS):
         result = inferred(unary, images, kernels, iterations=iterations, capacity=4096)
@@ -145,8 +150,7 @@ def test_gradients_are_finite_differences() -> None:
 @pytest.fixture(scope="module")
 def four() -> tuple[np.ndarray, np.ndarray, Inference]:
     """Unaries, images, and marginals."""
-    images = np.stack([scene(24, 24, seed) for seed in range(4)])
-    unary = np.stack([energies(image, 0) for image in images])
+    unary, images = scenes()
     return unary, images, inferred(unary, images, USUAL, iterations=5, capacity=4096)
 
 
@@ -262,14 +266,6 @@ def _enclosing(point: np.ndarray) -> list[tuple[tuple[int, ...], float]]:
     system = np.vstack([np.array(corners).T, np.ones(size)])
     weights = np.linalg.lstsq(system, np.append(point, 1), rcond=None)[0]
     return [(tuple(corner.astype(int).tolist()), weight) for corner, weight in zip(corners, weights, strict=True)]
-
-
-@pytest.mark.parametrize("size", [(1, 1), (1, 2000), (2000, 1)])
-def test_maps_of_exact_0_and_1_in_narrow_images(size: tuple[int, int]) -> None:
-    image = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
-    refined = refine("jax", image, np.random.default_rng(0).integers(0, 2, size).astype(np.float32), CrfParameters())
-    assert refined.shape == size
-    assert np.isfinite(refined).all() and 0 <= refined.min() <= refined.max() <= 1
 
 
 IMAGES: dict[str, Callable[[], Any]] = {
