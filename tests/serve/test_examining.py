@@ -27,8 +27,8 @@ LIMITS = Limits(megapixels=1)
 
 @pytest.fixture(scope="module")
 def visitor() -> Iterator[Visitor]:
-    """A visitor of a page that takes up to one megapixel and ten seconds."""
-    with visited(megapixels=1, seconds=10) as visitor:
+    """A visitor of a page that takes up to one megapixel and five seconds."""
+    with visited(megapixels=1, seconds=5) as visitor:
         yield visitor
 
 
@@ -71,7 +71,7 @@ def test_what_ends_one_examination_leaves_the_others(visitor: Visitor) -> None:
     told = [visitor.finished(visitor.hand_in(file, name)) for file, name in zip(files, names, strict=True)]
     assert [each["state"] for each in told] == ["done", "failed", "done", "failed", "failed", "done"]
     assert "most likely because memory ran out" in told[1]["reason"]
-    assert told[3]["reason"] == "not examined within 10 seconds; try a smaller photograph"
+    assert told[3]["reason"] == "not examined within 5 seconds; try a smaller photograph"
     assert told[4]["reason"] == "a mistake of this program ended the examination (ZeroDivisionError)"
 
 
