@@ -114,7 +114,7 @@ def test_rows_that_cannot_be_loaded_are_told_before_anything_is_served() -> None
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_nothing_is_left_however_it_is_stopped(tmp_path: Path, number: signal.Signals) -> None:
     program = (
-        "from tests.serve.visitor import rows\nfrom splice_jax.serve.limits import Limits\n"
+        "from tests.serve.loading import rows\nfrom splice_jax.serve.limits import Limits\n"
         "from splice_jax.serve.server import serve\n"
         "serve(rows, host='', port=0, keep=None, limits=Limits())"
     )
