@@ -14,9 +14,12 @@ from PIL import Image
 
 import splice_jax
 from splice_jax import cli
+from splice_jax.examination import batch
+from splice_jax.examination.looking import RowResult
 from splice_jax.examination.output.document import SCHEMA, digest, document
 from splice_jax.examination.output.pictures import threshold
-from splice_jax.examination.output.view import percent
+from splice_jax.examination.output.view import View, percent, view
+from splice_jax.examination.rows import Rows
 from tests.examination.samples import exif, jpeg, scene
 
 HOSTILE = "</script><script>alert(1)</script>\"'&"
@@ -141,6 +144,19 @@ def test_a_threshold_is_told_only_where_the_mask_is_one() -> None:
     assert threshold(probability, probability >= 0.4) == np.float32(0.4)
     assert threshold(probability, np.array([[True, False, True]])) is None
     assert threshold(probability, probability > 1) is None and threshold(probability, probability >= 0) is None
+
+
+def test_whoever_waits_is_told_of_a_row_before_its_pictures_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    happened: list[str] = []
+
+    def seen(result: RowResult, *, main: bool) -> View:
+        happened.append("pictures")
+        return view(result, main=main)
+
+    monkeypatch.setattr(batch, "view", seen)
+    rows = Rows(None, [splice_jax.localizer("noi1")])
+    batch.make(jpeg(scene()), "photo", rows, progress=lambda result: happened.append(result.name))
+    assert happened == ["noi1", "pictures"]
 
 
 def test_a_bad_file_is_one_line_and_the_others_go_on(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

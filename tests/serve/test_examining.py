@@ -27,8 +27,8 @@ LIMITS = Limits(megapixels=1)
 
 @pytest.fixture(scope="module")
 def visitor() -> Iterator[Visitor]:
-    """A visitor of a page that takes up to one megapixel and ten seconds."""
-    with visited(megapixels=1, seconds=10) as visitor:
+    """A visitor of a page that takes up to one megapixel and five seconds."""
+    with visited(megapixels=1, seconds=5) as visitor:
         yield visitor
 
 
@@ -71,7 +71,7 @@ def test_what_ends_one_examination_leaves_the_others(visitor: Visitor) -> None:
     told = [visitor.finished(visitor.hand_in(file, name)) for file, name in zip(files, names, strict=True)]
     assert [each["state"] for each in told] == ["done", "failed", "done", "failed", "failed", "done"]
     assert "most likely because memory ran out" in told[1]["reason"]
-    assert told[3]["reason"] == "not examined within 10 seconds; try a smaller photograph"
+    assert told[3]["reason"] == "not examined within 5 seconds; try a smaller photograph"
     assert told[4]["reason"] == "a mistake of this program ended the examination (ZeroDivisionError)"
 
 
@@ -114,7 +114,7 @@ def test_rows_that_cannot_be_loaded_are_told_before_anything_is_served() -> None
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_nothing_is_left_however_it_is_stopped(tmp_path: Path, number: signal.Signals) -> None:
     program = (
-        "from tests.serve.visitor import rows\nfrom splice_jax.serve.limits import Limits\n"
+        "from tests.serve.loading import rows\nfrom splice_jax.serve.limits import Limits\n"
         "from splice_jax.serve.server import serve\n"
         "serve(rows, host='', port=0, keep=None, limits=Limits())"
     )

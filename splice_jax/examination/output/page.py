@@ -10,7 +10,7 @@ from typing import Any
 from splice_jax.evaluation.output.report.templates import part, templates
 from splice_jax.examination.file.facts import Facts
 from splice_jax.examination.output import pictures
-from splice_jax.examination.output.view import View, percent
+from splice_jax.examination.output.view import View, percent, probability
 from splice_jax.examination.photograph import Examination
 
 _PACKAGE = "splice_jax.examination.output"
@@ -56,6 +56,7 @@ def page(examination: Examination, views: Sequence[View], content: Mapping[str, 
             size=(width, height),
             document=content,
             percent=percent,
+            probability=probability,
             style=part(_PACKAGE, "examination.css"),
             program=part(_PACKAGE, "examination.js"),
         )

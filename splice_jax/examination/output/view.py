@@ -67,6 +67,17 @@ def _of_hundred(share: float) -> str:
     return f"{100 * share:.0f} of 100" if share >= 0.005 else "fewer than 1 of 100"
 
 
+def probability(score: float) -> str:
+    """A probability for readers: never certainty.
+
+    >>> probability(0.38), probability(0.99998), probability(0.0001)
+    ('0.380', 'over 0.999', 'under 0.001')
+    """
+    if not 0.0005 <= score < 0.9995:
+        return "over 0.999" if score > 0.5 else "under 0.001"
+    return f"{score:.3f}"
+
+
 def percent(share: float) -> str:
     """A share for readers.
 
