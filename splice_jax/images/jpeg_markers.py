@@ -25,6 +25,9 @@ PADDINGS = (
 More than the blocks beyond the picture's edge can use up, which nobody sees.
 """
 
+_UNLIKE_ZEROS = b"\xaa"
+"""Its first bit differs from those that libjpeg fills in."""
+
 _SCAN, _TABLES, _RESTARTS = 0xDA, 0xDB, 0xDD
 _JPEG_LS, _LOSSLESS, _HIERARCHICAL, _ARITHMETIC = 0xF7, {0xC3, 0xCB}, {0xC5, 0xC6, 0xC7, 0xCD, 0xCE, 0xCF}, {0xC9, 0xCA}
 _FRAMES = {0xC0, 0xC1, 0xC2} | _LOSSLESS | _HIERARCHICAL | _ARITHMETIC
@@ -98,19 +101,36 @@ def lacks_only_its_end(encoded: bytes) -> bool:
     Whether data are missing after that only decoding tells; see `trials`.
     """
     missing: dict[int, int] = {}  # Per component, a bit for each coefficient that is not final yet.
-    last, frame, interval = Segment(0, b"", 2), Segment(0, b"", 2), 0
+    last, progressive = Segment(0, b"", 2), False
     for last in segments(encoded):
         if last.code in _FRAMES and len(last.content) >= 6:
-            frame, missing = last, dict.fromkeys(last.content[6::3], 2**64 - 1)
-        elif last.code == _RESTARTS and len(last.content) == 2:
-            (interval,) = struct.unpack(">H", last.content)
+            missing, progressive = dict.fromkeys(last.content[6::3], 2**64 - 1), last.code == _PROGRESSIVE
         elif last.code == _SCAN and missing:
-            _take_away(missing, last.content, frame.code == _PROGRESSIVE)
+            _take_away(missing, last.content, progressive)
     whole = last.code == _SCAN and bool(missing) and not any(missing.values())
-    if not whole or _NEXT_MARKER.search(encoded, last.end):
-        return False
-    restarts = len(_RESTART_MARKER.findall(encoded, last.end))
-    return not interval or restarts == -(-_units(frame.content, last.content) // interval) - 1
+    return whole and not _NEXT_MARKER.search(encoded, last.end) and has_its_restarts(encoded)
+
+
+def has_its_restarts(encoded: bytes) -> bool:
+    """Whether the last scan has as many restart markers as there are intervals to part."""
+    frame = scan = Segment(0, b"", 2)
+    interval = 0
+    for segment in segments(encoded):
+        if segment.code in _FRAMES and len(segment.content) >= 6:
+            frame = segment
+        elif segment.code == _RESTARTS and len(segment.content) == 2:
+            (interval,) = struct.unpack(">H", segment.content)
+        elif segment.code == _SCAN:
+            scan = segment
+    if not interval or not frame.content or not scan.content:
+        return True
+    restarts = len(_RESTART_MARKER.findall(encoded, scan.end, _end_of_data(encoded, scan)))
+    return restarts == -(-_units(frame.content, scan.content) // interval) - 1
+
+
+def _end_of_data(encoded: bytes, scan: Segment) -> int:
+    following = _NEXT_MARKER.search(encoded, scan.end)
+    return following.start() if following else len(encoded)
 
 
 def trials(encoded: bytes) -> Iterator[list[bytes]]:
@@ -149,6 +169,12 @@ def _units(frame: bytes, scan: bytes) -> int:
 def has_end(encoded: bytes) -> bool:
     """Whether a JPEG has its end marker."""
     return any(segment.code == END[1] for segment in segments(encoded))
+
+
+def padded(encoded: bytes) -> bytes:
+    """A JPEG that has its end marker, with other data before it: the same picture, if none of its own were missing."""
+    end = next(segment.end for segment in segments(encoded) if segment.code == END[1]) - len(END)
+    return encoded[:end] + _UNLIKE_ZEROS * _PADDED + encoded[end:]
 
 
 def with_end(encoded: bytes, padding: bytes = b"") -> bytes:

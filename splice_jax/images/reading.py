@@ -155,10 +155,14 @@ def whole_jpeg(encoded: bytes, title: str) -> bytes:
     if not jpeg_markers.lacks_only_its_end(encoded) or not all(
         _decode_alike(files, title) for files in jpeg_markers.trials(encoded)
     ):
-        raise UserError(
-            f"{title}: broken or truncated (the JPEG's data end before the picture does); get a whole copy of it"
-        )
+        raise _cut_jpeg(title)
     return jpeg_markers.with_end(encoded)
+
+
+def _cut_jpeg(title: str) -> UserError:
+    return UserError(
+        f"{title}: broken or truncated (the JPEG's data end before the picture does); get a whole copy of it"
+    )
 
 
 def _decode_alike(files: list[bytes], title: str) -> bool:
@@ -181,8 +185,13 @@ def _decode_jpeg(encoded: bytes, form: str, title: str, with_alpha: bool) -> Sto
     with opened(whole, form) as image:
         _refuse_too_large(*image.size, title)
         stored = _stored(image, True, with_alpha)
-    notes = () if whole is encoded else ("lacks the JPEG's end marker; all its pixels are there",)
-    return stored._replace(notes=notes)
+    if whole is not encoded:
+        return stored._replace(notes=("lacks the JPEG's end marker; all its pixels are there",))
+    with opened(jpeg_markers.padded(encoded), form) as image:  # A cut file may have been given an end marker.
+        same = np.array_equal(stored.values, _stored(image, True, False).values)
+    if not same or not jpeg_markers.has_its_restarts(encoded):
+        raise _cut_jpeg(title)
+    return stored
 
 
 def _decode_png(encoded: bytes, form: str, title: str, with_alpha: bool) -> Stored:

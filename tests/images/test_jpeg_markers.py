@@ -54,6 +54,19 @@ def test_only_the_end_marker_may_be_missing(mode: str, kind: str, picture: np.nd
         assert cut_or_equal(file[: len(file) - length], whole)
 
 
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("kind", sorted(KINDS.keys() - {"progressive"}))
+def test_an_end_marker_put_behind_a_cut_hides_nothing(mode: str, kind: str) -> None:
+    """A progressive file may end after any scan; what the scans before it show is a picture."""
+    for picture in (NOISE, SMOOTH):
+        file = jpeg(picture, mode, kind)
+        whole = read_picture(file).pixels
+        for length in (3, 4, 6, 10, 19, 34, 100, len(file) // 3):
+            with pytest.raises(UserError, match="^x: broken or truncated"):
+                read_picture(file[:-length] + b"\xff\xd9", name="x")
+        np.testing.assert_array_equal(read_picture(file[:-2] + b"\0spare\xff\xd9").pixels, whole)
+
+
 def test_blocks_that_nobody_sees_do_not_hide_missing_bytes() -> None:
     """Beyond the edge of 8 x 24 pixels coded 16 x 16 at a time, they use up much of what follows a cut."""
     noise = np.random.default_rng(10).integers(0, 256, (24, 8, 3), np.uint8)

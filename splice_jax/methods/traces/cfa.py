@@ -56,7 +56,7 @@ def chessboard(height: int, width: int) -> Bool[np.ndarray, "height width"]:
     return np.add.outer(np.arange(height), np.arange(width)) % 2 == 0
 
 
-@register("cfa1", version=2)
+@register("cfa1", version=3)
 class LocalVarianceRatio(ChessboardLocalizer):
     """How much more the prediction error varies at recorded pixels than at interpolated ones, block by block.
 
@@ -74,7 +74,7 @@ class LocalVarianceRatio(ChessboardLocalizer):
     cell = 8
 
     def response(self, image: UInt8[np.ndarray, "height width 3"]) -> Float64[np.ndarray, "rows columns"]:
-        """Log likelihood ratio, positive where the trace is missing."""
+        """Log likelihood ratio, positive where the trace is missing; NaN where a block is flat."""
         evidence = log_variance_ratio(self.green_error(image), self.cell)
         told = evidence[np.isfinite(evidence)]
         if not told.size:
@@ -82,7 +82,7 @@ class LocalVarianceRatio(ChessboardLocalizer):
         middle = np.median(told)
         evidence, told = (-evidence, -told) if middle < 0 else (evidence, told)
         ratio = fit_mixture(told).log_likelihood_ratio(np.nan_to_num(evidence, nan=abs(middle)))
-        return ndimage.median_filter(ratio, 5, mode="nearest")
+        return np.where(np.isnan(evidence), np.nan, ndimage.median_filter(ratio, 5, mode="nearest"))
 
 
 def log_variance_ratio(error: Float32[np.ndarray, "height width"], cell: int) -> Float64[np.ndarray, "rows columns"]:

@@ -7,7 +7,7 @@ from scipy import ndimage
 from splice_jax.jpeg import BLOCK, ZIGZAG, block_dct
 from splice_jax.methods.registry import register
 from splice_jax.methods.traces.double_jpeg import LARGEST_STEPS, find_period
-from splice_jax.methods.traces.trace import TraceLocalizer, luma, spread, textureless
+from splice_jax.methods.traces.trace import TraceLocalizer, luma, spread, textureless, to_pixels
 
 STRONGEST = 50.0
 """Second differences above this, in levels, are edges in the scene, not between blocks."""
@@ -23,7 +23,7 @@ FREQUENCIES = ZIGZAG[1:32]
 NEVER_JPEG = "this file is no JPEG; if the photograph never was one, only texture and noise show"
 
 
-@register("blk", version=2)
+@register("blk", version=3)
 class BlockGrid(TraceLocalizer):
     """Lines of the JPEG grid that are where none should be, or missing where one should be, block by block.
 
@@ -41,9 +41,10 @@ class BlockGrid(TraceLocalizer):
     smallest = 3 * BLOCK
 
     def response(self, image: UInt8[np.ndarray, "height width 3"]) -> Float32[np.ndarray, "height width"]:
-        """The mean second difference over a line's pixels, in levels."""
+        """The mean second difference over a line's pixels, in levels; NaN in flat and saturated blocks."""
         plane = luma(image)
-        return stray_columns(plane) + stray_columns(np.ascontiguousarray(plane.T)).T
+        strays = stray_columns(plane) + stray_columns(np.ascontiguousarray(plane.T)).T
+        return np.where(to_pixels(textureless(image, BLOCK), plane.shape, BLOCK), np.nan, strays)
 
 
 @register("dct", version=2)

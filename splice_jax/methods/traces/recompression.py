@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from splice_jax.jpeg import BLOCK
 from splice_jax.methods.registry import register
-from splice_jax.methods.traces.trace import TraceLocalizer, blocks
+from splice_jax.methods.traces.trace import TraceLocalizer, blocks, textureless
 
 ELA_QUALITY = 90
 GHOST_QUALITIES = tuple(range(51, 101))
@@ -53,7 +53,7 @@ class ErrorLevel(TraceLocalizer):
         return change.mean(axis=2, dtype=np.float32)
 
 
-@register("ghost", version=2)
+@register("ghost", version=3)
 class Ghost(TraceLocalizer):
     """Where an image changes least, at the quality that splits it most clearly into two parts.
 
@@ -70,13 +70,16 @@ class Ghost(TraceLocalizer):
         "that quality again."
     )
     flat = "no quality shows a ghost"
+    needs_texture = True
     cell = BLOCK
     smallest = WINDOW * BLOCK
 
     def response(self, image: UInt8[np.ndarray, "height width 3"]) -> Float32[np.ndarray, "rows columns"]:
         """1 − the difference, scaled over all qualities; 0 everywhere if no quality shows a ghost."""
         differences = ghosts(image)
-        clarities = [clarity(difference) for difference in differences]
+        rows, columns = differences.shape[1:]
+        seen = ~textureless(image, self.cell)[:rows, :columns]
+        clarities = [clarity(difference[seen]) for difference in differences]
         best = int(np.argmax(clarities))
         return 1 - differences[best] if clarities[best] > 0 else np.zeros_like(differences[best])
 
@@ -91,9 +94,11 @@ def ghosts(image: UInt8[np.ndarray, "height width 3"]) -> Float32[np.ndarray, "q
     return (differences - low) / np.maximum(high - low, np.float32(1e-6))
 
 
-def clarity(difference: Float32[np.ndarray, "rows columns"]) -> float:
+def clarity(difference: Float32[np.ndarray, " blocks"]) -> float:
     """The share of variance between Otsu's two classes, 0 … 1; 0 if the darker class is not a ghost."""
-    values = np.sort(difference, axis=None).astype(np.float64)
+    values = np.sort(difference).astype(np.float64)
+    if values.size < 2:
+        return 0.0
     dark = np.arange(1, values.size)
     sums = np.cumsum(values)
     darker, lighter = sums[:-1] / dark, (sums[-1] - sums[:-1]) / (values.size - dark)

@@ -63,7 +63,7 @@ class TraceLocalizer(Localizer):
         """
         self.require_contrast(response)
         probability = spread(normalize(response), size, self.cell)
-        valid = _to_pixels(~np.isnan(response), size, self.cell)
+        valid = to_pixels(~np.isnan(response), size, self.cell)
         return Found(probability, (probability >= otsu(probability[valid])) & valid, valid=valid)
 
     def require_contrast(self, response: Num[np.ndarray, "rows columns"]) -> None:
@@ -88,7 +88,7 @@ def textureless(image: UInt8[np.ndarray, "height width 3"], cell: int) -> Bool[n
     return share[cell // 2 :: cell, cell // 2 :: cell] > 0.5
 
 
-def _to_pixels(
+def to_pixels(
     cells: Bool[np.ndarray, "rows columns"], size: tuple[int, int], side: int
 ) -> Bool[np.ndarray, "height width"]:
     """Each pixel's cell; beyond the last cell, that one."""

@@ -56,6 +56,14 @@ def test_a_resampled_patch_is_found_whatever_the_phase(name):
 
 
 @pytest.mark.parametrize("name", ROWS)
+def test_a_white_half_is_neither_marked_nor_counted(name):
+    image = jpeg(np.where(np.arange(320)[:, None] < 160, np.uint8(255), photo(0)), 85)
+    found = splice_jax.localizer(name)(image)
+    assert not found.mask[:, :136].any() and not found.valid[:, :136].any()
+    assert found.valid[:, 184:].mean() > 0.9
+
+
+@pytest.mark.parametrize("name", ROWS)
 def test_a_patch_at_an_odd_offset_is_found(name):
     image = photo(0).copy()
     image[PATCH] = photo(1)[PATCH[0], 97:257]

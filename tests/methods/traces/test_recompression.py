@@ -48,6 +48,7 @@ def test_in_parts_the_result_is_the_same(monkeypatch, size, quality):
 def test_an_image_too_long_for_a_jpeg_is_localized(name, size):
     image = np.full((*size, 3), 128, np.uint8)
     image[size[0] // 2 :, size[1] // 2 :] = GENERATOR.integers(0, 256, 3)
+    image[:40] = GENERATOR.integers(0, 256, image[:40].shape)  # Nothing can be measured in a flat image.
     row = splice_jax.localizer(name)
     if min(size) < 24 and name == "ghost":
         with pytest.raises(Undefined, match="ghost needs an image of at least 24x24 pixels"):
@@ -89,6 +90,15 @@ def test_a_ghost_is_found_without_knowing_its_quality(trial, compressed, host, d
     assert case.area(splice_jax.localizer("ghost")(image).probability) > 0.9
 
 
+def test_a_white_half_is_no_ghost_and_hides_none(trial, compressed):
+    case = trial(1)
+    image = case.spliced(donor=compressed(case.donor, 60))
+    bordered = np.concatenate([np.full_like(image, 255), image], axis=1)
+    found, width = splice_jax.localizer("ghost")(bordered), image.shape[1]
+    assert case.area(found.probability[:, width:]) > 0.9
+    assert not found.mask[:, : width - 24].any() and not found.valid[:, : width - 24].any()
+
+
 def test_a_ghost_is_darkest_at_its_own_quality(trial, compressed):
     case = trial(1)
     differences = ghosts(case.spliced(donor=compressed(case.donor, 65)))
@@ -96,18 +106,18 @@ def test_a_ghost_is_darkest_at_its_own_quality(trial, compressed):
     assert differences.min() == 0 and differences.max() == 1
     inside = differences[:, 10:18, 14:25].mean(axis=(1, 2))
     assert GHOST_QUALITIES[int(np.argmin(inside))] == 65
-    assert GHOST_QUALITIES[int(np.argmax([clarity(difference) for difference in differences]))] == 65
+    assert GHOST_QUALITIES[int(np.argmax([clarity(difference.ravel()) for difference in differences]))] == 65
 
 
 def test_clarity_by_hand():
-    two = np.full((10, 10), 0.8, np.float32)
-    two[:3] = 0.1
+    two = np.full(100, 0.8, np.float32)
+    two[:30] = 0.1
     assert clarity(two) == pytest.approx(1)
     assert clarity(two[::-1]) == pytest.approx(1)
     assert clarity(1 - two) == 0  # the dark part is the larger one
     assert clarity(two / 4 + 0.6) == 0  # no part is dark
-    assert clarity(np.full((10, 10), 0.5, np.float32)) == 0
-    two[:3] += GENERATOR.normal(0, 0.05, (3, 10)).astype(np.float32)
+    assert clarity(np.full(100, 0.5, np.float32)) == clarity(two[:1]) == clarity(two[:0]) == 0
+    two[:30] += GENERATOR.normal(0, 0.05, 30).astype(np.float32)
     assert 0.9 < clarity(two) < 1
 
 

@@ -42,7 +42,7 @@ def test_a_constant_response_is_undefined_rather_than_a_flat_map():
         Brightness()(np.full((9, 10, 3), 7, np.uint8))
 
 
-@pytest.mark.parametrize("name", ["noi1", "noi2", "noi4", "dct"])
+@pytest.mark.parametrize("name", ["noi1", "noi2", "noi4", "dct", "blk"])
 @pytest.mark.parametrize("flat", [0, 90, 255])
 def test_flat_and_saturated_areas_take_no_part(name, flat):
     half = np.random.default_rng(0).integers(60, 200, (96, 128, 3), np.uint8)
