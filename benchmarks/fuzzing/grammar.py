@@ -27,7 +27,7 @@ _NAMES = ("", "a.b", "x", "../x", "seed", "method", "__class__", "rows")
 _TAGS = (254, 255, 256, 257, 258, 259, 262, 266, 274, 277, 278, 284, 317, 322, 325, 330, 338, 339, 530, 50706)
 _TAG_VALUES = (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 16, 32, 255, 32773, 32803, 32844, 50000, 2**31)
 _LIKELY = {
-    254: (0, 1, 4), 258: (1, 2, 4, 8, 12, 16, 32), 259: (1, 2, 3, 5, 7, 8, 32773, 32946, 50000),
+    254: (0, 1, 4), 258: (1, 2, 4, 8, 12, 16, 32), 259: (1, 2, 3, 5, 7, 8, 32773, 34712, 34887, 50000),
     262: (0, 1, 2, 3, 5, 6, 8, 32803, 32844),
     277: (1, 2, 3, 4, 5), 278: (0, 1, 7), 284: (1, 2), 317: (1, 2, 3), 338: (0, 1, 2), 339: (1, 2, 3, 4, 5),
 }  # fmt: skip
@@ -130,6 +130,7 @@ def of_jpeg(jpeg: bytes, rng: np.random.Generator) -> bytes:
         parts.insert(place, (int(rng.choice(_MARKERS)), rng.bytes(int(rng.integers(3)))))
     elif change == 4:
         del parts[-1]
+        parts[-1] = (parts[-1][0], parts[-1][1][: len(parts[-1][1]) - int(rng.integers(12))])
     elif change == 5:
         parts.append((-1, (b"\xff\xd8\xff", b"\0\0\0\x18ftypmp42", b"PK\3\4", bytes(9), b"words")[rng.integers(5)]))
     elif content:
@@ -211,3 +212,14 @@ def of_png(png: bytes, rng: np.random.Generator) -> bytes:
     return png[:8] + b"".join(
         len(each).to_bytes(4) + name + each + zlib.crc32(name + each).to_bytes(4) for name, each in parts
     )
+
+
+def of_boxes(media: bytes, rng: np.random.Generator) -> bytes:
+    """An ISO media file, such as AVIF, of which one outermost box has another size."""
+    places, place, changed = [], 0, bytearray(media)
+    while place + 8 <= len(media):
+        places.append(place)
+        place += max(8, int.from_bytes(media[place : place + 4]))
+    chosen = places[rng.integers(len(places))]
+    changed[chosen : chosen + 4] = int(rng.choice([0, 1, 7, 9, 2**31])).to_bytes(4)
+    return bytes(changed)

@@ -51,6 +51,8 @@ def _of_a_part(seed: bytes, others: Sequence[bytes], rng: np.random.Generator) -
         return grammar.of_png(seed, rng)
     if seed.startswith((b"II*\0", b"MM\0*")):
         return grammar.of_tiff(seed, rng)
+    if seed[4:8] == b"ftyp":
+        return grammar.of_boxes(seed, rng)
     if seed.startswith(b"{"):
         return grammar.of_json(seed, rng)
     if b"\0" in seed or b"\n" not in seed:

@@ -18,6 +18,7 @@ from splice_jax.examination.file.jpeg_structure import read_structure
 from splice_jax.examination.file.metadata import read_metadata
 from splice_jax.examination.file.thumbnail import read_thumbnail
 from splice_jax.images import mask_of, pixels_stated, read_image
+from splice_jax.images.reading import read_stored
 from splice_jax.jpeg import NoCoefficientsError, read_luma
 
 
@@ -81,6 +82,7 @@ def _images(folder: Path) -> Mapping[str, bytes]:
         "turned jpeg.tif": _encoded(rgb, "TIFF", compression="jpeg", exif=_exif()),
         "predicted.tif": _encoded(rgb, "TIFF", compression="tiff_lzw", tiffinfo={317: 2}),
         "associated.tif": _encoded(rgb.convert("RGBA"), "TIFF", tiffinfo={338: 1}),
+        "noted.tif": _encoded(rgb, "TIFF", tiffinfo={254: 0, 339: (1, 1, 1)}),
         "tiles.tif": _encoded(rgb, "TIFF", tiffinfo={322: 16, 323: 16}),
     }
     try:
@@ -154,6 +156,8 @@ def _with_thumbnail(exif: bytes, thumbnail: bytes) -> bytes:
 
 
 def _read_image(path: Path) -> None:
+    if path.suffix == ".png":
+        read_stored(path, with_alpha=True)  # As for a mask.
     read_image(path)
 
 
