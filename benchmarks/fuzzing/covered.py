@@ -17,13 +17,16 @@ BEYOND: Mapping[str, Mapping[str, str]] = {
     "images.reading": {r"def most_pixels": _OTHERS},
     "images.formats": {r"def (listing|is_image|images_in|told)": _OTHERS},
     "bulk.manifest": {r"if (not os\.fstat|os\.write)": _SYSTEM},
-    "runs.configuration": {r"def (read_config_file|_failure|save_config)": _OTHERS},
+    "runs.configuration": {
+        r"def (read_config_file|_failure|save_config|field_value)|if not (workdir|path)\.is_": _OTHERS
+    },
     "weights.files": {r"if reader is None": _OTHERS},
     "weights.pickled": {r"if not path\.is_file|if tuple\(map\(int, torch|def write_pickled": _SYSTEM},
     "data.composing.compositions": {r"if not path\.exists": _OTHERS},
     "runs.checkpoints": {
         r"def (save|_remove_unfinished|_stands|_reason)": _WRITES,
         r"if not (read_only|self\._read_only)": _WRITES,
+        r"if not bad": _OTHERS,
     },
 }
 """Code in a reader's modules that no content of a file leads to or away from: module ("" for all) -> how a line of it

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from benchmarks.fuzzing.reader import Reader, is_json
+from splice_jax.errors import UserError
 from splice_jax.runs import configuration, schema
 from splice_jax.runs.builtin import builtin
-from splice_jax.runs.checkpoints import BEST, Checkpoints
+from splice_jax.runs.checkpoints import BEST, LAST, Checkpoints
 from splice_jax.weights import packaged
 from splice_jax.weights.archive import load_variables, save_variables
 from splice_jax.weights.calibration import Calibration
@@ -47,7 +48,9 @@ def _read_flags(path: Path) -> None:
     name, overrides, _ = configuration.split_flags(text.split("\n"))
     config = configuration.read_config(name or "default") if not (name or "").endswith(".py") else builtin("default")
     schema.check_config(configuration.apply_overrides(config, overrides))
-    if name:
+    as_typed = [f"--config.{field}" + ("" if value is None else f"={value}") for field, value in overrides]
+    configuration.apply_overrides(config, as_typed)
+    with contextlib.suppress(UserError):  # Most fields belong to training, and no evaluation may change them.
         configuration.evaluation_config(path.parent / "default", overrides)
 
 
@@ -56,15 +59,20 @@ def _tree() -> dict[str, Any]:
 
 
 def _checkpoint(folder: Path) -> Mapping[str, bytes]:
-    Checkpoints(folder, BEST).save(7, _tree(), {"score": 0.5, "seen": [1, 2]})
+    for kind, steps in ((BEST, (7,)), (LAST, (3, 7))):
+        checkpoints = Checkpoints(folder, kind)
+        for step in steps:
+            checkpoints.save(step, _tree(), {"score": 0.5, "seen": [1, 2]})
     files = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.stat().st_size]
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
 def _read_checkpoint(path: Path) -> None:
+    kind = ""
     while path.name != "checkpoints":
-        path = path.parent
-    Checkpoints(path.parent, BEST, read_only=True).restore(_tree())
+        kind, path = path.name, path.parent
+    with contextlib.redirect_stderr(io.StringIO()):  # Of two, a damaged one is named there, and the other is read.
+        Checkpoints(path.parent, kind, read_only=True).restore(_tree())
 
 
 def _weights(folder: Path) -> Mapping[str, bytes]:
