@@ -9,7 +9,7 @@ from benchmarks.fuzz import READERS
 from benchmarks.fuzzing.reader import Reader
 from benchmarks.fuzzing.trial import Trial
 
-MUTANTS, SLOW = 60, {"checkpoint": 15, "pickled": 15}
+MUTANTS, SLOW = 60, {"checkpoint": 40, "pickled": 15}
 OPTIONAL = {"pickled": "torch"}
 
 

@@ -1,6 +1,7 @@
 """Readers of tables and of what evaluations write."""
 
 import csv
+import hashlib
 import io
 import json
 from collections.abc import Mapping
@@ -18,7 +19,7 @@ from splice_jax.data.sets.builders import nc2016
 from splice_jax.evaluation.maps import cache, records
 from splice_jax.evaluation.scores.conventions import HEADLINE
 from splice_jax.evaluation.summary import read_scores
-from splice_jax.localize.results import Outcome
+from splice_jax.localize.results import SUFFIXES, Outcome, named
 from splice_jax.localize.summary import refuse_mixing
 
 
@@ -28,11 +29,12 @@ def _table(columns: list[str], rows: list[list[object]], delimiter: str = ",") -
     return text.getvalue().encode()
 
 
-def _lists(folder: Path) -> Mapping[str, bytes]:
+def _tables(folder: Path) -> Mapping[str, bytes]:
     images = [f"image{number}.png" for number in range(6)]
     listed = {"part": "all", "group": "1", "name": "x"}
     parts = [[listed.get(column, "5") if column != "name" else name for column in splits.COLUMNS] for name in images]
-    summary = ["a.jpg" if field == "image" else "1" for field in Outcome._fields]
+    summary = ["a.jpg" if field == "image" else "noi1" for field in Outcome._fields]
+    named(folder / "a", SUFFIXES[0]).write_bytes(b"a result")
     columns = [*compositions.COLUMNS]
     return {
         "compositions.csv": _table(columns, [[f"{column}{row}" for column in columns] for row in range(6)]),
@@ -43,10 +45,11 @@ def _lists(folder: Path) -> Mapping[str, bytes]:
     }
 
 
-def _read_list(path: Path) -> None:
+def _read_table(path: Path) -> None:
     builder: Any = SimpleNamespace(data_dir=path.parents[path.parent.name == "splits"], counts={"all": 6})
     if path.name == "compositions.csv":
-        compositions.photographs(path.parent)
+        found = compositions.photographs(path.parent)
+        compositions.shared(found, found[1:])
     elif path.name == "reference.csv":
         nc2016.read_reference(path)
     elif path.name == "summary.csv":
@@ -57,6 +60,7 @@ def _read_list(path: Path) -> None:
 
 def _results(folder: Path) -> Mapping[str, bytes]:
     cache.write_map(folder / "a.png", np.arange(60, dtype=np.uint16).reshape(6, 10))
+    cache.write_map(folder / "b.png", np.arange(60, dtype=np.uint16).reshape(6, 10))
     cache.write_labels(folder / "a.labels.npy", np.ones((2, 3), np.float32))
     record = {
         "made_from": {"row": "noi1"},
@@ -67,7 +71,7 @@ def _results(folder: Path) -> Mapping[str, bytes]:
     row = {"method": "noi1", "note": "", "crf": "none", "scores": [asdict(HEADLINE)]}
     texts = {"noi1.json": record, "scores.json": scores | {"rows": [row]}}
     found = {name: json.dumps(content).encode() for name, content in texts.items()}
-    return found | {name: (folder / name).read_bytes() for name in ("a.png", "a.labels.npy")}
+    return found | {name: (folder / name).read_bytes() for name in ("a.png", "b.png", "a.labels.npy")}
 
 
 def _read_result(path: Path) -> None:
@@ -75,14 +79,16 @@ def _read_result(path: Path) -> None:
         records.read_record(path.parent, "noi1")
     elif path.name == "scores.json":
         read_scores(path)
-    elif path.name == "a.png":
-        cache.read_map(path)
+    elif path.suffix == ".png":
+        cache.read_map(
+            path, hashlib.sha256(path.with_name("a.png").read_bytes()).hexdigest() if path.stem == "b" else None
+        )
     else:
         cache.read_labels(path)
 
 
 READERS = {
-    "list": Reader(_lists, _read_list, is_text, ("data.composing.compositions", "localize.summary")),
+    "table": Reader(_tables, _read_table, is_text, ("data.composing.compositions", "localize.summary")),
     "results": Reader(
         _results,
         _read_result,

@@ -1,30 +1,27 @@
 """Mutants of valid files: bytes changed, cut, doubled and mixed, with checksums made right where a format has them."""
 
-import io
-import json
 import struct
-import zipfile
 import zlib
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
+from benchmarks.fuzzing import grammar
+from splice_jax.images import encode_png
+
 _BYTES = (0x00, 0x01, 0x7F, 0x80, 0xFE, 0xFF)
 _NUMBERS = (0, 1, 2**15 - 1, 2**16 - 1, 2**24, 2**31 - 1, 2**31, 2**32 - 1)
-_WORDS = (
-    b"-1", b"0", b"1e999", b"NaN", b"99999999999999999999", b"null", b"[]", b"{}", b'""', b"true", b"[" * 3000,
-    b"../../etc/passwd", b"\xff\xfe", b"\0", b"\n", b'"', b",", b"x" * 200_000,
+_STRANGERS = (
+    b"", bytes(64), b"words", b"{}", b"[]", b"\xff\xfea\0", b"8BPS\0\1", b"P6 1 1 255 \0\0\0", b"%PDF-1.7\n",
+    b"\x1f\x8b\x08", b"<svg/>", b"<!doctype html>", b"\0\0\0\x18ftypmp42", b"\0\0\0\x0cJXL \r\n", b"PK\5\6" + bytes(18),
+    b"II*\0\x08\0\0\0",
+    encode_png(np.arange(12, dtype=np.uint8).reshape(2, 2, 3)),
 )  # fmt: skip
-"""What parsers of text trip over."""
-_VALUES: tuple[Any, ...] = (
-    None, True, -1, 0, 2**70, 1e308, float("nan"), float("inf"), "", "x", "../x", "\ud800", [], {}, [[1]],
-    {"a.b": 1}, ["x", 2],
-)  # fmt: skip
-_NAMES = ("", "a.b", "x", "../x", "seed", "method", "__class__", "rows")
-"""What parsers of JSON trip over: values and names of fields."""
+"""Whole files of other kinds."""
 _NEAR_THE_START = 0.5
 """Share of the changes that fall among the first bytes, where headers are."""
+_OF_A_PART = 0.6
+"""Share of the mutants that are made by the format, see `grammar`."""
 
 
 def mutant(seed: bytes, others: Sequence[bytes], rng: np.random.Generator) -> bytes:
@@ -35,10 +32,8 @@ def mutant(seed: bytes, others: Sequence[bytes], rng: np.random.Generator) -> by
         others: valid files of the same reader, which pieces are taken from.
         rng: decides what changes; the same numbers give the same mutant.
     """
-    if seed.startswith(b"PK\3\4") and rng.random() < 0.6:
-        return _with_a_member_changed(seed, rng)
-    if seed.startswith(b"{") and rng.random() < 0.6:
-        return _with_a_value_changed(seed, rng)
+    if rng.random() < _OF_A_PART and (changed := _of_a_part(seed, others, rng)):
+        return changed
     found = bytearray(seed)
     for _ in range(1 + int(rng.integers(4))):
         if found:
@@ -46,41 +41,24 @@ def mutant(seed: bytes, others: Sequence[bytes], rng: np.random.Generator) -> by
     return _with_checksums(bytes(found)) if rng.random() < 0.7 else bytes(found)
 
 
-def _with_a_member_changed(archive: bytes, rng: np.random.Generator) -> bytes:
-    """A ZIP archive of which one member is a mutant, or has a strange name; checksums are right."""
-    file = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(archive)) as before, zipfile.ZipFile(file, "w") as after:
-        contents = {name: before.read(name) for name in before.namelist()}
-        chosen = [*contents][rng.integers(len(contents))]
-        if rng.random() < 0.2:
-            contents["../" * int(rng.integers(3)) + chosen[: 1 + int(rng.integers(len(chosen)))]] = contents.pop(chosen)
-        else:
-            contents[chosen] = mutant(contents[chosen], [*contents.values()], rng)
-        for name, content in contents.items():
-            after.writestr(name, content)
-    return file.getvalue()
-
-
-def _with_a_value_changed(text: bytes, rng: np.random.Generator) -> bytes:
-    """JSON in which one value is of another kind, or a field is left out, renamed or added."""
-    content = json.loads(text)
-    section = content
-    while True:
-        keys = [*section] if isinstance(section, dict) else [*range(len(section))]
-        key = keys[rng.integers(len(keys))]
-        if not (isinstance(section[key], dict | list) and section[key] and rng.random() < 0.7):
-            break
-        section = section[key]
-    value, change = _VALUES[rng.integers(len(_VALUES))], rng.integers(4)
-    if change == 0 or isinstance(section, list):
-        section[key] = value
-    elif change == 1:
-        section[str(rng.choice(_NAMES))] = section.pop(key)
-    elif change == 2:
-        del section[key]
-    else:
-        section[str(rng.choice(_NAMES))] = value
-    return json.dumps(content).encode()
+def _of_a_part(seed: bytes, others: Sequence[bytes], rng: np.random.Generator) -> bytes:
+    """A file of which one part is changed, as its format has it; nothing where no format is known."""
+    if seed.startswith(b"PK\3\4"):
+        return grammar.of_archive(seed, rng, lambda member, rng: mutant(member, others, rng))
+    if seed.startswith(b"\xff\xd8"):
+        return grammar.of_jpeg(seed, rng)
+    if seed.startswith(b"\x89PNG"):
+        return grammar.of_png(seed, rng)
+    if seed.startswith((b"II*\0", b"MM\0*")):
+        return grammar.of_tiff(seed, rng)
+    if seed[4:8] == b"ftyp":
+        return grammar.of_boxes(seed, rng)
+    if seed.startswith(b"{"):
+        return grammar.of_json(seed, rng)
+    if b"\0" in seed or b"\n" not in seed:
+        return b""
+    head = seed.partition(b"\n")[0]
+    return grammar.of_table(seed, rng) if b"," in head or b"|" in head else grammar.of_lines(seed, rng)
 
 
 def _place(content: bytes | bytearray, rng: np.random.Generator) -> int:
@@ -130,10 +108,14 @@ def _mixed(content: bytearray, others: Sequence[bytes], rng: np.random.Generator
 
 def _word(content: bytearray, others: Sequence[bytes], rng: np.random.Generator) -> None:
     place = _place(content, rng)
-    content[place : place + int(rng.integers(5))] = _WORDS[rng.integers(len(_WORDS))]
+    content[place : place + int(rng.integers(5))] = grammar.WORDS[rng.integers(len(grammar.WORDS))]
 
 
-_CHANGES = (_bit, _byte, _number, _noise, _cut, _less, _twice, _mixed, _word)
+def _stranger(content: bytearray, others: Sequence[bytes], rng: np.random.Generator) -> None:
+    content[:] = _STRANGERS[rng.integers(len(_STRANGERS))]
+
+
+_CHANGES = (_stranger, _bit, _byte, _number, _noise, _cut, _less, _twice, _mixed, _word)
 
 
 def _with_checksums(content: bytes) -> bytes:

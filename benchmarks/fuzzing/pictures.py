@@ -1,12 +1,15 @@
 """Readers of images, masks, JPEG coefficients and metadata."""
 
+import contextlib
 import io
+import struct
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageCms
 
 from benchmarks.fuzzing.reader import Reader
 from splice_jax.errors import UserError
@@ -15,6 +18,7 @@ from splice_jax.examination.file.jpeg_structure import read_structure
 from splice_jax.examination.file.metadata import read_metadata
 from splice_jax.examination.file.thumbnail import read_thumbnail
 from splice_jax.images import mask_of, pixels_stated, read_image
+from splice_jax.images.reading import read_stored
 from splice_jax.jpeg import NoCoefficientsError, read_luma
 
 
@@ -49,11 +53,15 @@ def _jpegs(folder: Path) -> Mapping[str, bytes]:
         "restarts.jpg": _encoded(rgb, "JPEG", subsampling=0, restart_marker_blocks=2),
         "grey.jpg": _encoded(mask, "JPEG", comment=b"made for a test"),
         "cmyk.jpg": _encoded(rgb.convert("CMYK"), "JPEG"),
+        "open.jpg": _encoded(rgb, "JPEG", restart_marker_blocks=2)[:-2],
+        "open progressive.jpg": _encoded(rgb, "JPEG", progressive=True, restart_marker_blocks=2)[:-2],
     }
 
 
-def _with_luma(folder: Path) -> Mapping[str, bytes]:
-    return {name: content for name, content in _jpegs(folder).items() if name != "cmyk.jpg"}
+def _coefficients(folder: Path) -> Mapping[str, bytes]:
+    rgb = _pictures()[0]
+    others = {"rgb stored.jpg": _encoded(rgb, "JPEG", keep_rgb=True), "no.png": _encoded(rgb, "PNG")}
+    return _jpegs(folder) | others | {"small.jpg": _encoded(rgb.crop((0, 0, 9, 7)), "JPEG")}
 
 
 def _images(folder: Path) -> Mapping[str, bytes]:
@@ -71,6 +79,11 @@ def _images(folder: Path) -> Mapping[str, bytes]:
         "lossless.webp": _encoded(rgb, "WEBP", lossless=True, exif=_exif()),
         "frames.gif": _encoded(rgb, "GIF", save_all=True, append_images=[mask.convert("RGB")]),
         "big.tif": _encoded(rgb, "TIFF", big_tiff=True),
+        "turned jpeg.tif": _encoded(rgb, "TIFF", compression="jpeg", exif=_exif()),
+        "predicted.tif": _encoded(rgb, "TIFF", compression="tiff_lzw", tiffinfo={317: 2}),
+        "associated.tif": _encoded(rgb.convert("RGBA"), "TIFF", tiffinfo={338: 1}),
+        "noted.tif": _encoded(rgb, "TIFF", tiffinfo={254: 0, 339: (1, 1, 1)}),
+        "tiles.tif": _encoded(rgb, "TIFF", tiffinfo={322: 16, 323: 16}),
     }
     try:
         import pillow_heif
@@ -85,7 +98,19 @@ def _masks(folder: Path) -> Mapping[str, bytes]:
     mask = _pictures()[1]
     found = {f"{form.lower()}": _encoded(mask, form) for form in ("PNG", "BMP", "TIFF", "GIF", "JPEG")}
     found |= {f"{mode}.png": _encoded(mask.convert(mode), "PNG") for mode in ("1", "P", "LA", "RGB", "RGBA")}
-    return found | {"deep.png": _encoded(Image.fromarray(np.asarray(mask).astype(np.uint16) * 257), "PNG")}
+    deep = np.asarray(mask).astype(np.uint16) * 257
+    found |= {"deep.png": _encoded(Image.fromarray(deep), "PNG"), "deep colour.png": _deep_png(deep)}
+    return found | {"clear.png": _encoded(mask.convert("P"), "PNG", transparency=7)}
+
+
+def _deep_png(grey: np.ndarray) -> bytes:
+    """RGB of 16 bits, which Pillow does not write."""
+    rows = np.repeat(grey[:, :, None], 3, axis=2).astype(">u2")
+    content = b"".join(b"\0" + row.tobytes() for row in rows)
+    header = struct.pack(">IIBBBBB", grey.shape[1], grey.shape[0], 16, 2, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(content)), (b"IEND", b""))
+    whole = (struct.pack(">I", len(each)) + name + each + zlib.crc32(name + each).to_bytes(4) for name, each in chunks)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(whole)
 
 
 def _tagged(folder: Path) -> Mapping[str, bytes]:
@@ -93,7 +118,17 @@ def _tagged(folder: Path) -> Mapping[str, bytes]:
     xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><xmp:CreatorTool>Editor 1</xmp:CreatorTool></x:xmpmeta>'
     thumbnail = _encoded(rgb.resize((32, 20)), "JPEG")
     raw = _exif().tobytes()
-    return {
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    barred = Image.new("RGB", (32, 24))
+    barred.paste(rgb.resize((32, 19)), (0, 2))
+    thumbnails = {"bars": barred, "large": rgb.resize((1040, 20)), "small": rgb.resize((12, 8))}
+    found = {
+        f"{name}.jpg": _encoded(rgb, "JPEG", exif=_with_thumbnail(raw, _encoded(picture, "JPEG")))
+        for name, picture in thumbnails.items()
+    }
+    return found | {
+        "profile.jpg": _encoded(rgb, "JPEG", icc_profile=profile, subsampling="4:1:1", restart_marker_blocks=2),
+        "grey.jpg": _encoded(rgb.convert("L"), "JPEG"),
         "a.jpg": _encoded(rgb, "JPEG", exif=_exif(), xmp=xmp, comment=b"words"),
         "thumbnail.jpg": _encoded(rgb, "JPEG", exif=_with_thumbnail(raw, thumbnail)),
         "a.png": _encoded(rgb, "PNG", exif=_exif()),
@@ -121,6 +156,8 @@ def _with_thumbnail(exif: bytes, thumbnail: bytes) -> bytes:
 
 
 def _read_image(path: Path) -> None:
+    if path.suffix == ".png":
+        read_stored(path, with_alpha=True)  # As for a mask.
     read_image(path)
 
 
@@ -129,10 +166,8 @@ def _read_mask(path: Path) -> None:
 
 
 def _read_luma(path: Path) -> None:
-    try:
+    with contextlib.suppress(NoCoefficientsError):  # Rows that read coefficients are undefined then, for this reason.
         read_luma(path.read_bytes())
-    except NoCoefficientsError as error:  # Rows that read coefficients are undefined then, for this reason.
-        raise UserError(f"{path}: {error}; give the JPEG itself") from error
 
 
 def _read_facts(path: Path) -> None:
@@ -156,6 +191,6 @@ _FACTS = ("facts", "jpeg_structure", "metadata", "thumbnail")
 READERS = {
     "image": Reader(_images, _read_image, _is_image, (*_IMAGES, "images.tiff_pixels", "images.tiff_tags")),
     "mask": Reader(_masks, _read_mask, _is_image, ("images.masks",)),
-    "coefficients": Reader(_with_luma, _read_luma, _is_image, ("jpeg",)),
+    "coefficients": Reader(_coefficients, _read_luma, _is_image, ("jpeg",)),
     "metadata": Reader(_tagged, _read_facts, _is_image, tuple(f"examination.file.{name}" for name in _FACTS)),
 }

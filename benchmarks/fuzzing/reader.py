@@ -1,5 +1,6 @@
 """A reader of files that people hand in, as the fuzzer sees it."""
 
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -23,5 +24,14 @@ def is_text(content: bytes) -> bool:
     try:
         content.decode()
     except UnicodeDecodeError:
+        return False
+    return True
+
+
+def is_json(content: bytes) -> bool:
+    """Whether a file is JSON."""
+    try:
+        json.loads(content)
+    except (ValueError, RecursionError):
         return False
     return True

@@ -138,6 +138,8 @@ def _split(file: IO[bytes], title: str) -> Iterator[bytes]:
     rest, number = chunk.removeprefix(b"\xef\xbb\xbf"), 0
     between = b"\0" if b"\0" in chunk else b"\n"
     while chunk:
+        if len(chunk) == _CHUNK and not chunk.strip(b"\0\r\n"):  # A hole, which may be terabytes long.
+            raise UserError(f"{title}: holds a mebibyte without a name; give a list of images, one on each line")
         *whole, rest = rest.split(between)
         for name in _names(whole, between):
             number += 1

@@ -13,7 +13,7 @@ import sqlite3
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 from splice_jax.bulk.inputs import STEM, Shard, digest
 from splice_jax.bulk.tasks import DONE, FAILED, SKIPPED, Answer, Task
@@ -126,7 +126,7 @@ class Manifest:
     def _read(self) -> None:
         end = 0
         with open(self._file, "rb", closefd=False) as file:
-            for number, line in enumerate(iter(lambda: file.readline(_LONGEST + 1), b""), 1):
+            for number, line in enumerate(_lines(file), 1):
                 if len(line) > _LONGEST:
                     raise UserError(f"{self.path}: line {number} is too long for a manifest; choose another folder")
                 if not line.endswith(b"\n"):
@@ -163,10 +163,15 @@ def gather(output: Path) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for path in sorted(output.glob("manifest*.jsonl")):
         with open(path, "rb") as file:
-            for line in file:
+            for line in _lines(file):
                 if entry := _entry(line):
                     found[entry[0]] = json.loads(line)
     return found
+
+
+def _lines(file: IO[bytes]) -> Iterator[bytes]:
+    """Lines; of one that is too long, pieces."""
+    return iter(lambda: file.readline(_LONGEST + 1), b"")
 
 
 def _entry(line: bytes) -> tuple[str, Known] | None:

@@ -73,7 +73,10 @@ def _earlier(path: Path) -> list[list[str]]:
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise UserError(f"{path}: cannot be read ({reason}); choose another folder") from error
-    lines = list(csv.reader(text.splitlines(keepends=True)))
+    try:
+        lines = list(csv.reader(text.splitlines(keepends=True)))
+    except csv.Error:  # A field of over 131,072 characters, or a quotation without end.
+        lines = []
     if not lines or tuple(lines[0]) != Outcome._fields:
         raise UserError(f"{path}: is no summary of localized images and would be replaced; choose another folder")
     return [line for line in lines[1:] if len(line) == len(Outcome._fields)]

@@ -45,13 +45,19 @@ class Checkpoints:
         self._directory, self._read_only = workdir.absolute() / "checkpoints" / kind, read_only
         if not read_only:
             self._remove_unfinished()
-        with _quiet(logging.ERROR):  # Its warnings about its own defaults do not matter.
-            options = ocp.CheckpointManagerOptions(
-                max_to_keep=KEPT,
-                enable_async_checkpointing=False,
-                read_only=read_only,
-            )
-            self._manager = ocp.CheckpointManager(self._directory, options=options)
+        try:
+            with _quiet(logging.FATAL):  # Neither its own defaults nor notes that it cannot parse matter.
+                options = ocp.CheckpointManagerOptions(
+                    max_to_keep=KEPT,
+                    enable_async_checkpointing=False,
+                    read_only=read_only,
+                )
+                self._manager = ocp.CheckpointManager(self._directory, options=options)
+        except (ValueError, TypeError) as error:  # Notes that it can parse, but that say what cannot be.
+            raise UserError(
+                f"{self._directory}: a checkpoint there is damaged ({one_line(error)[:200]}); remove the newest folder "
+                "there and repeat the command"
+            ) from error
 
     @property
     def step(self) -> int | None:

@@ -67,6 +67,15 @@ def test_a_list_is_never_in_memory_and_one_without_end_is_left_early(tmp_path, m
     tracemalloc.stop()
 
 
+def test_a_hole_of_a_terabyte_is_not_searched_for_names(tmp_path):
+    path = tmp_path / "list"
+    path.write_bytes(b"/a.jpg\n\n\n/b.jpg\n")
+    os.truncate(path, 2**40)
+    names = in_list(str(path))
+    with pytest.raises(UserError, match="a mebibyte without a name"):
+        list(names)
+
+
 def test_stdin_is_a_list(monkeypatch, tmp_path):
     (tmp_path / "list").write_bytes(b"/a\n/b\n")
     with open(tmp_path / "list") as file:

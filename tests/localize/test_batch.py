@@ -312,11 +312,11 @@ def test_the_summary_keeps_the_lines_of_other_images(tmp_path):
 def test_a_summary_of_something_else_is_not_replaced(tmp_path):
     image, other = photograph(tmp_path / "a.png"), tmp_path / "out" / FILE_NAME
     other.parent.mkdir()
-    other.write_text("year,turnover\n")
-    for rows in ([Green()], [Green(), Red()]):
+    for rows, text in (([Green()], "year,turnover\n"), ([Green(), Red()], "x" * 200_000)):
+        other.write_text(text)
         with pytest.raises(UserError, match="summary.csv: is no summary of localized images"):
             localize([image], tmp_path / "out", *rows)
-    assert other.read_text() == "year,turnover\n"
+        assert other.read_text() == text
 
 
 def test_names_need_not_be_unicode(tmp_path, capsys):

@@ -1,4 +1,5 @@
 import dataclasses
+import json
 import math
 import os
 import shutil
@@ -133,6 +134,17 @@ def test_arrays_of_another_network_are_refused(saved: Path) -> None:
         with pytest.raises(UserError, match=r"checkpoints/last: does not fit the run's config.json") as caught:
             Checkpoints(saved, LAST).restore(like)
         assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [[], "x", {}])
+def test_notes_of_orbax_s_own_that_say_the_impossible_are_named(saved: Path, value: Any) -> None:
+    path = saved / "checkpoints" / LAST / "4" / "_CHECKPOINT_METADATA"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"commit_timestamp_nsecs": value}))
+    with pytest.raises(
+        UserError, match="checkpoints/last: a checkpoint there is damaged .*; remove the newest"
+    ) as caught:
+        Checkpoints(saved, LAST)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["state/_METADATA", "record/metadata"])

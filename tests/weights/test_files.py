@@ -208,3 +208,9 @@ def test_the_hash_in_a_name_is_verified(tmp_path: Path) -> None:
         path.rename(tmp_path / "plain.npz")
     path = (tmp_path / "plain.npz").rename(tmp_path / f"net-{other}.npz")
     assert refusal(path).startswith(f"its SHA-256 begins with {digest[:8]}, not with {other} as its name says; ")
+
+
+@pytest.mark.parametrize("legacy", [True, False])
+def test_a_name_without_end_is_refused_before_pytorch_searches_it(tmp_path: Path, legacy: bool) -> None:
+    path = torch_saved({"a" * 1_000_000: 1}, tmp_path / "a.pth", legacy=legacy)
+    assert "a name of 1,000,000 characters" in refusal(path)

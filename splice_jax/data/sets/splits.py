@@ -248,10 +248,10 @@ def _rows(path: Path, columns: Sequence[str]) -> Sequence[Mapping[str, str]]:
     try:
         with open(path, encoding="utf-8", newline="") as file:
             reader = csv.DictReader(file, restval="")
-            rows = list(reader)
+            rows, names = list(reader), reader.fieldnames or ()
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path}: cannot be read ({one_line(error)}); delete it, it is made anew") from error
-    if not set(columns) <= set(reader.fieldnames or ()):
+    if not set(columns) <= set(names):
         raise UserError(f"{path}: has not the columns {', '.join(columns)}; delete it, it is made anew")
     return rows
 

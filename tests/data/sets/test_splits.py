@@ -135,6 +135,9 @@ def test_wrong_splits_and_seeds_are_named(data_dir: Path, builder: ManualBuilder
     path.write_text("\n".join(whole.splitlines()[:-1]) + "\n")
     with pytest.raises(UserError, match="images.csv: does not list the images that are there; delete the file"):
         open_split("columbia", str(data_dir), "train")
+    path.write_text("")
+    with pytest.raises(UserError, match="images.csv: has not the columns part, name"):
+        open_split("columbia", str(data_dir), "train")
     path.unlink()
     assert len(splits.image_list(builder)) == 3 * HOSTS + 1 and path.read_text() == whole
 
