@@ -31,7 +31,7 @@ from splice_jax.methods.family import Variables
 from splice_jax.methods.registry import family
 from splice_jax.runs.builtin.demo import get_config
 from splice_jax.runs.checkpoints import BEST, LAST, Checkpoints
-from splice_jax.runs.configuration import save_config
+from splice_jax.runs.configuration import load_run_config, save_config
 from splice_jax.training.loop import train
 from splice_jax.training.optimizer import make_optimizer, step_schedule
 from splice_jax.training.step import ParallelStep, StepSpec, initial_state
@@ -179,18 +179,23 @@ TASKS: Mapping[str, Any] = {"course": _course, "train": _train, "evaluate": _eva
 
 
 def _config(folder: Path, name: str) -> ConfigDict:
-    return ConfigDict(json.loads((folder / f"{name}.json").read_text()))
+    return load_run_config(folder / "configurations" / name)
 
 
 def prepare(folder: Path, config: ConfigDict, methods: Sequence[str]) -> None:
-    """Draws images into FOLDER/data, and writes FOLDER/METHOD.json for every method."""
+    """Draws images into FOLDER/data, and writes FOLDER/configurations/METHOD for every method."""
     for split, count in IMAGES.items():
         for number in range(count):
             _draw(folder / "data" / split, split, number)
     for method in methods:
         own = ConfigDict(config.to_dict())
         own.update(FIELDS[method] | {"method": method, "dataset": "folder", "data_dir": str(folder / "data")})
-        (folder / f"{method}.json").write_text(json.dumps(own.to_dict()))
+        configure(folder, method, own)
+
+
+def configure(folder: Path, name: str, config: ConfigDict) -> None:
+    """Writes what tasks of this name are configured by."""
+    save_config(config, writable_folder(folder / "configurations" / name))
 
 
 def _draw(folder: Path, split: str, number: int) -> None:
@@ -223,9 +228,9 @@ def finish(started: Sequence[subprocess.Popen[str]]) -> str:
         RuntimeError: one failed; with what it printed.
     """
     said = [process.communicate()[0] for process in started]
-    for process, text in zip(started, said, strict=True):
+    for process in started:
         if process.returncode:
-            raise RuntimeError(text)
+            raise RuntimeError("\n".join(said))
     return said[0]
 
 

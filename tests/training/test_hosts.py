@@ -24,7 +24,7 @@ def course(name: str, method: str, **options: object) -> hosts.Task:
 @pytest.fixture(scope="module")
 def resumed(tiny: Callable[..., ConfigDict]) -> ConfigDict:
     """The tiny run, going on for two steps."""
-    return tiny(num_steps=8, log_every=1, validation_images=1)
+    return tiny(num_steps=8, log_every=1)
 
 
 class Place(NamedTuple):
@@ -41,7 +41,7 @@ def place(
     """Both are started at once: compiling takes nearly all of their time, most of it on one core."""
     folder = tmp_path_factory.mktemp("hosts")
     hosts.prepare(folder, tiny(learning_rate=1e-2, crf={"backend": "none"}), METHODS)
-    (folder / "resumed.json").write_text(json.dumps(resumed.to_dict()))
+    hosts.configure(folder, "resumed", resumed)
     shutil.copytree(tiny_run.workdir, folder / "resumed")
     layouts = {"1": {"devices": 1}, "other seed": {"devices": 1, "seed": 1}, "2": {"devices": 2}, "4": {}}
     four = [course(name, method, **options) for method in METHODS for name, options in layouts.items()]
@@ -71,7 +71,7 @@ def test_two_processes_evaluate_unequal_shares_as_one_does(place: Place) -> None
     assert not list((place.folder / "evaluation" / "together" / "maps").glob("*.jsonl"))
     hosts.TASKS["evaluate"](place.folder, "alone", METHODS)
     together, alone = (hosts.scores(place.folder, name) for name in ("together", "alone"))
-    assert together == alone and list(alone) == METHODS
+    assert together == alone and alone.keys() > set(METHODS)
 
 
 def test_a_run_goes_on_in_two_processes_and_again_in_one(
