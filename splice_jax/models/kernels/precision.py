@@ -11,7 +11,7 @@ COMPUTE_DTYPES = ("float32", "bfloat16")
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def matmul(left: Float[Array, "... m k"], right: Float[Array, "k n"], dtype: str) -> Float[Array, "... m n"]:
-    """left @ right, with both rounded to `dtype` and sums in float32.
+    """left @ right, with both rounded to `dtype` and sums in float32, or in float64 where that is `dtype`.
 
     JAX's own gradient rule would multiply the float32 cotangent at full precision and lose half the speed.
     """
@@ -19,7 +19,8 @@ def matmul(left: Float[Array, "... m k"], right: Float[Array, "k n"], dtype: str
 
 
 def _product(equation: str, left: Array, right: Array, dtype: str) -> Array:
-    return jnp.einsum(equation, left.astype(dtype), right.astype(dtype), preferred_element_type=jnp.float32)
+    sums = jnp.promote_types(dtype, jnp.float32)
+    return jnp.einsum(equation, left.astype(dtype), right.astype(dtype), preferred_element_type=sums)
 
 
 def _forward(left: Array, right: Array, dtype: str) -> tuple[Array, tuple[Array, Array]]:

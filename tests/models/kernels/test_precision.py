@@ -42,3 +42,9 @@ def test_sums_stay_in_float32() -> None:
     total = matmul(np.ones((1, 1000), np.float32), np.ones((1000, 1), np.float32), "bfloat16")
     assert total.dtype == np.float32
     assert total.item() == 1000
+
+
+def test_float64_stays_float64() -> None:
+    left, right = (drawn(3, 3, seed=seed).astype(np.float64) for seed in (0, 1))
+    with jax.enable_x64():
+        np.testing.assert_allclose(matmul(left, right, "float64"), left @ right, rtol=1e-14)
