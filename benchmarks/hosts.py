@@ -39,7 +39,7 @@ from splice_jax.training.step import ParallelStep, StepSpec, initial_state
 ROOT = Path(__file__).parents[1]
 FIELDS: dict[str, dict[str, Any]] = {
     "sgn": {"batch_size": 8, "patches_per_image": 2},
-    "mfcn": {"batch_size": 4, "width": 1 / 16, "crop_size": 64},
+    "mfcn": {"batch_size": 4, "width": 1 / 16, "crop_size": 64, "learning_rate": 2e-4},
     "sgt": {"batch_size": 4, "trace_width": 8, "trace_depth": 16, "trace_layers": 1, "crop_blocks": 16},
 }
 """Small networks with every kind of layer; batches that four devices can share. All augment, `sgn` and `mfcn` have

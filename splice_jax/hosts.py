@@ -18,6 +18,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+import numpy as np
+
 from splice_jax.errors import UserError, one_line
 
 HEARTBEAT_SECONDS = 25
@@ -129,6 +131,7 @@ def together(coordinator: str = "", processes: int | None = None, process: int |
         yield
         return
     _group = _joined(coordinator, processes, process)
+    _connect()
     done = threading.Event()
     try:
         with contextlib.ExitStack() as redirected:
@@ -191,6 +194,15 @@ def _joined(coordinator: str, processes: int | None, process: int | None) -> _Gr
     if jax.device_count() != jax.process_count() * jax.local_device_count():
         raise UserError("--num-processes: all processes need the same number of devices; set --config.cpu_devices")
     return _Group(jax.process_index(), jax.process_count(), global_state.client)
+
+
+def _connect() -> None:
+    """Sums over all devices once: what connects them fails if a process comes 30 s late, as one that compiles may."""
+    import jax
+
+    meet()
+    total = jax.pmap(lambda one: jax.lax.psum(one, "devices"), "devices")(np.ones(jax.local_device_count()))
+    jax.block_until_ready(total)
 
 
 def _leave(group: _Group) -> None:
