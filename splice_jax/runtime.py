@@ -3,7 +3,6 @@
 import contextlib
 import ctypes
 import hashlib
-import importlib.metadata
 import os
 import platform
 from pathlib import Path
@@ -13,9 +12,6 @@ from splice_jax.files import writable_folder
 from splice_jax.workers import cores
 
 _DEVICES_FLAG = "--xla_force_host_platform_device_count"
-_WAITING_FLAG = "--xla_cpu_collective_call_terminate_timeout_seconds"
-_PATIENCE = 3600
-"""Seconds that devices of one CPU wait for one another: XLA aborts the process after 40, which busy machines exceed."""
 _TRIM_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -4, -8  # glibc's malloc.h
 
 
@@ -28,7 +24,6 @@ def set_up(cpu_devices: int = 0) -> None:
         cpu_devices: number of devices to divide the CPU into; 0: one per core.
     """
     keep_memory()
-    _wait_patiently()
     _divide_cpu(cpu_devices)
     import jax
 
@@ -54,13 +49,6 @@ def set_up_where_unused() -> bool:
         return False
     set_up()
     return True
-
-
-def _wait_patiently() -> None:
-    """XLA ends a process whose flags it does not know, and this one is known to be in JAX 0.10."""
-    flags = os.environ.get("XLA_FLAGS", "")
-    if importlib.metadata.version("jax").startswith("0.10.") and _WAITING_FLAG not in flags:
-        os.environ["XLA_FLAGS"] = f"{flags} {_WAITING_FLAG}={_PATIENCE}".strip()
 
 
 def _divide_cpu(devices: int = 0) -> bool:

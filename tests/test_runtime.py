@@ -74,14 +74,6 @@ def test_a_cache_that_the_program_chose_is_kept(tmp_path: Path) -> None:
     assert elsewhere(tmp_path, program)[:2] == ["3", str(tmp_path / "mine")]
 
 
-def test_devices_of_one_cpu_wait_for_one_another_as_long_as_a_busy_machine_takes(tmp_path: Path) -> None:
-    """XLA reads its flags when the devices are counted, and would end the process at one that it does not know."""
-    program = "runtime.set_up(2)\nimport os\nprint(os.environ['XLA_FLAGS'])"
-    *flags, devices, _, _ = elsewhere(tmp_path, program, XLA_FLAGS="--xla_cpu_enable_fast_math=false")
-    assert devices == "2"
-    assert flags == ["--xla_cpu_enable_fast_math=false", "--xla_cpu_collective_call_terminate_timeout_seconds=3600"]
-
-
 def test_where_jax_is_unused_it_is_set_up(tmp_path: Path) -> None:
     done, devices, used, own = elsewhere(tmp_path, "print(runtime.set_up_where_unused())")
     assert (done, int(devices), used) == ("True", os.cpu_count(), own)

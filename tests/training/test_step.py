@@ -249,3 +249,20 @@ def test_an_average_of_the_parameters_is_kept_and_localizes() -> None:
     one = ParallelStep(StepSpec(pulling, optimizer), devices=jax.local_devices()[:1])
     replicas, _ = one(one.replicate(without), {"x": np.ones(1, np.float32)})
     assert type(replicas) is State
+
+
+def test_no_more_steps_are_under_way_than_a_device_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With 32 of them, devices of a busy CPU waited for one another for ever."""
+
+    class Scalar:
+        def addressable_data(self, device: int) -> Any:
+            return self
+
+    step, waited = ParallelStep(StepSpec(None, OPTIMIZER)), []  # type: ignore[arg-type]
+    made = [Scalar() for _ in range(ParallelStep.AHEAD + 3)]
+    results = iter(made)
+    step._step = lambda *arguments: (None, {"loss": next(results)})
+    monkeypatch.setattr(jax, "block_until_ready", lambda scalars: waited.append(scalars["loss"]))
+    for _ in made:
+        step(None, {})  # type: ignore[arg-type]
+    assert waited == made[:3] and ParallelStep.AHEAD < 32
