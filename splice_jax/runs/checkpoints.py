@@ -29,6 +29,8 @@ _STATE, _RECORD = "state", "record"
 _CHECKSUM = "checksum"
 _UNREADABLE = (ValueError, KeyError, OSError)
 """What Orbax raises where a checkpoint is damaged, or has other arrays than are asked for."""
+_MALFORMED = (*_UNREADABLE, TypeError, AttributeError)
+"""The same, and what it raises where its own notes hold values of other types than it takes for granted."""
 
 
 class Checkpoints:
@@ -53,7 +55,7 @@ class Checkpoints:
                     read_only=read_only,
                 )
                 self._manager = ocp.CheckpointManager(self._directory, options=options)
-        except (ValueError, TypeError) as error:  # Notes that it can parse, but that say what cannot be.
+        except (ValueError, TypeError, AttributeError) as error:  # Notes that it can parse, but say what cannot be.
             raise UserError(
                 f"{self._directory}: a checkpoint there is damaged ({one_line(error)[:200]}); remove the newest folder "
                 "there and repeat the command"
@@ -98,7 +100,7 @@ class Checkpoints:
         for step in sorted(self._manager.all_steps(), reverse=True):
             try:
                 found = self._read(step, like)
-            except _UNREADABLE as error:
+            except _MALFORMED as error:
                 bad[step] = error
                 continue
             self._tell_damaged(bad, step)

@@ -68,10 +68,13 @@ def _refuse_endless_names(path: Path) -> None:
         else:  # Versions below 1.6 write number, version, system, content and the tensors' keys one after another.
             pickled = 5 * [file]
         for each in pickled:
-            with contextlib.suppress(ValueError, EOFError, zipfile.BadZipFile, zlib.error):  # PyTorch tells what it is.
+            try:
                 for _, argument, _ in pickletools.genops(each):
                     if isinstance(argument, str) and len(argument) > _LONGEST_NAME:
                         raise _EndlessNameError(f"a name of {len(argument):,} characters")
+            except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:  # PyTorch tells what it is.
+                if "no newline" in str(error):  # To PyTorch, all the rest of the file is the name.
+                    raise _EndlessNameError("a name without an end") from error
 
 
 class _EndlessNameError(Exception):

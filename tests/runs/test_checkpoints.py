@@ -156,6 +156,14 @@ def test_a_damaged_checkpoint_is_named(saved: Path, name: str, damage: Any) -> N
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("value", [None, 1, "x", [1.5]])
+def test_notes_on_arrays_that_are_of_another_type_are_damage(saved: Path, value: Any) -> None:
+    path = saved / "checkpoints" / LAST / "4" / "state" / "_METADATA"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"tree_metadata": value}))
+    with pytest.raises(UserError, match="checkpoints/last: .*is damaged"):
+        Checkpoints(saved, LAST).restore(tree(0))
+
+
 @pytest.fixture
 def two(saved: Path) -> Path:
     """A workdir with checkpoints of the steps 4 and 5."""

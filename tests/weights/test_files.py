@@ -214,3 +214,10 @@ def test_the_hash_in_a_name_is_verified(tmp_path: Path) -> None:
 def test_a_name_without_end_is_refused_before_pytorch_searches_it(tmp_path: Path, legacy: bool) -> None:
     path = torch_saved({"a" * 1_000_000: 1}, tmp_path / "a.pth", legacy=legacy)
     assert "a name of 1,000,000 characters" in refusal(path)
+
+
+def test_a_name_that_lacks_its_end_is_refused_before_pytorch_searches_it(tmp_path: Path) -> None:
+    path = torch_saved({"a": 1}, tmp_path / "a.pth", legacy=True)
+    content = path.read_bytes()
+    path.write_bytes(content[: content.rindex(b"}")] + b"c" + b"a" * 1_000_000)
+    assert "a name without an end" in refusal(path)
