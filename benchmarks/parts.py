@@ -121,13 +121,16 @@ def main() -> None:
     flags.add_argument("--spliced", type=Path, nargs="+", required=True, metavar="DIR")
     flags.add_argument("--seeds", type=int, default=1, metavar="N")
     flags.add_argument("--crops", type=int, default=CROPS, metavar="N", help=f"of 256 x 256 pixels (default {CROPS})")
+    flags.add_argument(
+        "--rows", nargs="+", choices=ROWS, default=list(ROWS), metavar="ROW", help="in quotes; all by default"
+    )
     given = flags.parse_args()
     runtime.set_up()
     folders = {folder.name: list(cases(folder)) for folder in given.spliced}
     innocent = list(photographs(given.authentic))
     found: dict[str, list[Mapping[str, np.ndarray]]] = {}
     for seed in range(given.seeds):
-        for row in ROWS:
+        for row in given.rows:
             localizer = _trained(given, row, seed)
             limit = _threshold(localizer, innocent)
             scores = {name: _scores(localizer, images, limit) for name, images in folders.items()}
