@@ -28,7 +28,7 @@ def run(main: Callable[[], int | None]) -> NoReturn:
     143 after SIGTERM; what an interruption says of itself stands on the line too. Whoever reads stdout may stop
     reading: `main` goes on, and the exit code is its own.
     """
-    with _patient_stdout(), _handled(signal.SIGTERM, _terminate), _nothing_asked_is_lost():
+    with _usable_streams(), _handled(signal.SIGTERM, _terminate), _nothing_asked_is_lost():
         try:
             try:
                 code = main() or 0
@@ -110,7 +110,7 @@ def _nothing_asked_is_lost() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _patient_stdout() -> Iterator[None]:
+def _usable_streams() -> Iterator[None]:
     streams = sys.stdout, sys.stderr
     with open(os.devnull, "w") as nowhere:  # For a stream that was closed before the start.
         sys.stdout, sys.stderr = _Patient(sys.stdout or nowhere), sys.stderr or nowhere

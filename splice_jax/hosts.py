@@ -131,7 +131,6 @@ def together(coordinator: str = "", processes: int | None = None, process: int |
         yield
         return
     _group = _joined(coordinator, processes, process)
-    _connect()
     done = threading.Event()
     try:
         with contextlib.ExitStack() as redirected:
@@ -139,6 +138,7 @@ def together(coordinator: str = "", processes: int | None = None, process: int |
                 redirected.enter_context(contextlib.redirect_stdout(redirected.enter_context(open(os.devnull, "w"))))
             threading.Thread(target=_watch, args=(_group, done), daemon=True).start()
             redirected.enter_context(_aborting())
+            _connect()
             yield
             meet()
             done.set()

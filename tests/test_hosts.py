@@ -38,3 +38,25 @@ def test_flags_that_contradict_each_other_are_refused(arguments: tuple, message:
     with pytest.raises(UserError) as caught:
         hosts.check(*arguments)
     assert str(caught.value).startswith(message)
+
+
+class Service:
+    """A runtime to which everyone is alive."""
+
+    def get_live_nodes(self, everyone: list[int]) -> list[int]:
+        return everyone
+
+
+def test_a_process_that_is_gone_before_devices_are_connected_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise type("JaxRuntimeError", (RuntimeError,), {})("connection closed by peer")
+
+    monkeypatch.setattr(hosts, "_joined", lambda *_: hosts._Group(0, 2, Service()))
+    monkeypatch.setattr(hosts, "_connect", fail)
+    monkeypatch.setattr(hosts, "_TO_BE_NAMED", 0)
+    with (
+        pytest.raises(UserError, match="another process is gone .connection closed by peer"),
+        hosts.together("a:1", 2, 0),
+    ):
+        pass
+    assert hosts.count() == 1

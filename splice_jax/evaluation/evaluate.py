@@ -197,8 +197,15 @@ def evaluate_rows(
         processes=processes,
     )
     planned.make(rows, parameters or CrfParameters(), anew=True)  # It is not known here what a localizer is made from.
-    given: dict[str, Any] = {"header": header, "no_validation": validation.reason, "seed": seed}
-    return write(planned, score(planned), output, **given, report_images=report_images)
+    return write(
+        planned,
+        score(planned),
+        output,
+        header=header,
+        no_validation=validation.reason,
+        seed=seed,
+        report_images=report_images,
+    )
 
 
 def write(

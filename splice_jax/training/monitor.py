@@ -19,9 +19,8 @@ from tqdm import tqdm
 from splice_jax.errors import UserError, absent, one_line
 from splice_jax.files import replacing, writable_folder
 
-with absent(
-    "torch"
-):  # tensorboardX would load it where it is installed, which takes seconds, for what is not used here.
+# tensorboardX would load it where it is installed, which takes seconds, for what is not used here.
+with absent("torch"):
     from tensorboardX import summary
     from tensorboardX.event_file_writer import EventsWriter
     from tensorboardX.proto.event_pb2 import Event, SessionLog

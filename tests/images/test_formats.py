@@ -74,6 +74,7 @@ REASONS = {
     "archive": (b"PK\x03\x04", "an archive; unpack it"),
     "byte order mark": (b"\xef\xbb\xbf<html>", "not an image but a web page"),
     "SVG by its type": (b'<?xml version="1.0"?>\n<!-- by hand -->\n<!DOCTYPE svg PUBLIC "x">', "an SVG drawing"),
+    "many comments": (b"<!---->" * 140 + b"<none>", "not an image but a text"),
     "XML": (b'<?xml version="1.0"?>\n<Error/>', "an XML text, often a server's error; fetch the image itself"),
     "PostScript": (b"%!PS-Adobe-3.0", "a PostScript drawing; export"),
     "tar": (b"a.jpg".ljust(257, b"\0") + b"ustar", "an archive; unpack it"),

@@ -71,7 +71,7 @@ class Gallery:
         self._pictured = [self.truths[rank] for rank in spread(len(spliced), most)]
 
     def index(self) -> list[dict[str, Any]]:
-        """What the page knows about an image except its pictures; scores have four decimals, null if undefined."""
+        """What the page knows about every pictured image beside that; scores have four decimals, null if undefined."""
         return [
             {
                 "name": truth.name,
@@ -92,7 +92,7 @@ class Gallery:
             yield Picture(truth.name, example.image, example.mask, levels, scores, undefined)
 
     def encoded(self, workers: Executor) -> Iterator[dict[str, Any]]:
-        """Their pictures in order: base64 of image, mask and, by row, the map and what it calls spliced."""
+        """Those pictures in order: base64 of image, mask and, by row, the map and what it calls spliced."""
         return in_order(workers, encode, self._tasks())
 
     def _tasks(self) -> Iterator["PictureTask"]:

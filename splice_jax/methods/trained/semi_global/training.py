@@ -194,6 +194,7 @@ def _groups(config: ConfigDict, table: PatchTable) -> np.ndarray:
     groups = loader.patch_windows(table.sizes, side, config.seed, border=config.border)
     if not len(groups):
         raise UserError(
-            f"config.patches_per_image: no training image is {patches.PATCH_SIZE * side} pixels high and wide"
+            f"config.patches_per_image: no training image is {patches.PATCH_SIZE * side} pixels high and wide; "
+            "set a smaller square number or give larger images"
         )
     return groups

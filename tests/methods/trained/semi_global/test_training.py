@@ -160,7 +160,7 @@ def test_a_window_is_flipped_as_a_whole_with_its_labels() -> None:
     [
         ({"patches_per_image": 8}, r"config\.patches_per_image: 8 fill no square"),
         ({"patches_per_image": 4, "patch_stride": 32}, r"config\.patch_stride: 32, but a CRF is trained on patches"),
-        ({"patches_per_image": 64}, r"config\.patches_per_image: no training image is 512 pixels high and wide"),
+        ({"patches_per_image": 64}, r"config\.patches_per_image: no training image is 512 pixels high and wide; set"),
     ],
 )
 def test_what_no_crf_can_be_trained_on_is_named(tiny: Configure, changes: dict[str, int], message: str) -> None:
