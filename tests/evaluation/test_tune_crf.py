@@ -81,6 +81,7 @@ def test_maps_are_made_once_and_processes_change_nothing(run: Path, monkeypatch:
 def test_a_grid_and_a_part_of_the_images(run: Path) -> None:
     content = tune_crf.tune(run, search="grid", images=1, workers=0)
     assert len(content["images"]) == 1
+    assert len(list((run / "evaluation/tune-crf/maps/sgn").glob("*.png"))) == 1
     assert len(content["trials"]) == 1 + 3 * 2 * 3 * 2 * 2 * 2
 
 

@@ -67,6 +67,14 @@ def test_an_end_marker_put_behind_a_cut_hides_nothing(mode: str, kind: str) -> N
         np.testing.assert_array_equal(read_picture(file[:-2] + b"\0spare\xff\xd9").pixels, whole)
 
 
+def test_a_restart_marker_behind_the_last_interval_is_none_too_few() -> None:
+    file = jpeg(NOISE, "RGB", "restarts")
+    end = file.rindex(b"\xff\xd9")
+    whole = read_picture(file).pixels
+    for marker in (b"\xff\xd0", b"\xff\xd3"):
+        np.testing.assert_array_equal(read_picture(file[:end] + marker + file[end:]).pixels, whole)
+
+
 def test_blocks_that_nobody_sees_do_not_hide_missing_bytes() -> None:
     """Beyond the edge of 8 x 24 pixels coded 16 x 16 at a time, they use up much of what follows a cut."""
     noise = np.random.default_rng(10).integers(0, 256, (24, 8, 3), np.uint8)
