@@ -60,7 +60,6 @@ class Cluster(Crew["_Hired"]):
         self._joined = _join(address)
         number = gpus or workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
         self._remote = ray.remote(num_cpus=1, num_gpus=1 if gpus else 0)(_Actor)
-        self._heard = time.monotonic()
         self._workers += [self._hire() for _ in range(number)]
 
     def close(self) -> None:
@@ -92,6 +91,7 @@ class Cluster(Crew["_Hired"]):
             yield from self._told(worker, message)
 
     def _hire(self) -> "_Hired":
+        self._heard = time.monotonic()  # Patience begins anew: the one before it may have hung for longer.
         actor = self._remote.remote()
         return _Hired(actor, actor.load.remote(*self._spec))
 

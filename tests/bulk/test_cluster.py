@@ -5,7 +5,10 @@ import importlib.util
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
+from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 
@@ -77,6 +80,20 @@ def test_where_there_is_no_cluster_one_line_says_so(tmp_path):
 
     with pytest.raises(UserError, match=r"^--ray: no cluster at 127\.0\.0\.1:1 \(.*start one by ray start$"):
         Cluster(Obey(), tmp_path, address="127.0.0.1:1")
+
+
+@needs_ray
+def test_one_that_takes_the_place_of_a_worker_that_hung_for_long_has_time_to_load(monkeypatch):
+    from splice_jax.bulk import cluster
+
+    monkeypatch.setattr(cluster.ray, "wait", lambda answers, **_: ([], answers))
+    crew: Any = object.__new__(cluster.Cluster)
+    crew._spec, crew._heard, crew._remote = (b"", ""), time.monotonic() - 2 * cluster._PATIENCE, MagicMock()
+    crew._workers = [crew._instead_of(None)]
+    assert list(crew._hear()) == []
+    crew._heard -= 2 * cluster._PATIENCE
+    with pytest.raises(UserError, match="--ray: the cluster had no room for a worker"):
+        list(crew._hear())
 
 
 def test_without_ray_one_line_says_what_to_install(tmp_path, capsys, monkeypatch):
