@@ -82,6 +82,8 @@ def _refuse_frame(frame: Segment, title: str) -> None:
     if len(frame.content) < 6:
         return
     bits, channels = frame.content[0], frame.content[5]
+    if frame.content[1:3] == b"\0\0":
+        raise UserError(f"{title}: a JPEG that says its height behind its data, which is not read; save it as PNG")
     reason = (
         "lossless" if frame.code in _LOSSLESS
         else "hierarchical" if frame.code in _HIERARCHICAL

@@ -51,6 +51,10 @@ def checked(encoded: bytes, title: str) -> bytes:
             cut = 12 + int.from_bytes(chunk.whole[:4]) > len(chunk.whole)
             reason = "data end before the picture does" if cut else f"{chunk.name.decode()} is damaged"
             raise UserError(f"{title}: broken or truncated (the PNG's {reason}); get a whole copy of it")
+    if encoded[28:29] > b"\1":
+        raise UserError(
+            f"{title}: broken or truncated (the PNG's interlacing is of no known kind); get a whole copy of it"
+        )
     if encoded[25:26] == _INDEXED and not any(chunk.name == b"PLTE" for chunk in found):
         raise UserError(f"{title}: broken or truncated (the PNG's palette is missing); get a whole copy of it")
     if all(chunk.intact for chunk in found):

@@ -128,6 +128,10 @@ def most_bytes() -> int:
 
 def _refuse_too_large(width: int, height: int, title: str) -> None:
     most = most_pixels()
+    if max(width, height) >= 2**31:  # Negative, in a BMP.
+        raise UserError(
+            f"{title}: broken or truncated (no picture has {width} x {height} pixels); get a whole copy of it"
+        )
     if width * height > most:
         raise UserError(
             f"{title}: {width} x {height} pixels, over {most / 10**6:g} megapixels; scale it down or cut it, or set "

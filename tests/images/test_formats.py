@@ -4,6 +4,7 @@ import io
 import itertools
 import re
 import sys
+import zlib
 from collections import Counter
 from pathlib import Path
 
@@ -119,6 +120,19 @@ def test_the_documentation_names_everything_that_is_refused() -> None:
     words = [re.sub(r"^an? | file\b.*|,.*", "", title) for title in titles]
     assert len(words) > 12
     assert not [word for word in words if word not in page]
+
+
+def test_impossible_headers_are_named() -> None:
+    bmp, jpeg, png = (bytearray(encoded(Image.fromarray(RGB), form)) for form in ("BMP", "JPEG", "PNG"))
+    bmp[18:22] = (-16).to_bytes(4, "little", signed=True)
+    frame = jpeg.index(b"\xff\xc0")
+    jpeg[frame + 5 : frame + 7] = b"\0\0"
+    png[28] = 7
+    png[29:33] = zlib.crc32(png[12:29]).to_bytes(4)
+    reasons = {bytes(bmp): "no picture has 4294967280 x", bytes(jpeg): "its height behind", bytes(png): "interlacing"}
+    for file, reason in reasons.items():
+        with pytest.raises(UserError, match=f"^x: .*{reason}"):
+            read_image(file, name="x")
 
 
 @pytest.mark.parametrize("chunk", [b"IHDR", b"IDAT", b"PLTE"])
