@@ -61,7 +61,7 @@ def _jpegs(folder: Path) -> Mapping[str, bytes]:
 def _coefficients(folder: Path) -> Mapping[str, bytes]:
     rgb = _pictures()[0]
     others = {"rgb stored.jpg": _encoded(rgb, "JPEG", keep_rgb=True), "no.png": _encoded(rgb, "PNG")}
-    return _jpegs(folder) | others | {"small.jpg": _encoded(rgb.crop((0, 0, 9, 7)), "JPEG")}
+    return {**_jpegs(folder), **others, "small.jpg": _encoded(rgb.crop((0, 0, 9, 7)), "JPEG")}
 
 
 def _images(folder: Path) -> Mapping[str, bytes]:

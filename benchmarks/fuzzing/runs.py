@@ -26,7 +26,7 @@ def _config(folder: Path) -> Mapping[str, bytes]:
     for name in ("default", "sgt"):
         configuration.save_config(builtin(name), folder / name)
     found = {f"{name}/config.json": (folder / name / "config.json").read_bytes() for name in ("default", "sgt")}
-    return found | _flags()
+    return {**found, **_flags()}
 
 
 def _read_config(path: Path) -> None:
