@@ -136,6 +136,7 @@ class Crew(ABC, Generic[Kind]):
         most = max(10, 3 * len(self._workers))
         self._deaths += 1
         if self._deaths >= most:
+            self._workers.remove(worker)  # `close` ends those that live.
             raise UserError(self._hopeless(worker, death))
         yield from self._replace(worker, death)
 
