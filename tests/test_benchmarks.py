@@ -4,6 +4,7 @@ import functools
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -113,11 +114,12 @@ def test_a_bulk_benchmark_goes_on_with_the_same_settings_only(tmp_path: Path, ca
 
 
 def test_the_memory_of_all_processes_below_is_counted():
-    with subprocess.Popen(["sh", "-c", "sleep 60 & wait"]) as shell:
-        while not (below := bulk._below(shell.pid)):
+    program = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import time; time.sleep(60)'])"
+    with subprocess.Popen([sys.executable, "-c", program]) as parent:
+        while not (below := bulk._below(parent.pid)) and parent.poll() is None:
             time.sleep(0.01)
-        assert {shell.pid, *below} <= set(bulk._below(os.getpid()))
-        assert all(bulk._megabytes(process) > 0 for process in [shell.pid, *below])
+        assert below and {parent.pid, *below} <= set(bulk._below(os.getpid()))
+        assert all(bulk._megabytes(process) > 0 for process in [parent.pid, *below])
         for process in below:
             os.kill(process, signal.SIGKILL)
 

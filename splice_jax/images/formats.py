@@ -56,9 +56,9 @@ REFUSED = (
 )
 """Images that are not read: how they begin, what they are, and what to do."""
 _MARK = r"(?:\xef\xbb\xbf)?\s*"
-_XML = _MARK + r"(?:<\?[^>]*>\s*|<!--.*?-->\s*)*+"
-"""What may stand before the first element: a byte order mark, a declaration, comments. Nothing of it is tried again
-(`*+`): many comments can be split in twice as many ways for each more."""
+_XML = _MARK + r"(?:<\?[^>]*>\s*|<!--(?:(?!-->).)*-->\s*)*"
+"""What may stand before the first element: a byte order mark, a declaration, comments. A comment cannot reach beyond
+its end, else many of them could be split in twice as many ways for each more."""
 NO_IMAGES = (
     (r"%PDF-", "a PDF document; export the picture from it"),
     (r"%!PS|\xc5\xd0\xd3\xc6", "a PostScript drawing; export the picture from it"),

@@ -157,7 +157,8 @@ def batches(
         raise ValueError(f"batch_size {batch_size} is no multiple of patches_per_image {size} times {shards} processes")
     steps = len(groups) // (groups_per_batch * shards)
     if not steps:
-        raise ValueError(f"batch_size {batch_size} is larger than the data: {groups.size} patches")
+        count = min(groups.size, len(image_of_patch))  # Groups repeat a patch where an image has too few.
+        raise ValueError(f"batch_size {batch_size} is larger than the data: {count} patches")
     rows = grain.MapDataset.source(np.arange(len(groups))).seed(seed).shuffle()
     share = rows[: steps * groups_per_batch * shards].batch(groups_per_batch)[shard::shards].repeat(num_epochs)
     found = share.map(Rows(groups, image_of_patch))
