@@ -177,7 +177,7 @@ def test_shards_one_after_another_are_the_whole_batch() -> None:
         ({"batch_size": 7}, "batch_size 7 is no multiple of patches_per_image 2 times 1 processes"),
         ({"batch_size": 6, "shards": 2}, "batch_size 6 is no multiple of patches_per_image 2 times 2 processes"),
         ({"batch_size": 0}, "batch_size 0 is no multiple"),
-        ({"batch_size": 28}, "batch_size 28 is larger than the data: 26 patches"),
+        ({"batch_size": 28}, "batch_size 28 is larger than the data: 24 patches"),
     ],
 )
 def test_a_batch_size_that_cannot_be_is_refused(options: dict[str, int], message: str) -> None:
