@@ -18,7 +18,7 @@ from splice_jax.errors import UserError
 AT_ONCE = 2
 """Tasks that a worker has: one that it works on, and the next, so that it need not wait."""
 SECONDS = 3600
-"""For one image, unless another limit is given. All rows take 49 s on two cores for 12 megapixels; 100 may be read."""
+"""For one image, unless another limit is given. All rows take 56 s on two cores for 12 megapixels; 100 may be read."""
 
 
 class Worker(Protocol):
