@@ -16,7 +16,6 @@ import contextlib
 import io
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -28,6 +27,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
+from benchmarks import processes
 from splice_jax import errors
 from splice_jax.bulk.manifest import gather
 from splice_jax.errors import UserError, require_extra
@@ -264,8 +264,8 @@ class Job:
             self._count()
             if time.perf_counter() - self._sampled > 1:
                 self._sampled = time.perf_counter()
-                self.own = max(self.own, _megabytes(self.process.pid))
-                self.memory = max(self.memory, sum(map(_megabytes, _below(os.getpid()))))
+                self.own = max(self.own, processes.megabytes(self.process.pid))
+                self.memory = max(self.memory, sum(map(processes.megabytes, processes.below(os.getpid()))))
         self._count()
         return ended
 
@@ -300,27 +300,6 @@ def cluster() -> Iterator[tuple[str, Callable[[], None]]]:
         yield nodes.address, lambda: nodes.remove_node(second, allow_graceful=False)
     finally:
         nodes.shutdown()
-
-
-def _below(process: int) -> list[int]:
-    """All processes that descend from this one."""
-    children: dict[int, list[int]] = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            parent = int(stat.read_text().rpartition(")")[2].split()[1])
-            children.setdefault(parent, []).append(int(stat.parent.name))
-    found = children.get(process, [])
-    for each in found:  # Grows while it is gone through.
-        found += children.get(each, [])
-    return found
-
-
-def _megabytes(process: int) -> float:
-    """What a process has in memory, with its share of what it has in common with others."""
-    with contextlib.suppress(OSError):
-        if found := re.search(r"\nPss:\s+(\d+) kB", Path(f"/proc/{process}/smaps_rollup").read_text()):
-            return int(found[1]) / 1024
-    return 0.0
 
 
 if __name__ == "__main__":

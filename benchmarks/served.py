@@ -10,7 +10,6 @@ processor time and its most memory, its processes together. Needs Chromium and t
 
 import argparse
 import contextlib
-import os
 import subprocess
 import sys
 import tempfile
@@ -22,6 +21,7 @@ from typing import NamedTuple
 
 from PIL import Image
 
+from benchmarks import processes
 from splice_jax import errors
 from splice_jax.errors import UserError
 from splice_jax.images import images_in, pixels_stated
@@ -40,7 +40,7 @@ class Used(NamedTuple):
     seconds: float
     """Of processors."""
     megabytes: float
-    """In memory now, pages that processes share counted for each."""
+    """In memory now; what processes share is counted once."""
 
 
 def main() -> None:
@@ -151,19 +151,9 @@ class Watched:
 
 
 def _used(process: int) -> Used:
-    """Of a process and all below it, as Linux tells; nothing of one that has ended."""
-    folder = Path("/proc") / str(process)
-    try:
-        fields = (folder / "stat").read_text().rpartition(")")[2].split()
-        pages = int((folder / "statm").read_text().split()[1])
-        below = [
-            int(child) for task in (folder / "task").iterdir() for child in (task / "children").read_text().split()
-        ]
-    except OSError:
-        return Used(0, 0)
-    seconds = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-    all_ = [Used(seconds, pages * os.sysconf("SC_PAGE_SIZE") / 1e6), *map(_used, below)]
-    return Used(sum(each.seconds for each in all_), sum(each.megabytes for each in all_))
+    """Of a process and all below it."""
+    all_ = [process, *processes.below(process)]
+    return Used(sum(map(processes.seconds, all_)), sum(map(processes.megabytes, all_)))
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import bulk, commands, contestants, kernels, scoring, speed, suite
+from benchmarks import bulk, commands, contestants, kernels, processes, scoring, speed, suite
 from splice_jax.errors import UserError
 from splice_jax.images import encode_png, read_image
 from splice_jax.methods import localizer
@@ -116,10 +116,10 @@ def test_a_bulk_benchmark_goes_on_with_the_same_settings_only(tmp_path: Path, ca
 def test_the_memory_of_all_processes_below_is_counted():
     program = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import time; time.sleep(60)'])"
     with subprocess.Popen([sys.executable, "-c", program]) as parent:
-        while not (below := bulk._below(parent.pid)) and parent.poll() is None:
+        while not (below := processes.below(parent.pid)) and parent.poll() is None:
             time.sleep(0.01)
-        assert below and {parent.pid, *below} <= set(bulk._below(os.getpid()))
-        assert all(bulk._megabytes(process) > 0 for process in [parent.pid, *below])
+        assert below and {parent.pid, *below} <= set(processes.below(os.getpid()))
+        assert all(processes.megabytes(process) > 0 for process in [parent.pid, *below])
         for process in below:
             os.kill(process, signal.SIGKILL)
 
