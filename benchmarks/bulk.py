@@ -75,11 +75,12 @@ def main() -> None:
         with cluster() as (address, lose_node):
             killed([*command, f"--ray={address}"], folder / "ray", crops, given.kills, stages, lose_node)
     print(f"equal to the last bit: {compare(folder / 'pool', folder / 'ray')} results", flush=True)
-    command[-2] = f"--from-list={_list(folder / 'timed', crops.names[: given.timed])}"
+    timing = crops.names[: given.timed]
+    command[-2] = f"--from-list={_list(folder / 'timed', timing)}"
     rates = {}
     for workers in sorted({1, cores()}):
         if not stages.told(f"alone-{workers}"):
-            timed(command, folder / f"alone-{workers}", workers, stages)
+            timed(command, folder / f"alone-{workers}", workers, len(timing), stages)
         rates[workers] = stages.of(f"alone-{workers}")["rate"]
     print(f"throughput: {max(rates.values()) / rates[1] / cores():.2f} x cores x that of one", flush=True)
 
@@ -219,14 +220,15 @@ def compare(ours: Path, theirs: Path) -> int:
     return sum(line["status"] == "done" for line in first.values())
 
 
-def timed(command: list[str], output: Path, workers: int, stages: Stages) -> None:
-    """So many workers without kills: images a second between the first lines and the last; memory."""
+def timed(command: list[str], output: Path, workers: int, number: int, stages: Stages) -> None:
+    """So many workers without kills: images a second from the first lines to the last of `number`; memory."""
     shutil.rmtree(output, ignore_errors=True)
     with Job([*command, f"--workers={workers}"], output) as job:
         job.wait(4 * workers)  # The first images of each worker wait for programs to be compiled.
         begin, before = time.perf_counter(), job.lines
-        job.wait()
+        job.wait(number)
         rate = (job.lines - before) / (time.perf_counter() - begin)
+        job.wait()
     said = f"{workers} workers: {rate:.2f} images/s, the job itself {job.own:.0f} MB, all processes {job.memory:.0f} MB"
     stages.keep(output.name, rate=rate, said=said)
 

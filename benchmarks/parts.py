@@ -3,13 +3,16 @@
     python -m benchmarks.parts --before DIR --splices DIR --spliced DIR... --authentic DIR --output DIR [--seeds=1]
 
 DIR of `--before` is composed by the recipe `histories`, that of `--splices` by `wild`, each with train/ and val/; those
-of `--spliced` hold images/ and masks/, that of `--authentic` innocent photographs. Five rows see as many pixels each:
+of `--spliced` hold images/ and masks/, that of `--authentic` innocent photographs. Rows see as many pixels each:
 
     sgn, before         the paper's network on residuals, from splices of `histories`
     sgn                 the same from the splices that the others learn from
     sgn on traces       its LSTM and mask head read the trace bank's blocks in the place of convolved residuals
     without attention   `sgt` without its attention: a block sees its surroundings, and the image's median
     sgt                 all of it
+
+and, where `--rows` names them, `sgt` that was trained without what it otherwise sees: "without double quantization" or
+another of `knockout.GROUPS`, "without coarse scales", "without edges" (the colours that the decoder sees).
 
 Prints the processor time of each training, and for every folder F1 and MCC at each image's best threshold (oracle), and
 F1 at the threshold at which a tenth of the innocent photographs have over 1 % marked. Nothing is calibrated; a second
@@ -30,6 +33,7 @@ from jaxtyping import Array, Float32
 from ml_collections import ConfigDict
 
 import splice_jax
+from benchmarks.knockout import GROUPS
 from benchmarks.wild import Case, best_scores, cases, photographs
 from splice_jax import errors, metrics, runtime
 from splice_jax.evaluation.calibrate import MARKED
@@ -39,6 +43,7 @@ from splice_jax.methods.trained.semi_global_traces.method import HEADS, SemiGlob
 from splice_jax.models.kernels.lstm import LSTM
 from splice_jax.models.local_network import BLOCKS, MaskHead
 from splice_jax.models.semi_global_traces import Logits, SemiGlobalTraces
+from splice_jax.models.traces import bank
 from splice_jax.runs.builtin import builtin
 from splice_jax.training.loop import train
 
@@ -93,8 +98,31 @@ class WithoutAttention(SemiGlobalTracesFamily):
         return SemiGlobalTraces(config.trace_width, config.trace_depth, 0, HEADS)
 
 
-register_trained("sgn_on_traces", OnTraces())
-register_trained("without_attention", WithoutAttention())
+class Unseeing(nn.Module):
+    """A network that sees some traces at their typical value, and nothing of the colours unless `edges`."""
+
+    network: SemiGlobalTraces
+    left_out: tuple[str, ...]
+    edges: bool
+
+    def __call__(self, traces: Array, colours: Array, inside: Array) -> Logits:
+        """As `SemiGlobalTraces`."""
+        names = [family.name for family in bank.TRACES for _ in range(family.number)]
+        seen = ~np.tile(np.isin(names, self.left_out), 2)
+        logits: Logits = self.network(traces * seen, colours * self.edges, inside)
+        return logits
+
+
+class Without(SemiGlobalTracesFamily):
+    """`sgt` trained without families of traces, or without edges."""
+
+    def __init__(self, *families: str, edges: bool = True) -> None:
+        """Names as in `bank.TRACES`."""
+        self._families, self._edges = families, edges
+
+    def network(self, config: ConfigDict) -> Any:
+        """As for `sgt`."""
+        return Unseeing(super().network(config), self._families, self._edges)
 
 
 class Row(NamedTuple):
@@ -111,6 +139,16 @@ ROWS = {
     "without attention": Row("without_attention"),
     "sgt": Row("sgt"),
 }
+FAMILIES = {
+    "sgn_on_traces": OnTraces(),
+    "without_attention": WithoutAttention(),
+    "without_coarse_scales": Without("coarse", "coarse_correlation"),
+    "without_edges": Without(edges=False),
+    **{f"without {group}".replace(" ", "_"): Without(*families) for group, families in GROUPS.items()},
+}
+for _name, _family in FAMILIES.items():
+    register_trained(_name, _family)
+KNOWN = ROWS | {name.replace("_", " "): Row(name) for name in FAMILIES}
 
 
 def main() -> None:
@@ -122,7 +160,7 @@ def main() -> None:
     flags.add_argument("--seeds", type=int, default=1, metavar="N")
     flags.add_argument("--crops", type=int, default=CROPS, metavar="N", help=f"of 256 x 256 pixels (default {CROPS})")
     flags.add_argument(
-        "--rows", nargs="+", choices=ROWS, default=list(ROWS), metavar="ROW", help="in quotes; all by default"
+        "--rows", nargs="+", choices=KNOWN, default=list(ROWS), metavar="ROW", help="in quotes; the five by default"
     )
     given = flags.parse_args()
     runtime.set_up()
@@ -144,7 +182,7 @@ def main() -> None:
 
 
 def _trained(given: argparse.Namespace, row: str, seed: int) -> Localizer:
-    method, folder = ROWS[row]
+    method, folder = KNOWN[row]
     workdir = given.output / f"{row.replace(', ', '-').replace(' ', '-')}-{seed}"
     config = builtin("histories" if method == "sgn" else "sgt")
     config.method, config.seed = method, seed

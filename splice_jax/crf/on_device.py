@@ -32,7 +32,7 @@ def refine(
 ) -> Float32[np.ndarray, "height width"]:
     """The marginal probability of the label spliced after `parameters.iterations` mean-field steps, at full size.
 
-    Takes about 250 bytes per pixel. The first image of a size compiles for seconds; sizes are rounded up, so that few
+    Takes about 290 bytes per pixel. The first image of a size compiles for seconds; sizes are rounded up, so that few
     differ.
     """
     [refined] = refine_batch([image], [probability], parameters)

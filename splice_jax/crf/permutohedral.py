@@ -86,9 +86,13 @@ def filtered(lattice: Lattice, values: Float[Array, "channels pixels"]) -> Float
 
 
 def _filtered(lattice: Lattice, values: Float[Array, " pixels"]) -> Float[Array, " pixels"]:
-    shares = (lattice.weights * values).ravel()
-    mass = jnp.zeros(lattice.capacity, shares.dtype)
-    mass = mass.at[lattice.vertices.ravel()].add(shares, mode="promise_in_bounds")
+    # Corner by corner: all at once would take 24 bytes more a pixel for a tenth of the time.
+    def splat(mass: Array, corner: tuple[Array, Array]) -> tuple[Array, None]:
+        vertices, weights = corner
+        return mass.at[vertices].add(weights * values, mode="promise_in_bounds"), None
+
+    mass = jnp.zeros(lattice.capacity, values.dtype)
+    mass, _ = lax.scan(splat, mass, (lattice.vertices, lattice.weights))
 
     # A loop, not six statements: XLA would fuse them, and compute each vertex's value 3^6 times.
     def blur(mass: Array, neighbours: Array) -> tuple[Array, None]:
