@@ -48,7 +48,7 @@ def _localize(arguments: argparse.Namespace) -> int:
     of_bulk = bulk.asked_for(arguments, arguments.images, "IMAGE")
     if of_bulk and arguments.recursive:
         raise UserError("--recursive: --from-folder takes subfolders along anyway; leave it out")
-    from splice_jax import localize
+    from splice_jax import crf, localize
     from splice_jax.files import writable_folder
 
     rows = localize.choose_rows(arguments.workdir, arguments.method)
@@ -60,7 +60,8 @@ def _localize(arguments: argparse.Namespace) -> int:
     )
     localizers = localize.load_rows(rows, arguments.workdir, crf=arguments.crf, labels=arguments.raw)
     output = writable_folder(arguments.output)
-    failed = localize.localize_files(images, output, localizers, raw=arguments.raw)
+    at_a_time = crf.batch_size(arguments.crf)
+    failed = localize.localize_files(images, output, localizers, raw=arguments.raw, at_a_time=at_a_time)
     if summary := localize.at_the_end(failed, len(images), others):
         print(summary, file=sys.stderr)
     return 2 if failed else 0

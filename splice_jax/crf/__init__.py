@@ -20,6 +20,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from jaxtyping import Float32, UInt8
 
+from splice_jax.crf.gathering import Gathering, current
 from splice_jax.errors import UserError
 
 BACKENDS = {"jax": "splice_jax.crf.on_device", "pydensecrf": "splice_jax.crf.pydensecrf"}
@@ -135,6 +136,8 @@ def refine(
     """
     if backend == "none":
         return probability
+    if (gathering := current()) is not None:
+        return gathering.refine((backend, parameters), image, probability)
     module = backend_module(backend)
     return _enlarged(module.refine(*_reduced(image, probability, parameters)), probability.shape)
 
@@ -161,7 +164,12 @@ def refine_batch(
 
 def batch_size(backend: str) -> int:
     """How many images `refine_batch` gains by refining at a time; 1 where it gains nothing."""
-    return backend_module(backend).batch_size()
+    return 1 if backend == "none" else backend_module(backend).batch_size()
+
+
+def gathering() -> Gathering:
+    """For threads that call `refine`: what they ask for at a time is refined by one `refine_batch`."""
+    return Gathering(lambda kind, images, maps: refine_batch(kind[0], images, maps, kind[1]))
 
 
 def refine_trials(

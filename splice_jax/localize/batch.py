@@ -1,21 +1,29 @@
-"""Localizes images one after another."""
+"""Localizes images one after another, or some at a time where a device refines many maps together."""
 
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tqdm import tqdm
 
+from splice_jax import crf
 from splice_jax.errors import shown
 from splice_jax.images import told
 from splice_jax.localize.results import FAILED, OK, UNDEFINED, Outcome, localize_image
 from splice_jax.localize.summary import refuse_mixing, summary
 from splice_jax.methods.localizer import Localizer
+from splice_jax.workers import in_order
 
 
 def localize_files(
-    images: Mapping[Path, Path], output: Path, localizers: Sequence[Localizer], *, raw: bool = False
+    images: Mapping[Path, Path],
+    output: Path,
+    localizers: Sequence[Localizer],
+    *,
+    raw: bool = False,
+    at_a_time: int = 1,
 ) -> int:
     """Localizes every image with every method and writes the results; images that fail are named on stderr.
 
@@ -27,6 +35,7 @@ def localize_files(
         output: the folder of the results and their summary; those of an earlier call on the same images are replaced.
         localizers: the methods.
         raw: whether to write STEM.npz as well.
+        at_a_time: images that are in work together, whose maps the CRF refines together; see `crf.batch_size`.
 
     Returns:
         how many images failed.
@@ -38,10 +47,11 @@ def localize_files(
     refuse_mixing(images, output, [localizer.name for localizer in localizers])
     failed = 0
     with summary(output, images) as add:
-        for image, stem in tqdm(images.items(), unit="image", disable=not in_terminal):
+        outcomes = _outcomes(images, localizers, raw, at_a_time)
+        for image, found in tqdm(outcomes, total=len(images), unit="image", disable=not in_terminal):
             warnings: dict[str, None] = {}
             errors: dict[str, None] = {}  # An unreadable image is one error, however many methods there are.
-            for outcome in localize_image(image, stem, localizers, raw=raw):
+            for outcome in found:
                 add(outcome)
                 if outcome.status == FAILED or (single and outcome.status == UNDEFINED):
                     errors[f"error: {shown(image)}: {outcome.reason}"] = None
@@ -53,6 +63,23 @@ def localize_files(
                 tqdm.write(line, file=sys.stderr)
             failed += bool(errors)
     return failed
+
+
+def _outcomes(
+    images: Mapping[Path, Path], localizers: Sequence[Localizer], raw: bool, at_a_time: int
+) -> Iterator[tuple[Path, Iterable[Outcome]]]:
+    if at_a_time == 1:
+        for image, stem in images.items():
+            yield image, localize_image(image, stem, localizers, raw=raw)
+        return
+    gathering = crf.gathering()
+
+    def localize(item: tuple[Path, Path]) -> tuple[Path, list[Outcome]]:
+        with gathering.part():
+            return item[0], list(localize_image(*item, localizers, raw=raw))
+
+    with ThreadPoolExecutor(at_a_time) as threads:
+        yield from in_order(threads, localize, images.items(), ahead=2 * at_a_time)
 
 
 def _verdict(outcome: Outcome) -> str:

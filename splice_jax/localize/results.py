@@ -11,6 +11,7 @@ For an image STEM.jpg, these are
 and with several methods STEM.METHOD.probability.png and so on.
 """
 
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -31,6 +32,7 @@ TINT = np.array([255, 0, 170], np.uint16)  # A magenta that is rare in photograp
 OK, UNDEFINED, FAILED = "ok", "undefined", "failed"
 
 _STRIP_ROWS = 256
+_READING = threading.Lock()  # Pillow's limit and libtiff's handler, which reading sets, are the process's.
 
 
 class Outcome(NamedTuple):
@@ -46,7 +48,7 @@ class Outcome(NamedTuple):
     marked_share: float | None = None
     """How much of the image is called spliced, 0 … 1."""
     seconds: float | None = None
-    """Time to localize and write; the image is read once for all methods."""
+    """Time to localize, with the wait for images that are refined together, and write; the image is read once."""
     score: float | None = None
     alarm: float | None = None
     """See `Found`."""
@@ -136,7 +138,8 @@ def overlay(
 def _read(path: Path) -> tuple[Picture, bytes]:
     """Picture and bytes, read at once, since a file may change or disappear at any time."""
     encoded = read_bytes(path, most=most_bytes())
-    return read_picture(encoded, name=str(path)), with_end(encoded)
+    with _READING:
+        return read_picture(encoded, name=str(path)), with_end(encoded)
 
 
 def _localize(
