@@ -5,6 +5,7 @@ its arrays and its record: where the newest is damaged, the one before it is use
 """
 
 import contextlib
+import functools
 import json
 import os
 import re
@@ -96,6 +97,7 @@ class Checkpoints:
         Raises:
             UserError: there is no checkpoint, or no one is whole and has arrays like `like`.
         """
+        _ignore_late_answers()
         bad: dict[int, Exception] = {}
         for step in sorted(self._manager.all_steps(), reverse=True):
             try:
@@ -163,6 +165,18 @@ def _reason(error: Exception) -> str:
     code = re.search(r"os_error_code='(\d+)'", str(error))
     number = int(code[1]) if code else getattr(error, "errno", None)
     return os.strerror(number).lower() if number else one_line(error)[:200]
+
+
+@functools.cache
+def _ignore_late_answers() -> None:
+    """From now on: where one array cannot be read, TensorStore answers for the others when nobody listens any more."""
+    show = sys.unraisablehook
+
+    def show_others(raised: Any) -> None:
+        if not (raised.exc_type is RuntimeError and str(raised.exc_value) == "Event loop is closed"):
+            show(raised)
+
+    sys.unraisablehook = show_others
 
 
 @contextlib.contextmanager

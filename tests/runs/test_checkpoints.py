@@ -3,7 +3,9 @@ import json
 import math
 import os
 import shutil
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import flax.struct
@@ -11,6 +13,7 @@ import numpy as np
 import pytest
 
 from splice_jax.errors import UserError
+from splice_jax.runs import checkpoints
 from splice_jax.runs.checkpoints import BEST, LAST, Checkpoints
 
 
@@ -207,6 +210,16 @@ def test_where_the_newest_is_damaged_the_one_before_it_is_used_and_its_step_come
     assert "damaged (" in line and line.endswith("; step 4 is used instead")
     again.save(5, tree(5), {})
     assert_is(Checkpoints(two, LAST).restore(tree(0))[0], tree(5))
+
+
+def test_what_comes_too_late_for_a_damaged_checkpoint_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[Any] = []
+    monkeypatch.setattr(sys, "unraisablehook", shown.append)
+    checkpoints._ignore_late_answers.__wrapped__()
+    late, other = RuntimeError("Event loop is closed"), RuntimeError("of another kind")
+    for error in (late, other):
+        sys.unraisablehook(SimpleNamespace(exc_type=RuntimeError, exc_value=error))
+    assert [each.exc_value for each in shown] == [other]
 
 
 def test_a_checkpoint_of_an_earlier_version_has_no_checksum_and_is_read(saved: Path) -> None:
