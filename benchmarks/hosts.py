@@ -35,6 +35,7 @@ from splice_jax.runs.configuration import load_run_config, save_config
 from splice_jax.training.loop import train
 from splice_jax.training.optimizer import make_optimizer, step_schedule
 from splice_jax.training.step import ParallelStep, StepSpec, initial_state
+from splice_jax.workers import cores
 
 ROOT = Path(__file__).parents[1]
 FIELDS: dict[str, dict[str, Any]] = {
@@ -216,6 +217,9 @@ def start(layout: Layout, folder: Path, tasks: Sequence[Task]) -> list[subproces
         address = f"127.0.0.1:{free.getsockname()[1]}" if layout.processes > 1 else ""
     command = [sys.executable, "-m", "benchmarks.hosts", "worker", address, *map(str, layout), str(folder)]
     pipes: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "cwd": ROOT}
+    # XLA has a thread per core, but no fewer than devices; by how many it divides a convolution, it rounds otherwise.
+    threads = max(cores(), *(each.devices for each in LAYOUTS))
+    pipes["env"] = os.environ | {"PJRT_NPROC": str(threads)}
     return [
         subprocess.Popen([*command, json.dumps(tasks), str(process)], **pipes) for process in range(layout.processes)
     ]
