@@ -15,7 +15,7 @@ _of_thread = threading.local()
 
 
 class Gathering:
-    """Threads that take part go on until all of them wait for a refined map; then the last to come refines for all."""
+    """Threads that take part run one at a time, each until it wants a map refined; the last to come refines for all."""
 
     def __init__(self, refine_batch: RefineBatch) -> None:
         """Nobody takes part yet.
@@ -24,22 +24,25 @@ class Gathering:
             refine_batch: refines several maps of one kind.
         """
         self._refine_batch = refine_batch
-        self._changed = threading.Condition()
+        self._running = threading.Condition()
+        self._counting = threading.Lock()
         self._parts = 0
         self._waiting: list[_Wish] = []
 
     @contextlib.contextmanager
     def part(self) -> Iterator[None]:
         """The calling thread takes part within: nobody is served before it waits too, or leaves."""
-        with self._changed:
-            self._parts += 1
-        _of_thread.gathering = self
+        self._count(1)  # Before its turn comes, so that who runs does not take itself for the last.
         try:
-            yield
+            with self._running:
+                _of_thread.gathering = self
+                try:
+                    yield
+                finally:
+                    del _of_thread.gathering
         finally:
-            del _of_thread.gathering
-            with self._changed:
-                self._parts -= 1
+            self._count(-1)
+            with self._running:
                 self._serve()
 
     def refine(
@@ -50,30 +53,47 @@ class Gathering:
     ) -> Float32[np.ndarray, "height width"]:
         """Waits for the refined map. Raises what refining this map raises; that of the others goes on."""
         wish = _Wish(kind, image, probability)
-        with self._changed:
+        with self._running:
             self._waiting.append(wish)
             self._serve()
-            self._changed.wait_for(lambda: wish.refined is not None or wish.error is not None)
+            self._running.wait_for(lambda: wish.refined is not None or wish.error is not None)
         if wish.error is not None:
             raise wish.error
         assert wish.refined is not None
         return wish.refined
 
+    def _count(self, change: int) -> None:
+        with self._counting:
+            self._parts += change
+
     def _serve(self) -> None:
         if len(self._waiting) < max(self._parts, 1):
             return
         wishes, self._waiting = self._waiting, []
-        for kind in dict.fromkeys(wish.kind for wish in wishes):
-            alike = [wish for wish in wishes if wish.kind == kind]
-            try:
-                self._fulfil(alike)
-            except Exception:  # Perhaps because of one of them only.
-                for wish in alike:
-                    try:
-                        self._fulfil([wish])
-                    except Exception as error:
-                        wish.error = error
-        self._changed.notify_all()
+        try:
+            for kind in dict.fromkeys(wish.kind for wish in wishes):
+                alike = [wish for wish in wishes if wish.kind == kind]
+                if len(alike) == 1 or not self._all_fulfilled(alike):
+                    for wish in alike:
+                        self._fulfil_or_note(wish)
+        finally:
+            for wish in wishes:
+                if wish.refined is None and wish.error is None:
+                    wish.error = RuntimeError("interrupted")
+            self._running.notify_all()
+
+    def _all_fulfilled(self, wishes: "Sequence[_Wish]") -> bool:
+        try:
+            self._fulfil(wishes)
+        except Exception:  # Perhaps because of one of them only.
+            return False
+        return True
+
+    def _fulfil_or_note(self, wish: "_Wish") -> None:
+        try:
+            self._fulfil([wish])
+        except Exception as error:
+            wish.error = error.with_traceback(None)  # What it holds in memory goes.
 
     def _fulfil(self, wishes: "Sequence[_Wish]") -> None:
         images, maps = [wish.image for wish in wishes], [wish.probability for wish in wishes]

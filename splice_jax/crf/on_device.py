@@ -60,8 +60,9 @@ def refine_batch(
         places.setdefault(bucket(*probability.shape), []).append(place)
     found: list[Any] = [None] * len(images)
     for size, alike in places.items():
-        for start in range(0, len(alike), batch):
-            some = alike[start : start + batch]
+        while alike:
+            count = min(batch, 1 << (len(alike).bit_length() - 1))  # Powers of two: few programs.
+            some, alike = alike[:count], alike[count:]
             refined = _refined(
                 size, [images[place] for place in some], [probabilities[place] for place in some], parameters
             )

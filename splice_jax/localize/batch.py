@@ -1,8 +1,9 @@
 """Localizes images one after another, or some at a time where a device refines many maps together."""
 
+import contextlib
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -35,7 +36,8 @@ def localize_files(
         output: the folder of the results and their summary; those of an earlier call on the same images are replaced.
         localizers: the methods.
         raw: whether to write STEM.npz as well.
-        at_a_time: images that are in work together, whose maps the CRF refines together; see `crf.batch_size`.
+        at_a_time: images that are held together, so that the CRF refines their maps together; see `crf.batch_size`. A
+            call that is stopped may leave results of so many images without a line in the summary.
 
     Returns:
         how many images failed.
@@ -46,8 +48,8 @@ def localize_files(
     single, in_terminal = len(localizers) == 1, sys.stderr.isatty()
     refuse_mixing(images, output, [localizer.name for localizer in localizers])
     failed = 0
-    with summary(output, images) as add:
-        outcomes = _outcomes(images, localizers, raw, at_a_time)
+    with summary(output, images) as add, contextlib.ExitStack() as opened:
+        outcomes = opened.enter_context(contextlib.closing(_outcomes(images, localizers, raw, at_a_time)))
         for image, found in tqdm(outcomes, total=len(images), unit="image", disable=not in_terminal):
             warnings: dict[str, None] = {}
             errors: dict[str, None] = {}  # An unreadable image is one error, however many methods there are.
@@ -67,7 +69,7 @@ def localize_files(
 
 def _outcomes(
     images: Mapping[Path, Path], localizers: Sequence[Localizer], raw: bool, at_a_time: int
-) -> Iterator[tuple[Path, Iterable[Outcome]]]:
+) -> Generator[tuple[Path, Iterable[Outcome]], None, None]:
     if at_a_time == 1:
         for image, stem in images.items():
             yield image, localize_image(image, stem, localizers, raw=raw)
@@ -78,8 +80,11 @@ def _outcomes(
         with gathering.part():
             return item[0], list(localize_image(*item, localizers, raw=raw))
 
-    with ThreadPoolExecutor(at_a_time) as threads:
-        yield from in_order(threads, localize, images.items(), ahead=2 * at_a_time)
+    threads = ThreadPoolExecutor(at_a_time)
+    try:
+        yield from in_order(threads, localize, images.items(), ahead=at_a_time)
+    finally:
+        threads.shutdown(cancel_futures=True)
 
 
 def _verdict(outcome: Outcome) -> str:

@@ -11,7 +11,6 @@ For an image STEM.jpg, these are
 and with several methods STEM.METHOD.probability.png and so on.
 """
 
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -32,7 +31,6 @@ TINT = np.array([255, 0, 170], np.uint16)  # A magenta that is rare in photograp
 OK, UNDEFINED, FAILED = "ok", "undefined", "failed"
 
 _STRIP_ROWS = 256
-_READING = threading.Lock()  # Pillow's limit and libtiff's handler, which reading sets, are the process's.
 
 
 class Outcome(NamedTuple):
@@ -138,8 +136,7 @@ def overlay(
 def _read(path: Path) -> tuple[Picture, bytes]:
     """Picture and bytes, read at once, since a file may change or disappear at any time."""
     encoded = read_bytes(path, most=most_bytes())
-    with _READING:
-        return read_picture(encoded, name=str(path)), with_end(encoded)
+    return read_picture(encoded, name=str(path)), with_end(encoded)
 
 
 def _localize(

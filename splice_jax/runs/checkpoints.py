@@ -5,14 +5,13 @@ its arrays and its record: where the newest is damaged, the one before it is use
 """
 
 import contextlib
-import functools
 import json
 import os
 import re
 import shutil
 import sys
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -167,16 +166,21 @@ def _reason(error: Exception) -> str:
     return os.strerror(number).lower() if number else one_line(error)[:200]
 
 
-@functools.cache
-def _ignore_late_answers() -> None:
-    """From now on: where one array cannot be read, TensorStore answers for the others when nobody listens any more."""
-    show = sys.unraisablehook
+class _LateAnswersIgnored:
+    """An `unraisablehook`: where one array cannot be read, TensorStore answers for others when nobody listens."""
 
-    def show_others(raised: Any) -> None:
+    def __init__(self, show: Callable[[Any], object]) -> None:
+        self._show = show
+
+    def __call__(self, raised: Any) -> None:
         if not (raised.exc_type is RuntimeError and str(raised.exc_value) == "Event loop is closed"):
-            show(raised)
+            self._show(raised)
 
-    sys.unraisablehook = show_others
+
+def _ignore_late_answers() -> None:
+    """From now on: they may come at any time."""
+    if not isinstance(sys.unraisablehook, _LateAnswersIgnored):
+        sys.unraisablehook = _LateAnswersIgnored(sys.unraisablehook)
 
 
 @contextlib.contextmanager
