@@ -19,9 +19,12 @@ def test_images_that_are_refined_together_give_what_each_gives_alone(tmp_path, m
     images[1].write_bytes(b"no picture")
     row = Refined(Red(), "jax")
     batches, refine_batch = [], on_device.refine_batch
-    monkeypatch.setattr(
-        on_device, "refine_batch", lambda images, *rest: (batches.append(len(images)), refine_batch(images, *rest))[1]
-    )
+
+    def noted(images, *rest):
+        batches.append(len(images))
+        return refine_batch(images, *rest)
+
+    monkeypatch.setattr(on_device, "refine_batch", noted)
     assert localize(images, tmp_path / "alone", row) == 2
     said = capsys.readouterr()
     assert batches == [1, 1, 1, 1]
