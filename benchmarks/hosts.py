@@ -210,16 +210,17 @@ def _draw(folder: Path, split: str, number: int) -> None:
         (folder / kind / f"{number}.png").write_bytes(encode_png(pixels))
 
 
-def start(layout: Layout, folder: Path, tasks: Sequence[Task]) -> list[subprocess.Popen[str]]:
-    """Starts this file once for every process of a layout, to do these tasks; what they print is kept."""
+def start(layout: Layout, folder: Path, tasks: Sequence[Task], threads: int = 0) -> list[subprocess.Popen[str]]:
+    """Starts this file once for every process of a layout, to do these tasks; what they print is kept.
+
+    XLA rounds by its number of threads: one per core, but no fewer than devices or `threads`.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}" if layout.processes > 1 else ""
     command = [sys.executable, "-m", "benchmarks.hosts", "worker", address, *map(str, layout), str(folder)]
     pipes: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "cwd": ROOT}
-    # XLA has a thread per core, but no fewer than devices; by how many it divides a convolution, it rounds otherwise.
-    threads = max(cores(), *(each.devices for each in LAYOUTS))
-    pipes["env"] = os.environ | {"PJRT_NPROC": str(threads)}
+    pipes["env"] = os.environ | ({"PJRT_NPROC": str(threads)} if threads > cores() else {})
     return [
         subprocess.Popen([*command, json.dumps(tasks), str(process)], **pipes) for process in range(layout.processes)
     ]
@@ -275,13 +276,15 @@ def _compare(methods: Sequence[str], layouts: Sequence[Layout], steps: int, fold
     config.update(num_steps=steps, learning_rate=1e-3)
     prepare(folder, config, methods)
     first, alone = layouts[0], [layout for layout in layouts if layout.processes == 1]
-    started = start(max(alone), folder, [task for layout in alone for task in _courses(layout, first, methods, steps)])
+    threads = max(layout.devices for layout in layouts)
+    courses = [task for layout in alone for task in _courses(layout, first, methods, steps)]
+    started = start(max(alone), folder, courses, threads)
     for layout in set(layouts) - set(alone):
-        started += start(layout, folder, _courses(layout, first, methods, steps))
+        started += start(layout, folder, _courses(layout, first, methods, steps), threads)
     finish(started)
     print(f"{steps} steps beside {first}  gradients  losses   parameters, float64  scores  loss, first to last")
     for layout in layouts:
-        finish(start(layout, folder, [("evaluate", {"name": str(layout), "methods": methods})]))
+        finish(start(layout, folder, [("evaluate", {"name": str(layout), "methods": methods})], threads))
         for method in methods if layout != first else ():
             print(_line(folder, method, layout, first), flush=True)
 

@@ -40,6 +40,14 @@ def _interrupts() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.fixture(autouse=True)
+def _random_numbers(request: pytest.FixtureRequest) -> None:
+    """A module's generator begins anew in every test: none depends on which others its worker was given before."""
+    for value in vars(request.module).values() if hasattr(request, "module") and request.module else ():
+        if isinstance(value, np.random.Generator):
+            value.bit_generator.state = np.random.default_rng(0).bit_generator.state
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _caches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Nothing is read from or left in the user's own cache; what was compiled once need not be again."""
