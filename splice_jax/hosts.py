@@ -138,16 +138,17 @@ def together(coordinator: str = "", processes: int | None = None, process: int |
                 redirected.enter_context(contextlib.redirect_stdout(redirected.enter_context(open(os.devnull, "w"))))
             threading.Thread(target=_watch, args=(_group, done), daemon=True).start()
             redirected.enter_context(_aborting())
-            _connect()
-            yield
-            meet()
-            done.set()
-            _leave(_group)
-    except Exception as error:
-        if _of_communication(error):
-            time.sleep(_TO_BE_NAMED)  # `_watch` ends the process as soon as it knows who is gone.
-            raise UserError(f"another process is gone ({str(error)[:200]}); {GONE}") from error
-        raise
+            try:
+                _connect()
+                yield
+                meet()
+                done.set()
+                _leave(_group)
+            except Exception as error:
+                if not _of_communication(error):
+                    raise
+                time.sleep(_TO_BE_NAMED)  # `_watch` or `_aborting` ends the process as soon as it is known who is gone.
+                raise UserError(f"another process is gone ({one_line(error)[:200]}); {GONE}") from error
     finally:
         done.set()
         _group = None
@@ -252,4 +253,5 @@ def _end(what: str) -> None:
 
 def _of_communication(error: Exception) -> bool:
     """Whether an error may come from another process's death."""
-    return type(error).__name__ == "JaxRuntimeError" and "RESOURCE_EXHAUSTED" not in str(error)
+    of_runtime = type(error).__name__ == "JaxRuntimeError" and "RESOURCE_EXHAUSTED" not in str(error)
+    return of_runtime or any(engine in str(error) for engine in ("Gloo", "NCCL"))  # `pmap` may make a ValueError of it.

@@ -1,9 +1,17 @@
 """What processes say to each other, and what is refused before they do."""
 
+import re
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from splice_jax import hosts
 from splice_jax.errors import UserError
+
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 8])
@@ -60,3 +68,41 @@ def test_a_process_that_is_gone_before_devices_are_connected_is_one_line(monkeyp
     ):
         pass
     assert hosts.count() == 1
+
+
+SUMMING = """
+import sys
+import jax, numpy
+from splice_jax import errors, hosts, runtime
+
+def main():
+    runtime.set_up(1)
+    with hosts.together(sys.argv[1], 2, int(sys.argv[2])):
+        total = jax.pmap(lambda one: jax.lax.psum(one, "devices"), "devices")
+        hosts.meet()
+        print("summing", file=sys.stderr, flush=True)
+        while True:
+            jax.block_until_ready(total(numpy.ones(1)))
+
+errors.run(main)
+"""
+
+
+def test_where_process_0_is_killed_the_other_ends_with_a_line_that_says_so() -> None:
+    """Gloo fails first, in Python; then the runtime, which would abort this process without a word of ours."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    command = [sys.executable, "-c", SUMMING, address]
+    first, other = (
+        subprocess.Popen([*command, str(number)], stderr=subprocess.PIPE, text=True, cwd=ROOT) for number in range(2)
+    )
+    for process in (first, other):
+        assert process.stderr
+        while "summing" not in (line := process.stderr.readline()):
+            assert line, "ended by itself"
+    first.kill()
+    said = other.communicate(timeout=60)[1]
+    first.communicate()
+    assert other.returncode == 2
+    assert re.match(r"error: process 0 .*is gone.*start all processes again", said.splitlines()[-1])
