@@ -132,13 +132,6 @@ class Row(NamedTuple):
     folder: str = "splices"
 
 
-ROWS = {
-    "sgn, before": Row("sgn", "before"),
-    "sgn": Row("sgn"),
-    "sgn on traces": Row("sgn_on_traces"),
-    "without attention": Row("without_attention"),
-    "sgt": Row("sgt"),
-}
 FAMILIES = {
     "sgn_on_traces": OnTraces(),
     "without_attention": WithoutAttention(),
@@ -148,7 +141,13 @@ FAMILIES = {
 }
 for _name, _family in FAMILIES.items():
     register_trained(_name, _family)
-KNOWN = ROWS | {name.replace("_", " "): Row(name) for name in FAMILIES}
+ROWS = {
+    "sgn, before": Row("sgn", "before"),
+    "sgn": Row("sgn"),
+    **{name.replace("_", " "): Row(name) for name in FAMILIES},
+    "sgt": Row("sgt"),
+}
+BY_DEFAULT = ("sgn, before", "sgn", "sgn on traces", "without attention", "sgt")
 
 
 def main() -> None:
@@ -160,7 +159,7 @@ def main() -> None:
     flags.add_argument("--seeds", type=int, default=1, metavar="N")
     flags.add_argument("--crops", type=int, default=CROPS, metavar="N", help=f"of 256 x 256 pixels (default {CROPS})")
     flags.add_argument(
-        "--rows", nargs="+", choices=KNOWN, default=list(ROWS), metavar="ROW", help="in quotes; the five by default"
+        "--rows", nargs="+", choices=ROWS, default=BY_DEFAULT, metavar="ROW", help="in quotes; the five by default"
     )
     given = flags.parse_args()
     runtime.set_up()
@@ -182,7 +181,7 @@ def main() -> None:
 
 
 def _trained(given: argparse.Namespace, row: str, seed: int) -> Localizer:
-    method, folder = KNOWN[row]
+    method, folder = ROWS[row]
     workdir = given.output / f"{row.replace(', ', '-').replace(' ', '-')}-{seed}"
     config = builtin("histories" if method == "sgn" else "sgt")
     config.method, config.seed = method, seed

@@ -43,7 +43,8 @@ def _interrupts() -> None:
 @pytest.fixture(autouse=True)
 def _random_numbers(request: pytest.FixtureRequest) -> None:
     """A module's generator begins anew in every test: none depends on which others its worker was given before."""
-    for value in vars(request.module).values() if hasattr(request, "module") and request.module else ():
+    module = getattr(request, "module", None)  # Doctests have none.
+    for value in vars(module).values() if module else ():
         if isinstance(value, np.random.Generator):
             value.bit_generator.state = np.random.default_rng(0).bit_generator.state
 

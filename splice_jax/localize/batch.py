@@ -48,8 +48,7 @@ def localize_files(
     single, in_terminal = len(localizers) == 1, sys.stderr.isatty()
     refuse_mixing(images, output, [localizer.name for localizer in localizers])
     failed = 0
-    with summary(output, images) as add, contextlib.ExitStack() as opened:
-        outcomes = opened.enter_context(contextlib.closing(_outcomes(images, localizers, raw, at_a_time)))
+    with summary(output, images) as add, contextlib.closing(_outcomes(images, localizers, raw, at_a_time)) as outcomes:
         for image, found in tqdm(outcomes, total=len(images), unit="image", disable=not in_terminal):
             warnings: dict[str, None] = {}
             errors: dict[str, None] = {}  # An unreadable image is one error, however many methods there are.
