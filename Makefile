@@ -53,7 +53,7 @@ format: $(STAMP)
 
 model: $(STAMP)
 	.venv/bin/python -m tools.model --photos $(PHOTOS) --regions $(REGIONS) --val-photos $(VAL_PHOTOS) \
-	  --val-regions $(VAL_REGIONS) --real $(REAL) --workdir=runs/model
+	  --val-regions $(VAL_REGIONS) --real $(REAL) --workdir=runs/model $(FLAGS)
 
 bench: $(STAMP)
 	.venv/bin/python -m benchmarks

@@ -25,6 +25,9 @@ from splice_jax.models.traces import bank
 GROUPS = {
     "frequencies": ("energy", "wholeness", "blue_chroma", "red_chroma"),
     "double quantization": ("own_evidence", "unit_evidence", "single_evidence", "steps"),
+    "double quantization of colours": ("blue_evidence", "red_evidence"),
+    "all its evidence together": ("total_evidence",),
+    "subsampled colours": ("blue_pairs", "red_pairs"),
     "residuals": ("residual", "median", "least", "peak", "coarse"),
     "correlations": ("correlation", "coarse_correlation"),
     "colours": ("tie", "colour_correlation", "sites"),

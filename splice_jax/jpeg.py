@@ -1,4 +1,4 @@
-"""What a JPEG file stores about a photograph's brightness: quantised DCT coefficients and their table.
+"""What a JPEG file stores: quantised DCT coefficients of the brightness and their table, and the planes of the colours.
 
 Pillow does not expose the coefficients, but decodes luma without touching the colours. In textured areas, the inverse
 DCT and rounding to whole levels change a coefficient by 0.3 levels, far less than half a quantisation step, so a DCT of
@@ -7,7 +7,9 @@ repeat from row to row, and where values were clipped to black or white, errors 
 photographs: 0.1 % at qualities of 50 to 75, 0.2 % at 90, 1.3 % at 95, where steps of 1 begin.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float32, Int16, Num, UInt8, UInt16
@@ -90,6 +92,18 @@ class Luma:
     """EXIF orientation, 1 … 8; see `images.upright`."""
 
 
+@dataclass(frozen=True, eq=False)
+class Chroma:
+    """The two chroma planes of a JPEG as stored, laid out in the blocks of luma."""
+
+    planes: UInt8[np.ndarray, "height width 2"]
+    """Of the whole luma blocks: in each stands the stored chroma block that covers it, so that in a 4:2:0 file four
+    neighbours hold the same 8x8 values of twice their extent."""
+
+    table: UInt16[np.ndarray, "8 8"]
+    """Quantisation steps, [vertical, horizontal] frequency."""
+
+
 def read_luma(encoded: bytes) -> Luma:
     """Reads the luma of a grey or YCbCr JPEG, baseline or progressive, with or without subsampled colours.
 
@@ -97,16 +111,36 @@ def read_luma(encoded: bytes) -> Luma:
       NoCoefficientsError: not a JPEG, one that stores RGB, CMYK or less luma than chroma, or one smaller than a block.
       UserError: the JPEG is truncated or broken.
     """
+    return _read(encoded, _decode)[0]
+
+
+def read_planes(encoded: bytes) -> tuple[Luma, Chroma | None]:
+    """Reads the luma as `read_luma` does, and the chroma of a 4:4:4 or 4:2:0 file; None of other files.
+
+    Raises:
+      NoCoefficientsError: as `read_luma`.
+      UserError: as `read_luma`.
+    """
+    (luma, full), half = _read(encoded, lambda image: (_decode(image), _full_chroma(image)), _half_chroma)
+    return luma, full or half
+
+
+def _read(encoded: bytes, *readers: Callable[[Image.Image], Any]) -> list[Any]:
+    """What each makes of the image, opened anew for it."""
     if not encoded.startswith(b"\xff\xd8"):
         raise NoCoefficientsError("this image is no JPEG")
+    found = []
     try:
-        with opened(whole_jpeg(encoded, "JPEG"), "JPEG") as image:
-            _refuse_other_colours(image)
-            return _decode(image)
+        whole = whole_jpeg(encoded, "JPEG")
+        for read in readers:
+            with opened(whole, "JPEG") as image:
+                _refuse_other_colours(image)
+                found.append(read(image))
     except (NoCoefficientsError, UserError):
         raise
     except Exception as error:
         raise refusal(error, encoded, "JPEG", "JPEG") from error
+    return found
 
 
 def block_dct(
@@ -127,10 +161,52 @@ def _decode(image: Image.Image) -> Luma:
         image.draft("YCbCr", None)  # luma as stored, not converted through RGB, which rounds and clips
     plane = np.asarray(image)
     plane = plane if plane.ndim == 2 else np.ascontiguousarray(plane[:, :, 0])
-    steps = image.quantization[image.layer[0][3]]  # type: ignore[attr-defined]
-    table = np.maximum(np.array(steps, np.uint16), 1).reshape(BLOCK, BLOCK)
+    table = _table(image, 0)
     coefficients = np.rint(block_dct(plane) / table).astype(np.int16)
     return Luma(plane, coefficients, table, exif_orientation(image))
+
+
+def _full_chroma(image: Image.Image) -> Chroma | None:
+    """Of a 4:4:4 image that `_decode` has loaded."""
+    if _sampling(image) != [(1, 1)] * 3 or not _one_table(image):
+        return None
+    height, width = _whole_blocks(image)
+    return Chroma(np.asarray(image)[:height, :width, 1:], _table(image, 1))
+
+
+def _half_chroma(image: Image.Image) -> Chroma | None:
+    """Of a 4:2:0 image, at half size: there libjpeg gives chroma as it is stored, and reduces luma alone."""
+    if _sampling(image) != [(2, 2), (1, 1), (1, 1)] or not _one_table(image):
+        return None
+    height, width = _whole_blocks(image)
+    image.draft("YCbCr", (image.width // 2, image.height // 2))
+    return Chroma(_four_times(np.asarray(image)[..., 1:])[:height, :width], _table(image, 1))
+
+
+def _one_table(image: Image.Image) -> bool:
+    return np.array_equal(_table(image, 1), _table(image, 2))
+
+
+def _whole_blocks(image: Image.Image) -> tuple[int, int]:
+    return image.height // BLOCK * BLOCK, image.width // BLOCK * BLOCK
+
+
+def _four_times(planes: UInt8[np.ndarray, "height width 2"]) -> UInt8[np.ndarray, "taller wider 2"]:
+    """Every 8x8 block, the last ones filled up by repeating the border, as 2x2 equal blocks."""
+    height, width, _ = planes.shape
+    filled = np.pad(planes, ((0, -height % BLOCK), (0, -width % BLOCK), (0, 0)), mode="edge")
+    rows, columns = filled.shape[0] // BLOCK, filled.shape[1] // BLOCK
+    blocks = filled.reshape(rows, 1, BLOCK, columns, 1, BLOCK, 2)
+    return np.broadcast_to(blocks, (rows, 2, BLOCK, columns, 2, BLOCK, 2)).reshape(16 * rows, 16 * columns, 2)
+
+
+def _table(image: Image.Image, component: int) -> UInt16[np.ndarray, "8 8"]:
+    steps = image.quantization[image.layer[component][3]]  # type: ignore[attr-defined]
+    return np.maximum(np.array(steps, np.uint16), 1).reshape(BLOCK, BLOCK)
+
+
+def _sampling(image: Image.Image) -> list[tuple[int, int]]:
+    return [component[1:3] for component in image.layer]  # type: ignore[attr-defined]
 
 
 def _refuse_other_colours(image: Image.Image) -> None:
@@ -141,7 +217,7 @@ def _refuse_other_colours(image: Image.Image) -> None:
         raise NoCoefficientsError(f"this JPEG stores {image.mode}, not luma")
     if image.mode == "RGB" and _stores_rgb(image):
         raise NoCoefficientsError("this JPEG stores RGB, not luma")
-    sampling = [component[1:3] for component in image.layer]
+    sampling = _sampling(image)
     if sampling[0] != (max(width for width, _ in sampling), max(height for _, height in sampling)):
         raise NoCoefficientsError("this JPEG stores luma at a lower resolution than its pixels")
 

@@ -12,7 +12,7 @@ from splice_jax.data.composing.camera import Camera, photograph
 from splice_jax.data.composing.scenes import draw_scene
 from splice_jax.errors import UserError
 from splice_jax.images import read_image, upright
-from splice_jax.jpeg import STANDARD_TABLE, ZIGZAG, NoCoefficientsError, block_dct, read_luma
+from splice_jax.jpeg import STANDARD_TABLE, ZIGZAG, NoCoefficientsError, block_dct, read_luma, read_planes
 
 GENERATOR = np.random.default_rng(0)
 SCENE = photograph(draw_scene(99, 149, GENERATOR)[0], Camera(read_noise=0.002), GENERATOR)
@@ -119,6 +119,51 @@ def test_colours_and_progressive_storage_change_nothing(options):
     grey, colour = pillow_jpeg(planes[0]), pillow_jpeg(Image.merge("YCbCr", planes), **options)
     for name in ("plane", "coefficients", "table"):
         np.testing.assert_array_equal(getattr(read_luma(colour), name), getattr(read_luma(grey), name))
+
+
+def flat_chroma(side: int) -> tuple[Image.Image, np.ndarray]:
+    """A picture of 45 x 70 pixels whose squares of `side` pixels have one blue and one red chroma each, and those."""
+    levels = GENERATOR.integers(90, 166, (6, 9, 2)).astype(np.uint8)
+    chroma = levels.repeat(side, 0).repeat(side, 1)[:45, :70]
+    luma = GENERATOR.integers(100, 156, (45, 70, 1)).astype(np.uint8)
+    return Image.fromarray(np.concatenate([luma, chroma], 2), "YCbCr"), levels
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize(("subsampling", "side"), [(0, 8), (2, 16)])
+def test_the_chroma_block_that_covers_a_luma_block_stands_in_its_place(subsampling, side, progressive):
+    """With steps of 1, a block of one level comes back as it was; in 4:2:0 it covers 2x2 blocks of luma."""
+    picture, levels = flat_chroma(side)
+    options = {"subsampling": subsampling, "progressive": progressive, "qtables": [[2] * 64, [1] * 64]}
+    luma, chroma = read_planes(pillow_jpeg(picture, 50, **options))
+    assert chroma is not None
+    assert luma.table.tolist() == [[2] * 8] * 8 and chroma.table.tolist() == [[1] * 8] * 8
+    assert chroma.planes.shape == (40, 64, 2)
+    blocks = chroma.planes.reshape(5, 8, 8, 8, 2)
+    of_luma_block = levels.repeat(side // 8, 0).repeat(side // 8, 1)[:5, :8]
+    np.testing.assert_array_equal(blocks, np.broadcast_to(of_luma_block[:, None, :, None], blocks.shape))
+
+
+@pytest.mark.parametrize("subsampling", [0, 2])
+def test_chroma_s_coefficients_are_whole_multiples_of_its_steps(subsampling):
+    chroma = read_planes(pillow_jpeg(Image.fromarray(SCENE), 75, subsampling=subsampling))[1]
+    assert chroma is not None
+    apart = block_dct(chroma.planes[:80, :128, 0]) / chroma.table
+    assert np.abs(apart - np.rint(apart)).mean() < 0.03 and np.rint(apart)[..., 1:, 1:].any()
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_files_of_other_subsampling_and_grey_ones_have_luma_alone(mode):
+    file = pillow_jpeg(Image.fromarray(SCENE).convert(mode), **({"subsampling": 1} if mode == "RGB" else {}))
+    luma, chroma = read_planes(file)
+    assert chroma is None
+    np.testing.assert_array_equal(luma.plane, read_luma(file).plane)
+
+
+def test_chroma_with_two_tables_is_left_alone():
+    tables = [[2] * 64, [3] * 64, [4] * 64]
+    assert read_planes(pillow_jpeg(Image.fromarray(SCENE), 50, qtables=tables, subsampling=0))[1] is None
+    assert read_planes(pillow_jpeg(Image.fromarray(SCENE), 50, qtables=tables[:2], subsampling=0))[1] is not None
 
 
 def test_a_remainder_that_fills_no_block_is_left_out():

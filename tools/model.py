@@ -4,7 +4,8 @@
         --workdir=runs/model
 
 Everything goes on where it was stopped. Validation splices are composed from one half of the validation photographs;
-the other half, as it is, calibrates. A folder of `--real` holds images/ and masks/.
+the other half, as it is, calibrates. A folder of `--real` holds images/ and masks/. With `--init`, the seeds start from
+one model's weights, so that their average is a model too, and is chosen from like one.
 """
 
 import argparse
@@ -17,7 +18,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
+from ml_collections import ConfigDict
 
 from splice_jax import metrics, runtime
 from splice_jax.data import Example
@@ -46,15 +49,31 @@ def main() -> None:
     """Does what is not done yet, then prints every seed's scores and packages the best."""
     arguments = _arguments()
     runtime.set_up()
-    splices = arguments.workdir / "splices"
+    splices = arguments.splices or arguments.workdir / "splices"
     _compose(splices, "val", arguments.val_photos, arguments.val_regions, arguments.val_count, COMPOSED)
     _compose(splices, "train", arguments.photos, arguments.regions, arguments.count, None)
-    workdirs = [_train(arguments.workdir / f"seed{seed}", splices, seed, arguments.steps) for seed in arguments.seeds]
-    judged = {workdir: Validation.of(workdir, arguments, splices) for workdir in workdirs}
+    workdirs = [_train(arguments.workdir / f"seed{seed}", splices, seed, arguments) for seed in arguments.seeds]
+    package(workdirs, splices, arguments)
+
+
+def package(workdirs: Sequence[Path], splices: Path, arguments: argparse.Namespace) -> None:
+    """Judges runs of one configuration, and their average where they began alike; prints, and packages the best."""
+    candidates = {workdir.name: _localizer(workdir) for workdir in workdirs}
+    judged = {name: Validation.of(localizer, arguments, splices) for name, localizer in candidates.items()}
     print(_table(judged))
-    best = max(workdirs, key=lambda workdir: judged[workdir].worth)
-    digest = save_packaged(_packaged(best, judged[best], arguments), arguments.output)
-    print(f"{arguments.output}: {best.name}, {arguments.output.stat().st_size / 1e6:.2f} MB, SHA-256 {digest}")
+    if arguments.init and len(workdirs) > 1:
+        name = "mean of seeds"
+        candidates[name] = _localizer(workdirs[0])
+        candidates[name].variables = jax.tree.map(
+            lambda *each: np.mean(each, 0).astype(each[0].dtype),
+            *(localizer.variables for localizer in candidates.values()),
+        )
+        judged[name] = Validation.of(candidates[name], arguments, splices)
+        print(_table({name: judged[name]}))
+    best = max(candidates, key=lambda name: judged[name].worth)
+    packaged = _packaged(best, candidates[best], load_run_config(workdirs[0]), judged[best], arguments)
+    digest = save_packaged(packaged, arguments.output)
+    print(f"{arguments.output}: {best}, {arguments.output.stat().st_size / 1e6:.2f} MB, SHA-256 {digest}")
 
 
 def _arguments() -> argparse.Namespace:
@@ -65,10 +84,13 @@ def _arguments() -> argparse.Namespace:
         "--check", nargs="*", type=Path, default=[], metavar="DIR", help="authentic photographs that choose nothing"
     )
     parser.add_argument("--workdir", type=Path, default=Path("runs/model"))
+    parser.add_argument("--splices", type=Path, metavar="DIR", help="composed by an earlier call; WORKDIR/splices")
     parser.add_argument("--output", type=Path, default=FILE, help="the packaged model's file")
     parser.add_argument("--version", default=str(VERSION), help="of the model, stands in every output")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--steps", type=int, default=7500)
+    parser.add_argument("--init", default="", metavar="RUN", help="what the seeds start from; `packaged` or a run")
+    parser.add_argument("--fields", nargs="*", default=[], metavar="FIELD=VALUE", help="further ones of configs/sgt.py")
     parser.add_argument("--count", type=int, default=16000, help="training images to compose")
     parser.add_argument("--val-count", type=int, default=320, help="validation images to compose")
     return parser.parse_args()
@@ -81,12 +103,20 @@ def _compose(
         compose_folder(photos, output, regions=regions, count=count, recipe="wild", split=split, half=half, workers=2)
 
 
-def _train(workdir: Path, splices: Path, seed: int, steps: int) -> Path:
+def _train(workdir: Path, splices: Path, seed: int, arguments: argparse.Namespace) -> Path:
     """In a process of its own, whose memory is given back."""
     command = [sys.executable, "-m", "splice_jax.cli", "train", "--config=sgt", f"--workdir={workdir}"]
-    fields = {"data_dir": splices, "seed": seed, "num_steps": steps}
-    subprocess.run([*command, *(f"--config.{name}={value}" for name, value in fields.items())], check=True)
+    fields = [f"data_dir={splices}", f"seed={seed}", f"num_steps={arguments.steps}", *arguments.fields]
+    fields += [f"init={arguments.init}"] if arguments.init else []
+    subprocess.run([*command, *(f"--config.{field}" for field in fields)], check=True)
     return workdir
+
+
+def _localizer(workdir: Path) -> SemiGlobalTracesLocalizer:
+    """Of the best checkpoint."""
+    localizer = load(workdir)
+    assert isinstance(localizer, SemiGlobalTracesLocalizer)
+    return localizer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,10 +133,8 @@ class Validation:
     """The innocent ones' files."""
 
     @classmethod
-    def of(cls, workdir: Path, arguments: argparse.Namespace, splices: Path) -> "Validation":
-        """The best checkpoint's logits of all validation images."""
-        localizer = load(workdir)
-        assert isinstance(localizer, SemiGlobalTracesLocalizer)
+    def of(cls, localizer: SemiGlobalTracesLocalizer, arguments: argparse.Namespace, splices: Path) -> "Validation":
+        """The logits of all validation images."""
         sets = {folder.name: judge(localizer, _pairs(folder, "test")) for folder in arguments.real}
         sets["composed"] = judge(localizer, _pairs(splices, "val"))
         photographs = find_sources(arguments.val_photos, None, CALIBRATING)
@@ -171,9 +199,9 @@ def _scores(validation: Validation) -> dict[str, dict[str, float]]:
     }
 
 
-def _table(judged: Mapping[Path, Validation]) -> str:
+def _table(judged: Mapping[str, Validation]) -> str:
     """Every seed's scores, then their mean and spread."""
-    scores = {workdir: _scores(validation) for workdir, validation in judged.items()}
+    scores = {name: _scores(validation) for name, validation in judged.items()}
     first = next(iter(scores.values()))
     lines = []
     for name, score in itertools.product(first, next(iter(first.values()))):
@@ -183,14 +211,20 @@ def _table(judged: Mapping[Path, Validation]) -> str:
     return "\n".join(lines)
 
 
-def _packaged(workdir: Path, validation: Validation, arguments: argparse.Namespace) -> Packaged:
-    config, localizer = load_run_config(workdir), load(workdir)
+def _packaged(
+    name: str,
+    localizer: SemiGlobalTracesLocalizer,
+    config: ConfigDict,
+    validation: Validation,
+    arguments: argparse.Namespace,
+) -> Packaged:
     config.data_dir = ""  # Where it lay says nothing.
     calibration = validation.calibration()
     if arguments.check:
         calibration = dataclasses.replace(calibration, checked=_checked(localizer, calibration, arguments.check))
     about: dict[str, Any] = {
         "version": arguments.version,
+        "run": name,
         "method": config.method,
         "network": {"width": config.trace_width, "depth": config.trace_depth, "layers": config.trace_layers},
         "config": config.to_dict(),

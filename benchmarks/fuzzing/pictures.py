@@ -19,7 +19,7 @@ from splice_jax.examination.file.metadata import read_metadata
 from splice_jax.examination.file.thumbnail import read_thumbnail
 from splice_jax.images import mask_of, pixels_stated, read_image
 from splice_jax.images.reading import read_stored
-from splice_jax.jpeg import NoCoefficientsError, read_luma
+from splice_jax.jpeg import NoCoefficientsError, read_planes
 
 
 def _encoded(image: Image.Image, form: str, **options: Any) -> bytes:
@@ -165,9 +165,9 @@ def _read_mask(path: Path) -> None:
     mask_of(path)
 
 
-def _read_luma(path: Path) -> None:
+def _read_planes(path: Path) -> None:
     with contextlib.suppress(NoCoefficientsError):  # Rows that read coefficients are undefined then, for this reason.
-        read_luma(path.read_bytes())
+        read_planes(path.read_bytes())
 
 
 def _read_facts(path: Path) -> None:
@@ -191,6 +191,6 @@ _FACTS = ("facts", "jpeg_structure", "metadata", "thumbnail")
 READERS = {
     "image": Reader(_images, _read_image, _is_image, (*_IMAGES, "images.tiff_pixels", "images.tiff_tags")),
     "mask": Reader(_masks, _read_mask, _is_image, ("images.masks",)),
-    "coefficients": Reader(_coefficients, _read_luma, _is_image, ("jpeg",)),
+    "coefficients": Reader(_coefficients, _read_planes, _is_image, ("jpeg",)),
     "metadata": Reader(_tagged, _read_facts, _is_image, tuple(f"examination.file.{name}" for name in _FACTS)),
 }

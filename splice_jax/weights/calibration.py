@@ -24,7 +24,7 @@ class Calibration:
 
     map_shift: added to every logit of a map.
     map_gate: maps of images whose own logit is below it are lowered, see `of_map`. Together they make a threshold of
-    0.5 mark over 1 % of the picture in 10 % of authentic photographs.
+    0.5 mark over 1 % of the picture in a chosen share of authentic photographs.
     slope, intercept: of the image's logit, for the log odds of a splice where half of all images have one.
     authentic: the image logits of authentic photographs, ascending.
     kinds: of these photographs, in their order, as in `KINDS`; empty where they are not known.

@@ -29,7 +29,7 @@ _SIDES = (48, WINDOW)
 FINE = 4
 """Side, in pixels, of the squares that colours and targets are stored for: half a block."""
 COLUMNS = ("traces", "colours", "targets", "sizes", "medians", "spreads")
-VERSION = 2
+VERSION = 3
 """Raise it when the stored traces change."""
 _THREADS = 2
 
@@ -126,7 +126,7 @@ def _entry(example: Example, seed: int) -> _Entry:
         int(rng.integers(0, most - kept + 1)) for most, kept in zip(reading.blocks, (rows, columns), strict=True)
     )
     part = reading.window(top, left, *(next(side for side in _SIDES if side >= count) for count in (rows, columns)))
-    traces, median, spread = _measured(part.image, part.luma, part.table, np.array([rows, columns]))
+    traces, median, spread = _measured(part.image, part.planes, part.tables, np.array([rows, columns]))
     square = slice(top * 8, (top + rows) * 8), slice(left * 8, (left + columns) * 8)
     mask = as_stored(example.mask, reading.orientation)[square]
     fine = part.image[: rows * 8, : columns * 8].reshape(2 * rows, FINE, 2 * columns, FINE, 3).mean((1, 3))
@@ -141,8 +141,8 @@ def _entry(example: Example, seed: int) -> _Entry:
 
 
 @jax.jit
-def _measured(image: Any, luma: Any, table: Any, size: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
-    traces = bank.measure(image, luma, table, size)
+def _measured(image: Any, planes: Any, tables: Any, size: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
+    traces = bank.measure(image, planes, tables, size)
     return traces, *bank.own_scale(traces, size)
 
 

@@ -55,8 +55,13 @@ TRACES = (
     Traces("recompression", 5, (1.0, -1.2), (0.9, 1.25), "`recompression.errors`"),
     Traces("blue_chroma", 4, (0.2, -1.7), (1.3,), "`frequencies.energies` of Cb, groups of 16"),
     Traces("red_chroma", 4, (0.2, -1.7), (1.3,), "`frequencies.energies` of Cr, groups of 16"),
-    Traces("own_evidence", 3, (0.05, -0.1), (0.3, 0.45), "`frequencies.grouped_evidence` with the file's steps"),
-    Traces("unit_evidence", 3, (0.57,), (0.5, 0.65), "`frequencies.grouped_evidence` with steps of 1"),
+    Traces("own_evidence", 5, (0.05, -0.1), (0.3, 0.45), "`frequencies.grouped_evidence` with the file's steps"),
+    Traces("unit_evidence", 5, (0.57,), (0.5, 0.65), "`frequencies.grouped_evidence` with steps of 1"),
+    Traces("blue_evidence", 3, (0.0,), (0.4,), "`frequencies.grouped_evidence` of Cb with the file's steps"),
+    Traces("red_evidence", 3, (0.0,), (0.4,), "`frequencies.grouped_evidence` of Cr with the file's steps"),
+    Traces("total_evidence", 3, (-0.6,), (1.8,), "`frequencies.total_evidence` of luma, of chroma and of both"),
+    Traces("blue_pairs", 4, (0.0,), (0.4,), "`lattices.pairs` of Cb"),
+    Traces("red_pairs", 4, (0.0,), (0.4,), "`lattices.pairs` of Cr"),
     Traces("single_evidence", 12, (0.0,), (0.4,), "`frequencies.evidence` with the file's steps, per frequency"),
     Traces("steps", 1, (1.9,), (0.8,), "log sum of three of the file's quantization steps"),
     Traces("content", 4, (-0.15, 0.05), (0.55, 0.3), "luma, range of colours, log contrast, saturated share"),
@@ -76,23 +81,25 @@ SPREAD = np.concatenate([_stretched(family.spread, family.number) for family in 
 
 def measure(
     image: UInt8[Array, "height width 3"],
-    luma: Float32[Array, "height width"],
-    table: Float32[Array, "8 8"],
+    planes: Float32[Array, "height width 3"],
+    tables: Float32[Array, "2 8 8"],
     size: Array,
 ) -> Float32[Array, "rows columns traces"]:
     """All traces of one picture; sides are multiples of 8, one value stands for a block of 8x8 pixels.
 
     Args:
         image: RGB, padded below and to the right in any way.
-        luma: as the file stores it, or of the pixels, 0 … 255.
-        table: the file's quantization steps of luma, [vertical, horizontal] frequency; ones if it is no JPEG.
+        planes: luma and chroma as the file stores them, or of the pixels, 0 … 255; see `reading.Reading`.
+        tables: the file's quantization steps of luma and of chroma, [vertical, horizontal] frequency; ones for none.
         size: the picture's own rows and columns of blocks; the rest is padding, and no trace inside looks at it but for
             the pixels right at the border.
     """
     rows, columns = (side // 8 for side in image.shape[:2])
     inside = ((jnp.arange(rows)[:, None] < size[0]) & (jnp.arange(columns) < size[1])).astype(jnp.float32)
+    luma = planes[..., 0]
     found = {
-        **_of_frequencies(image, luma, table, inside),
+        **_of_frequencies(planes, tables, inside),
+        **_of_chroma(image, inside),
         **in_strips(_of_neighbours, image, luma),
         "sites": lattices.filter_sites(image[..., 1].astype(jnp.float32), inside),
         "grid": lattices.grid_phases(luma, inside),
@@ -144,27 +151,45 @@ def _median(values: Float32[Array, "traces n"], known: Array) -> Float32[Array, 
     return jax.lax.fori_loop(0, _HALVINGS, halve, (low, high))[1]
 
 
-def _of_frequencies(image: Array, luma: Array, table: Array, inside: Blocks) -> dict[str, Array]:
-    found = frequencies.coefficients(luma)
-    rows, columns = np.array(ZIGZAG).T
-    steps = table[rows, columns]
-    single = frequencies.evidence(found / steps, inside, frequencies.OWN_LEVELS, 5)
-    unit = frequencies.evidence(found, inside, frequencies.UNIT_LEVELS, 13)
-    blue, red = in_strips(_of_chroma, image)
+def _of_frequencies(planes: Array, tables: Array, inside: Blocks) -> dict[str, Array]:
+    luma = frequencies.coefficients(planes[..., 0])
+    own = frequencies.evidence(luma / _in_zigzag(tables[0]), inside, frequencies.OWN_LEVELS, 5)
+    unit = frequencies.evidence(luma, inside, frequencies.UNIT_LEVELS, 13)
+    blue, red = (_chroma_evidence(planes[..., channel], tables[1], inside) for channel in (1, 2))
+    together = ((own,), (blue, red), (own, blue, red))
     return {
-        "energy": frequencies.energies(found, inside, 4),
-        "wholeness": frequencies.wholeness(found, inside),
-        "blue_chroma": frequencies.energies(blue, inside, 16),
-        "red_chroma": frequencies.energies(red, inside, 16),
-        "own_evidence": frequencies.grouped_evidence(single, inside),
-        "unit_evidence": frequencies.grouped_evidence(unit, inside),
-        "single_evidence": single[..., frequencies.SINGLE],
-        "steps": jnp.log(table[0, 1] + table[1, 0] + table[1, 1])[None],
+        "energy": frequencies.energies(luma, inside, 4),
+        "wholeness": frequencies.wholeness(luma, inside),
+        "own_evidence": frequencies.grouped_evidence(own, inside, frequencies.GROUPS),
+        "unit_evidence": frequencies.grouped_evidence(unit, inside, frequencies.GROUPS),
+        "blue_evidence": frequencies.grouped_evidence(blue, inside, frequencies.CHROMA_GROUPS),
+        "red_evidence": frequencies.grouped_evidence(red, inside, frequencies.CHROMA_GROUPS),
+        "total_evidence": jnp.concatenate([frequencies.total_evidence(each, inside) for each in together], -1),
+        "single_evidence": own[..., frequencies.SINGLE],
+        "steps": jnp.log(tables[0, 0, 1] + tables[0, 1, 0] + tables[0, 1, 1])[None],
     }
 
 
-def _of_chroma(image: Array) -> list[Array]:
-    return [frequencies.coefficients(plane) for plane in recompression.ycc(image.astype(jnp.float32))[1:]]
+def _chroma_evidence(plane: Array, table: Array, inside: Blocks) -> Array:
+    places = frequencies.CHROMA_GROUPS[-1][1]
+    stored = in_strips(frequencies.coefficients, plane)[..., :places]
+    return frequencies.evidence(stored / _in_zigzag(table)[:places], inside, frequencies.OWN_LEVELS, 5)
+
+
+def _of_chroma(image: Array, inside: Blocks) -> dict[str, Array]:
+    """Of the chroma that the pixels have."""
+    planes = recompression.ycc(image.astype(jnp.float32))
+    found = {}
+    for channel, name in ((1, "blue"), (2, "red")):
+        coefficients = in_strips(frequencies.coefficients, planes[channel])
+        found[f"{name}_chroma"] = frequencies.energies(coefficients, inside, 16)
+        found[f"{name}_pairs"] = lattices.pairs(planes[channel], inside)
+    return found
+
+
+def _in_zigzag(table: Array) -> Array:
+    rows, columns = np.array(ZIGZAG).T
+    return table[rows, columns]
 
 
 def _of_neighbours(image: Array, luma: Array) -> dict[str, Array]:

@@ -1,5 +1,7 @@
 """Traces in the frequencies of 8x8 blocks: energies, and what earlier quantization left in the coefficients."""
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,8 +14,10 @@ LOW = (1, 2, 3, 4, 6, 10)
 """Places in zigzag order of the coefficients that are looked at one by one."""
 OWN_LEVELS, UNIT_LEVELS = 60, 120
 """Largest quantised coefficient whose occurrence is counted, with the file's own steps and with steps of 1."""
-GROUPS = ((1, 6), (6, 12), (12, 22))
-"""Ranges of zigzag places whose evidence is taken together."""
+GROUPS = ((1, 6), (6, 12), (12, 22), (22, 36), (36, 64))
+"""Ranges of zigzag places whose evidence is taken together. The high ones tell most where steps are small."""
+CHROMA_GROUPS = ((1, 6), (6, 12), (12, 36))
+"""Likewise of chroma, which has little at high frequencies."""
 SINGLE = tuple(range(1, 13))
 """Zigzag places whose evidence stands alone."""
 _LIMIT = 3.0
@@ -60,7 +64,7 @@ def wholeness(found: Coefficients, inside: Blocks) -> Float32[Array, "rows colum
 
 
 def evidence(
-    quantised: Coefficients, inside: Blocks, levels: int, window: int
+    quantised: Float32[Array, "rows columns places"], inside: Blocks, levels: int, window: int
 ) -> Float32[Array, "rows columns places"]:
     """How much more often than its neighbours each coefficient's value occurs in the picture, as a log ratio.
 
@@ -68,15 +72,15 @@ def evidence(
     anywhere (Z. Lin et al., Pattern Recognition 42, 2009; without its estimate of the period).
 
     Args:
-        quantised: coefficients in units of their steps, not yet rounded.
+        quantised: coefficients in units of their steps, not yet rounded, at any places.
         inside: 1 for the picture's own blocks.
         levels: values beyond this magnitude say nothing.
         window: half width in values, plus one, of the triangle by which the histogram is smoothed.
 
     Returns:
-        for the zigzag places up to the last of `GROUPS`, in ±3; 0 for zeros and values out of range.
+        for each place, in ±3; 0 for zeros and values out of range.
     """
-    values = jnp.clip(jnp.rint(quantised[..., : GROUPS[-1][1]]), -levels, levels).astype(jnp.int32) + levels
+    values = jnp.clip(jnp.rint(quantised), -levels, levels).astype(jnp.int32) + levels
     kernel = np.convolve(np.ones(window), np.ones(window)).astype(np.float32)
     kernel /= kernel.sum()
     mute = np.zeros(2 * levels + 1, np.float32)
@@ -93,12 +97,24 @@ def evidence(
 
 
 def grouped_evidence(
-    single: Float32[Array, "rows columns places"], inside: Blocks
+    single: Float32[Array, "rows columns places"], inside: Blocks, groups: tuple[tuple[int, int], ...]
 ) -> Float32[Array, "rows columns groups"]:
-    """The mean of `evidence` over each of `GROUPS` and 3x3 blocks, where it says something. In ±3."""
+    """The mean of `evidence` over each group of places and 3x3 blocks, where it says something. In ±3."""
     means = []
-    for first, end in GROUPS:
+    for first, end in groups:
         part = single[..., first:end]
         total, speaking = part.sum(-1), (part != 0).sum(-1).astype(jnp.float32)
         means.append(around(total, inside, 3) / (around(speaking, inside, 3) + 0.05))
     return jnp.stack(means, -1)
+
+
+def total_evidence(
+    singles: Sequence[Float32[Array, "rows columns places"]], inside: Blocks
+) -> Float32[Array, "rows columns 1"]:
+    """The sum of `evidence` over all places of all planes and 3x3 blocks, over the root of how many say something.
+
+    The log ratios add up as those of independent observations do. The DC is left out.
+    """
+    parts = [(single[..., 1:].sum(-1), (single[..., 1:] != 0).sum(-1).astype(jnp.float32)) for single in singles]
+    total, speaking = (around(sum(each), inside, 3) for each in zip(*parts, strict=True))
+    return (total / jnp.sqrt(speaking + 0.3))[..., None]

@@ -1,25 +1,24 @@
 """From a photograph's pixels and its file to the trace bank's arguments."""
 
+import contextlib
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float32, UInt8
 
 from splice_jax.images import as_stored
-from splice_jax.jpeg import BLOCK, NoCoefficientsError, read_luma
-
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
-_NO_TABLE = np.ones((BLOCK, BLOCK), np.float32)
+from splice_jax.jpeg import BLOCK, NoCoefficientsError, read_planes
+from splice_jax.models.traces.recompression import CHROMA_ZERO, TO_YCC
 
 
 class Reading(NamedTuple):
-    """A photograph as its file stores it, cut to whole blocks; every array but `table` may be padded."""
+    """A photograph as its file stores it, cut to whole blocks; every array but `tables` may be padded."""
 
     image: UInt8[np.ndarray, "height width 3"]
-    luma: Float32[np.ndarray, "height width"]
-    """The file's own if it is a JPEG, else of the pixels; 0 … 255."""
-    table: Float32[np.ndarray, "8 8"]
-    """The file's quantization steps of luma; ones if it is no JPEG."""
+    planes: Float32[np.ndarray, "height width 3"]
+    """Luma and chroma, 0 … 255, the file's own if it is a JPEG that has them (see `jpeg.Chroma`), else the pixels'."""
+    tables: Float32[np.ndarray, "2 8 8"]
+    """The file's quantization steps of luma and of chroma; ones where `planes` are the pixels'."""
     orientation: int
     """EXIF orientation by which the file is turned upright."""
 
@@ -30,11 +29,16 @@ class Reading(NamedTuple):
 
     def window(self, top: int, left: int, rows: int, columns: int) -> "Reading":
         """Some of the blocks, with the place of the first; beyond the picture its border is repeated."""
-        place = [
-            np.clip(np.arange(first * BLOCK, (first + count) * BLOCK), 0, length - 1)
-            for first, count, length in zip((top, left), (rows, columns), self.luma.shape, strict=True)
-        ]
-        return self._replace(image=self.image[np.ix_(*place)], luma=self.luma[np.ix_(*place)])
+        kept, missing = [], []
+        for first, count, whole in zip((top, left), (rows, columns), self.blocks, strict=True):
+            begin, end = max(first, 0), min(first + count, whole)
+            kept.append(slice(begin * BLOCK, end * BLOCK))
+            missing.append(((begin - first) * BLOCK, (first + count - end) * BLOCK))
+
+        def cut(plane: np.ndarray) -> np.ndarray:
+            return np.pad(plane[tuple(kept)], [*missing, (0, 0)], mode="edge")
+
+        return self._replace(image=cut(self.image), planes=cut(self.planes))
 
 
 def read(image: UInt8[np.ndarray, "height width 3"], encoded: bytes = b"") -> Reading:
@@ -44,15 +48,21 @@ def read(image: UInt8[np.ndarray, "height width 3"], encoded: bytes = b"") -> Re
         image: upright.
         encoded: its file, if there is one. What is no JPEG with luma of its own is judged by its pixels.
     """
-    luma, table, orientation = image @ _LUMA, _NO_TABLE, 1
+    luma, chroma, orientation = None, None, 1
     if encoded:
-        try:
-            stored = read_luma(encoded)
-        except NoCoefficientsError:
-            pass
-        else:
-            luma, table = stored.plane.astype(np.float32), stored.table.astype(np.float32)
-            orientation = stored.orientation
+        with contextlib.suppress(NoCoefficientsError):
+            luma, chroma = read_planes(encoded)
+            orientation = luma.orientation
             image = as_stored(image, orientation)
-    height, width = (side // BLOCK * BLOCK for side in luma.shape)
-    return Reading(image[:height, :width], luma[:height, :width], table, orientation)
+    height, width = (side // BLOCK * BLOCK for side in image.shape[:2])
+    image = image[:height, :width]
+    planes, tables = np.empty(image.shape, np.float32), np.ones((2, BLOCK, BLOCK), np.float32)
+    if luma is None:
+        planes[..., 0] = image @ TO_YCC[0]
+    else:
+        planes[..., 0], tables[0] = luma.plane[:height, :width], luma.table
+    if chroma is None:
+        planes[..., 1:] = image @ TO_YCC[1:].T + CHROMA_ZERO
+    else:
+        planes[..., 1:], tables[1] = chroma.planes, chroma.table
+    return Reading(image, planes, tables, orientation)

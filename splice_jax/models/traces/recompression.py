@@ -10,15 +10,18 @@ from splice_jax.models.traces.planes import BLOCK, FLOOR
 
 QUALITIES = (60, 75, 85, 92, 97)
 
-_TO_YCC = np.array(
+TO_YCC = np.array(
     [[0.299, 0.587, 0.114], [-0.168735892, -0.331264108, 0.5], [0.5, -0.418687589, -0.081312411]], np.float32
 )
-_MIDDLE = np.array([0, 128, 128], np.float32)[:, None, None]
+"""Luma, Cb and Cr of red, green and blue as JPEG defines them (ITU-T T.871)."""
+CHROMA_ZERO = 128
+"""Level of Cb and Cr without colour."""
+_MIDDLE = np.array([0, CHROMA_ZERO, CHROMA_ZERO], np.float32)[:, None, None]
 
 
 def ycc(image: Float32[Array, "height width 3"]) -> Float32[Array, "3 height width"]:
-    """Luma and the two chroma planes as JPEG defines them (ITU-T T.871), not rounded: 0 … 255."""
-    return jnp.einsum("hwc,kc->khw", image, _TO_YCC) + _MIDDLE
+    """Luma and the two chroma planes as JPEG defines them, not rounded: 0 … 255."""
+    return jnp.einsum("hwc,kc->khw", image, TO_YCC) + _MIDDLE
 
 
 def recompress(image: UInt8[Array, "height width 3"], quality: int) -> Int32[Array, "height width 3"]:

@@ -45,7 +45,7 @@ def compiled() -> Callable:
 def measure(compiled: Callable) -> Measure:
     def measure(image: np.ndarray, encoded: bytes = b"") -> np.ndarray:
         reading = read(image, encoded)
-        return np.asarray(compiled(reading.image, reading.luma, reading.table, np.array(reading.blocks)))
+        return np.asarray(compiled(reading.image, reading.planes, reading.tables, np.array(reading.blocks)))
 
     return measure
 
@@ -114,25 +114,39 @@ def test_a_constant_picture_has_finite_traces(measure: Measure) -> None:
 def test_padding_changes_no_trace_but_at_the_border(compiled: Callable) -> None:
     """Border pixels look one or two pixels further, and a mean over 5x5 blocks passes that on to two more blocks."""
     rows, columns = 15, 21
-    image, luma = picture(1), (picture(1) @ np.array([0.299, 0.587, 0.114])).astype(np.float32)
-    table, found = np.ones((8, 8), np.float32), []
+    image, planes = picture(1), read(picture(1)).planes
+    tables, found = np.ones((2, 8, 8), np.float32), []
     for fill in (0, 255, "noise", "edge"):
-        padded, grey = image.copy(), luma.copy()
-        outside = np.ones(luma.shape, bool)
+        padded, filled = image.copy(), planes.copy()
+        outside = np.ones(planes.shape[:2], bool)
         outside[: rows * 8, : columns * 8] = False
         if fill == "edge":
             padded = np.pad(image[: rows * 8, : columns * 8], ((0, 72), (0, 88), (0, 0)), mode="edge")
-            grey = np.pad(luma[: rows * 8, : columns * 8], ((0, 72), (0, 88)), mode="edge")
+            filled = np.pad(planes[: rows * 8, : columns * 8], ((0, 72), (0, 88), (0, 0)), mode="edge")
         else:
             padded[outside] = np.random.default_rng(5).integers(0, 256, 3) if fill == "noise" else fill
-            grey[outside] = 77 if fill == "noise" else fill
-        found.append(np.asarray(compiled(padded, grey, table, np.array([rows, columns]))))
+            filled[outside] = 77 if fill == "noise" else fill
+        found.append(np.asarray(compiled(padded, filled, tables, np.array([rows, columns]))))
     for other in found[1:]:
         assert not other[rows:].any() and not other[:, columns:].any()
         np.testing.assert_allclose(other[: rows - 3, : columns - 3], found[0][: rows - 3, : columns - 3], atol=1e-5)
     apart = np.abs(found[1] - found[0])[:rows, :columns].max((0, 1))
-    own_blocks_alone = ("energy", "wholeness", "recompression", "own_evidence", "unit_evidence", "single_evidence")
-    for name in (*own_blocks_alone, "blue_chroma", "red_chroma", "content", "steps"):
+    own_blocks_alone = (
+        "energy",
+        "wholeness",
+        "recompression",
+        "own_evidence",
+        "unit_evidence",
+        "single_evidence",
+        "blue_evidence",
+        "red_evidence",
+        "total_evidence",
+        "blue_chroma",
+        "red_chroma",
+        "content",
+        "steps",
+    )
+    for name in own_blocks_alone:
         assert apart[PLACES[name]].max() < 1e-5, name
 
 
@@ -176,7 +190,15 @@ def responses(traces: np.ndarray) -> dict[str, float]:
         "moved grid": auc(
             grid[..., [2, 3, 12, 13]].sum(-1) - grid[..., [7, 0, 15, 8]].sum(-1), PATCH
         ),  # a grid moved by 3 rows and 5 columns
-        "double compression": auc(-traces[..., PLACES["own_evidence"]].sum(-1), PATCH),
+        "double compression": auc(-traces[..., PLACES["own_evidence"]][..., :3].sum(-1), PATCH),
+        "fine double compression": auc(-traces[..., PLACES["own_evidence"]][..., 3:].sum(-1), PATCH),
+        "double compression of colours": auc(
+            -(traces[..., PLACES["blue_evidence"]] + traces[..., PLACES["red_evidence"]]).sum(-1), PATCH
+        ),
+        "twofold compression": auc(-traces[..., PLACES["total_evidence"]][..., 2], PATCH),
+        "subsampled colours": auc(
+            -(traces[..., PLACES["blue_pairs"]] + traces[..., PLACES["red_pairs"]])[..., ::2].sum(-1), PATCH
+        ),
     }
 
 
@@ -206,7 +228,47 @@ def double_compression(measure: Measure, spliced: bool) -> np.ndarray:
     return measure(decoded(file), file)
 
 
-@pytest.mark.parametrize("cause", [noise, moved_grid, double_compression])
+def fine_double_compression(measure: Measure, spliced: bool) -> np.ndarray:
+    """At qualities where only high frequencies have steps that tell."""
+    image = picture(5)
+    grainy = (image + np.random.default_rng(1).normal(0, 8, image.shape)).clip(0, 255).astype(np.uint8)
+    file = encode_jpeg(np.where(PATCH_PIXELS & spliced, grainy, decoded(encode_jpeg(grainy, 85))), 94)
+    return measure(decoded(file), file)
+
+
+def double_compression_of_colours(measure: Measure, spliced: bool) -> np.ndarray:
+    image = picture(6)
+    colourful = image + np.random.default_rng(2).normal(0, 25, (ROWS * 2, COLUMNS * 2, 3)).repeat(4, 0).repeat(4, 1)
+    colourful = colourful.clip(0, 255).astype(np.uint8)
+    file = encode_jpeg(np.where(PATCH_PIXELS & spliced, colourful, decoded(encode_jpeg(colourful, 70, 0))), 92, 0)
+    return measure(decoded(file), file)
+
+
+def twofold_compression(measure: Measure, spliced: bool) -> np.ndarray:
+    """Of luma and of colours at half the resolution."""
+    image = picture(8)
+    file = encode_jpeg(np.where(PATCH_PIXELS & spliced, image, decoded(encode_jpeg(image, 75))), 92)
+    return measure(decoded(file), file)
+
+
+def subsampled_colours(measure: Measure, spliced: bool) -> np.ndarray:
+    image = (picture(7) + np.random.default_rng(3).normal(0, 12, (ROWS * 8, COLUMNS * 8, 3))).clip(0, 255)
+    full, half = (decoded(encode_jpeg(image.astype(np.uint8), 95, subsampling)) for subsampling in (0, 2))
+    return measure(np.where(PATCH_PIXELS & spliced, half, full))
+
+
+@pytest.mark.parametrize(
+    "cause",
+    [
+        noise,
+        moved_grid,
+        double_compression,
+        fine_double_compression,
+        double_compression_of_colours,
+        twofold_compression,
+        subsampled_colours,
+    ],
+)
 def test_a_trace_responds_where_its_cause_is_and_nowhere_in_an_authentic_picture(
     measure: Measure, cause: Callable
 ) -> None:

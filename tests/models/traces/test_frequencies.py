@@ -13,7 +13,7 @@ from splice_jax.models.traces import frequencies
 
 RANDOM = np.random.default_rng(0)
 PLANE = RANDOM.normal(120, 40, (40, 48)).astype(np.float32)
-INSIDE = np.ones((5, 6), np.float32)
+INSIDE: Any = np.ones((5, 6), np.float32)
 INSIDE[4], INSIDE[:, 5] = 0, 0
 ORDER = tuple(np.array(ZIGZAG).T)
 eager_and_compiled = pytest.mark.parametrize("transform", [lambda function: function, jax.jit], ids=["eager", "jit"])
@@ -89,8 +89,8 @@ def test_evidence_is_the_histogram_s_against_its_smoothed_self(levels: int, wind
     quantised[0, 0, 2], quantised[0, 1, 2] = 200, -200
     compute = jax.jit(lambda quantised, inside: frequencies.evidence(quantised, inside, levels, window))
     found = np.asarray(compute(quantised, INSIDE))
-    assert found.shape == (5, 6, 22)
-    for place in range(22):
+    assert found.shape == quantised.shape
+    for place in range(0, 64, 3):
         values = np.rint(quantised[..., place]).astype(int).ravel()
         expected = log_ratios(values, INSIDE.ravel() > 0, levels, window)
         np.testing.assert_allclose(found[..., place].ravel(), expected, atol=1e-5)
@@ -106,15 +106,29 @@ def test_values_that_an_earlier_quantization_left_out_speak_against_a_block() ->
     pasted = np.zeros((24, 24), bool)
     pasted[:5, :5] = True
     assert found[pasted].max() < 0 < np.quantile(found[~pasted], 0.01)
-    grouped = np.asarray(jax.jit(frequencies.grouped_evidence)(found, inside))
+    grouped = np.asarray(jax.jit(lambda found: frequencies.grouped_evidence(found, inside, frequencies.GROUPS))(found))
     assert grouped[:4, :4].max() < 0 < grouped[8:, 8:].min()
 
 
 def test_evidence_is_averaged_where_it_says_something() -> None:
-    single = (RANDOM.normal(0, 1, (5, 6, 22)) * RANDOM.integers(0, 2, (5, 6, 22))).astype(np.float32)
+    single = (RANDOM.normal(0, 1, (5, 6, 64)) * RANDOM.integers(0, 2, (5, 6, 64))).astype(np.float32)
     single[1, 1] = 0
-    found = jax.jit(frequencies.grouped_evidence)(single, INSIDE)
-    for group, (first, end) in enumerate(((1, 6), (6, 12), (12, 22))):
+    groups = ((1, 6), (6, 12), (36, 64))
+    found = jax.jit(lambda single: frequencies.grouped_evidence(single, INSIDE, groups))(single)
+    for group, (first, end) in enumerate(groups):
         part = single[..., first:end]
         total, speaking = (mean_around(each[..., None])[..., 0] for each in (part.sum(-1), (part != 0).sum(-1)))
         np.testing.assert_allclose(found[:4, :5, group], (total / (speaking + 0.05))[:4, :5], atol=1e-4)
+
+
+@eager_and_compiled
+def test_all_evidence_is_summed_over_places_and_planes(transform: Callable) -> None:
+    """Over the root of how many values say something; the DC says nothing."""
+    planes = [
+        (RANDOM.normal(0, 1, (5, 6, places)) * RANDOM.integers(0, 2, (5, 6, places))).astype(np.float32)
+        for places in (64, 36)
+    ]
+    found = transform(lambda planes: frequencies.total_evidence(planes, INSIDE))(planes)
+    everything = np.concatenate([plane[..., 1:] for plane in planes], -1)
+    total, speaking = (mean_around(each[..., None])[..., 0] for each in (everything.sum(-1), (everything != 0).sum(-1)))
+    np.testing.assert_allclose(found[:4, :5, 0], (total / np.sqrt(speaking + 0.3))[:4, :5], atol=1e-4)

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import numpy as np
@@ -49,6 +50,37 @@ def test_phases_compare_second_differences_between_the_rows_of_a_block(transform
         phases = mean_around(phases if axis == 0 else phases.swapaxes(0, 1)) + 0.01
         expected = np.log(phases / phases.mean(-1, keepdims=True))
         np.testing.assert_allclose(found[:5, :7, 8 * axis : 8 * axis + 8], expected[:5, :7], atol=1e-3)
+
+
+def test_pairs_compare_differences_that_begin_at_even_and_at_odd_pixels() -> None:
+    found = np.asarray(jax.jit(lattices.pairs)(PLANE, INSIDE))
+    expected = []
+    for plane, turned in ((PLANE.astype(float), False), (PLANE.T.astype(float), True)):
+        for order in (1, 3):
+            padded = np.pad(plane, ((0, 3), (0, 0)), mode="edge")
+            magnitude = np.abs(np.diff(padded, order, 0))[: len(plane)]
+            halves = [
+                magnitude[first::2].reshape(len(plane) // 8, 4, plane.shape[1] // 8, 8).mean((1, 3)) for first in (0, 1)
+            ]
+            even, odd = (mean_around((half.T if turned else half)[..., None])[..., 0] + 0.01 for half in halves)
+            expected.append(np.log(even / odd))
+    np.testing.assert_allclose(found[:5, :7], np.stack(expected, -1)[:5, :7], atol=1e-3)
+
+
+@eager_and_compiled
+def test_chroma_enlarged_to_twice_its_size_changes_from_pair_to_pair(transform: Callable) -> None:
+    """Libjpeg's triangle filter: within a pair a quarter of the way, to the next pair half; and no third difference."""
+    small = RANDOM.normal(128, 20, (48, 48))
+    step = np.pad(small, 1, mode="edge")
+    rows = np.stack([0.75 * step[1:-1] + 0.25 * step[:-2], 0.75 * step[1:-1] + 0.25 * step[2:]], 1).reshape(96, 50)
+    columns = np.stack([0.75 * rows[:, 1:-1] + 0.25 * rows[:, :-2], 0.75 * rows[:, 1:-1] + 0.25 * rows[:, 2:]], 2)
+    plane = columns.reshape(96, 96).astype(np.float32)
+    inside: Any = np.ones((12, 12), np.float32)
+    of_enlarged = np.asarray(transform(lattices.pairs)(plane, inside))[2:-2, 2:-2]
+    first, third = of_enlarged[..., ::2], of_enlarged[..., 1::2]
+    assert first.max() < -0.1 and np.abs(third).min() > 2
+    of_noise = np.asarray(transform(lattices.pairs)(RANDOM.normal(128, 20, (96, 96)).astype(np.float32), inside))
+    assert np.abs(of_noise).max() < 0.25
 
 
 def test_interpolated_pixels_are_smoother_than_sampled_ones() -> None:

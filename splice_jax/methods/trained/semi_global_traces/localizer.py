@@ -36,8 +36,8 @@ class SemiGlobalTracesLocalizer(NetworkLocalizer):
 
     smallest = 64  # Fewer blocks are not enough to compare.
     looks_for = (
-        "What a network that compares a hundred traces of every place with those of the whole photograph learned to "
-        "take for pasted in."
+        "What a network that compares over a hundred traces of every place with those of the whole photograph learned "
+        "to take for pasted in."
     )
     window = 3 * BLOCK
     """Most traces are means over 3x3 blocks."""
@@ -100,7 +100,7 @@ class SemiGlobalTracesLocalizer(NetworkLocalizer):
         rows, columns = reading.blocks
         padded = reading.window(0, 0, *padded_size(rows, columns))
         size = np.array([rows, columns], np.int32)
-        fine, logit, valid = _logits(self.network, self.variables, padded.image, padded.luma, padded.table, size)
+        fine, logit, valid = _logits(self.network, self.variables, padded.image, padded.planes, padded.tables, size)
         return np.asarray(fine)[: 2 * rows, : 2 * columns], float(logit), np.asarray(valid)[:rows, :columns]
 
 
@@ -120,15 +120,15 @@ def padded_size(rows: int, columns: int) -> tuple[int, int]:
 
 @functools.partial(jax.jit, static_argnames="network")
 def _logits(
-    network: SemiGlobalTraces, variables: Mapping[str, Any], image: Array, luma: Array, table: Array, size: Array
+    network: SemiGlobalTraces, variables: Mapping[str, Any], image: Array, planes: Array, tables: Array, size: Array
 ) -> tuple[Array, Array, Array]:
-    traces = bank.measure(image, luma, table, size)
+    traces = bank.measure(image, planes, tables, size)
     standard = bank.standardised(traces, *bank.own_scale(traces, size))
     rows, columns = traces.shape[:2]
     inside = ((jnp.arange(rows)[:, None] < size[0]) & (jnp.arange(columns) < size[1])).astype(jnp.float32)
     colours = jnp.stack([block_means(image[..., each].astype(jnp.float32), _FINE) for each in range(3)], -1)
     found: Any = network.apply(variables, standard[None], colours[None] / 127.5 - 1, inside[None])
-    return found.fine[0], found.image[0], _telling(image, luma)
+    return found.fine[0], found.image[0], _telling(image, planes[..., 0])
 
 
 def _telling(image: Array, luma: Array) -> Array:

@@ -29,7 +29,7 @@ FIELDS = (
 )
 
 HEADS = 4
-VERSION = 2
+VERSION = 3
 """Of the packaged model."""
 
 
