@@ -153,38 +153,43 @@ def _median(values: Float32[Array, "traces n"], known: Array) -> Float32[Array, 
 
 def _of_frequencies(planes: Array, tables: Array, inside: Blocks) -> dict[str, Array]:
     luma = frequencies.coefficients(planes[..., 0])
-    own = frequencies.evidence(luma / _in_zigzag(tables[0]), inside, frequencies.OWN_LEVELS, 5)
-    unit = frequencies.evidence(luma, inside, frequencies.UNIT_LEVELS, 13)
+    quantised = luma / _in_zigzag(tables[0])
+    own = frequencies.summed_evidence(quantised, inside, frequencies.OWN_LEVELS, 5, frequencies.GROUPS)
+    unit = frequencies.summed_evidence(luma, inside, frequencies.UNIT_LEVELS, 13, frequencies.GROUPS)
     blue, red = (_chroma_evidence(planes[..., channel], tables[1], inside) for channel in (1, 2))
     together = ((own,), (blue, red), (own, blue, red))
     return {
         "energy": frequencies.energies(luma, inside, 4),
         "wholeness": frequencies.wholeness(luma, inside),
-        "own_evidence": frequencies.grouped_evidence(own, inside, frequencies.GROUPS),
-        "unit_evidence": frequencies.grouped_evidence(unit, inside, frequencies.GROUPS),
-        "blue_evidence": frequencies.grouped_evidence(blue, inside, frequencies.CHROMA_GROUPS),
-        "red_evidence": frequencies.grouped_evidence(red, inside, frequencies.CHROMA_GROUPS),
+        "own_evidence": frequencies.grouped_evidence(own, inside),
+        "unit_evidence": frequencies.grouped_evidence(unit, inside),
+        "blue_evidence": frequencies.grouped_evidence(blue, inside),
+        "red_evidence": frequencies.grouped_evidence(red, inside),
         "total_evidence": jnp.concatenate([frequencies.total_evidence(each, inside) for each in together], -1),
-        "single_evidence": own[..., frequencies.SINGLE],
+        "single_evidence": frequencies.evidence(quantised[..., frequencies.SINGLE], inside, frequencies.OWN_LEVELS, 5),
         "steps": jnp.log(tables[0, 0, 1] + tables[0, 1, 0] + tables[0, 1, 1])[None],
     }
 
 
-def _chroma_evidence(plane: Array, table: Array, inside: Blocks) -> Array:
+def _chroma_evidence(plane: Array, table: Array, inside: Blocks) -> frequencies.Sums:
     places = frequencies.CHROMA_GROUPS[-1][1]
-    stored = in_strips(frequencies.coefficients, plane)[..., :places]
-    return frequencies.evidence(stored / _in_zigzag(table)[:places], inside, frequencies.OWN_LEVELS, 5)
+    steps = _in_zigzag(table)[:places]
+    quantised = in_strips(lambda strip: frequencies.coefficients(strip)[..., :places] / steps, plane)
+    return frequencies.summed_evidence(quantised, inside, frequencies.OWN_LEVELS, 5, frequencies.CHROMA_GROUPS)
 
 
 def _of_chroma(image: Array, inside: Blocks) -> dict[str, Array]:
     """Of the chroma that the pixels have."""
-    planes = recompression.ycc(image.astype(jnp.float32))
     found = {}
-    for channel, name in ((1, "blue"), (2, "red")):
-        coefficients = in_strips(frequencies.coefficients, planes[channel])
+    for name, (coefficients, halves) in zip(("blue", "red"), in_strips(_of_chroma_strip, image), strict=True):
         found[f"{name}_chroma"] = frequencies.energies(coefficients, inside, 16)
-        found[f"{name}_pairs"] = lattices.pairs(planes[channel], inside)
+        found[f"{name}_pairs"] = lattices.pairs(halves, inside)
     return found
+
+
+def _of_chroma_strip(image: Array) -> list[tuple[Array, Array]]:
+    planes = recompression.ycc(image.astype(jnp.float32))[1:]
+    return [(frequencies.coefficients(plane), lattices.of_halves(plane)) for plane in planes]
 
 
 def _in_zigzag(table: Array) -> Array:

@@ -1,6 +1,7 @@
 """Traces in the frequencies of 8x8 blocks: energies, and what earlier quantization left in the coefficients."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -96,25 +97,45 @@ def evidence(
     return jax.vmap(of_place)(flat).T.reshape(values.shape) * inside[..., None]
 
 
-def grouped_evidence(
-    single: Float32[Array, "rows columns places"], inside: Blocks, groups: tuple[tuple[int, int], ...]
-) -> Float32[Array, "rows columns groups"]:
+class Sums(NamedTuple):
+    """Of `evidence`, over the places of each group, per block."""
+
+    total: Float32[Array, "rows columns groups"]
+    speaking: Float32[Array, "rows columns groups"]
+    """How many values say something."""
+
+
+def summed_evidence(
+    quantised: Float32[Array, "rows columns places"],
+    inside: Blocks,
+    levels: int,
+    window: int,
+    groups: tuple[tuple[int, int], ...],
+) -> Sums:
+    """The sums of `evidence` over groups of places, one place after the other, so that it needs the memory of one."""
+    first, last = groups[0][0], groups[-1][1]
+    places = range(first, last)
+    member = jnp.asarray([[begin <= place < end for begin, end in groups] for place in places], jnp.float32)
+
+    def add(sums: Sums, place: tuple[Array, Array]) -> tuple[Sums, None]:
+        values, weights = place
+        single = evidence(values[..., None], inside, levels, window)
+        return Sums(sums.total + single * weights, sums.speaking + (single != 0) * weights), None
+
+    nothing = jnp.zeros((*inside.shape, len(groups)))
+    found, _ = jax.lax.scan(add, Sums(nothing, nothing), (jnp.moveaxis(quantised[..., first:last], -1, 0), member))
+    return found
+
+
+def grouped_evidence(sums: Sums, inside: Blocks) -> Float32[Array, "rows columns groups"]:
     """The mean of `evidence` over each group of places and 3x3 blocks, where it says something. In ±3."""
-    means = []
-    for first, end in groups:
-        part = single[..., first:end]
-        total, speaking = part.sum(-1), (part != 0).sum(-1).astype(jnp.float32)
-        means.append(around(total, inside, 3) / (around(speaking, inside, 3) + 0.05))
-    return jnp.stack(means, -1)
+    return around(sums.total, inside, 3) / (around(sums.speaking, inside, 3) + 0.05)
 
 
-def total_evidence(
-    singles: Sequence[Float32[Array, "rows columns places"]], inside: Blocks
-) -> Float32[Array, "rows columns 1"]:
-    """The sum of `evidence` over all places of all planes and 3x3 blocks, over the root of how many say something.
+def total_evidence(planes: Sequence[Sums], inside: Blocks) -> Float32[Array, "rows columns 1"]:
+    """The sum of `evidence` over all groups of all planes and 3x3 blocks, over the root of how many say something.
 
-    The log ratios add up as those of independent observations do. The DC is left out.
+    The log ratios add up as those of independent observations do.
     """
-    parts = [(single[..., 1:].sum(-1), (single[..., 1:] != 0).sum(-1).astype(jnp.float32)) for single in singles]
-    total, speaking = (around(sum(each), inside, 3) for each in zip(*parts, strict=True))
+    total, speaking = (around(sum(each.sum(-1) for each in parts), inside, 3) for parts in zip(*planes, strict=True))
     return (total / jnp.sqrt(speaking + 0.3))[..., None]

@@ -26,19 +26,23 @@ def _of_sites(green: Plane) -> Float32[Array, "rows columns 4"]:
     return cells.transpose(0, 2, 1, 3).reshape(rows, columns, 4)
 
 
-def pairs(plane: Plane, inside: Blocks) -> Float32[Array, "rows columns 4"]:
+def pairs(halves: Float32[Array, "rows columns 8"], inside: Blocks) -> Float32[Array, "rows columns 4"]:
     """Log ratio of the magnitudes of differences that begin at even and at odd pixels, over 5x5 blocks: of first and of
     third differences, down and then across.
 
     A plane that was enlarged to twice its size, as chroma is after 4:2:0, changes less within a pair of pixels than
     from one pair to the next. Interpolation has its period in the differences (A. Gallagher, CRV 2005).
+
+    Args:
+        halves: as `of_halves` gives them.
+        inside: 1 for the picture's own blocks.
     """
-    halves = around(in_strips(_of_halves, plane), inside, 5)
+    halves = around(halves, inside, 5)
     return jnp.log(halves[..., ::2] + FLOOR) - jnp.log(halves[..., 1::2] + FLOOR)
 
 
-def _of_halves(plane: Plane) -> Float32[Array, "rows columns 8"]:
-    """Of each difference, mean magnitudes of those that begin at even and at odd pixels."""
+def of_halves(plane: Plane) -> Float32[Array, "rows columns 8"]:
+    """Of each difference, mean magnitudes of those that begin at even and at odd pixels, per block."""
     rows, columns = (side // BLOCK for side in plane.shape)
     found = []
     for axis, (down, across) in enumerate(((1, 0), (0, 1))):

@@ -106,29 +106,43 @@ def test_values_that_an_earlier_quantization_left_out_speak_against_a_block() ->
     pasted = np.zeros((24, 24), bool)
     pasted[:5, :5] = True
     assert found[pasted].max() < 0 < np.quantile(found[~pasted], 0.01)
-    grouped = np.asarray(jax.jit(lambda found: frequencies.grouped_evidence(found, inside, frequencies.GROUPS))(found))
+    grouped = np.asarray(
+        jax.jit(grouped_evidence, static_argnums=(2, 3, 4))(quantised, inside, 60, 5, frequencies.GROUPS)
+    )
     assert grouped[:4, :4].max() < 0 < grouped[8:, 8:].min()
 
 
+def grouped_evidence(quantised: Any, inside: Any, levels: int, window: int, groups: Any) -> Any:
+    return frequencies.grouped_evidence(frequencies.summed_evidence(quantised, inside, levels, window, groups), inside)
+
+
+def quantised_values(places: int) -> np.ndarray:
+    """With gaps, so that there is evidence, and zeros, which say nothing."""
+    values = np.rint(RANDOM.laplace(0, 6, (5, 6, places)) / 3) * 3
+    return values.astype(np.float32)
+
+
 def test_evidence_is_averaged_where_it_says_something() -> None:
-    single = (RANDOM.normal(0, 1, (5, 6, 64)) * RANDOM.integers(0, 2, (5, 6, 64))).astype(np.float32)
-    single[1, 1] = 0
-    groups = ((1, 6), (6, 12), (36, 64))
-    found = jax.jit(lambda single: frequencies.grouped_evidence(single, INSIDE, groups))(single)
+    quantised, groups = quantised_values(64), ((1, 6), (6, 12), (36, 64))
+    found = jax.jit(grouped_evidence, static_argnums=(2, 3, 4))(quantised, INSIDE, 60, 5, groups)
+    single = np.asarray(jax.jit(lambda values: frequencies.evidence(values, INSIDE, 60, 5))(quantised))
     for group, (first, end) in enumerate(groups):
         part = single[..., first:end]
         total, speaking = (mean_around(each[..., None])[..., 0] for each in (part.sum(-1), (part != 0).sum(-1)))
         np.testing.assert_allclose(found[:4, :5, group], (total / (speaking + 0.05))[:4, :5], atol=1e-4)
 
 
-@eager_and_compiled
-def test_all_evidence_is_summed_over_places_and_planes(transform: Callable) -> None:
+def test_all_evidence_is_summed_over_places_and_planes() -> None:
     """Over the root of how many values say something; the DC says nothing."""
-    planes = [
-        (RANDOM.normal(0, 1, (5, 6, places)) * RANDOM.integers(0, 2, (5, 6, places))).astype(np.float32)
-        for places in (64, 36)
-    ]
-    found = transform(lambda planes: frequencies.total_evidence(planes, INSIDE))(planes)
-    everything = np.concatenate([plane[..., 1:] for plane in planes], -1)
-    total, speaking = (mean_around(each[..., None])[..., 0] for each in (everything.sum(-1), (everything != 0).sum(-1)))
-    np.testing.assert_allclose(found[:4, :5, 0], (total / np.sqrt(speaking + 0.3))[:4, :5], atol=1e-4)
+    planes, groups = [quantised_values(64), quantised_values(36)], (frequencies.GROUPS, frequencies.CHROMA_GROUPS)
+
+    def total(planes: Any) -> Any:
+        each = zip(planes, groups, strict=True)
+        sums = [frequencies.summed_evidence(plane, INSIDE, 60, 5, groups) for plane, groups in each]
+        return frequencies.total_evidence(sums, INSIDE)
+
+    found = jax.jit(total)(planes)
+    singles = jax.jit(lambda planes: [frequencies.evidence(plane, INSIDE, 60, 5) for plane in planes])(planes)
+    everything = np.concatenate([np.asarray(single)[..., 1:] for single in singles], -1)
+    sums, speaking = (mean_around(each[..., None])[..., 0] for each in (everything.sum(-1), (everything != 0).sum(-1)))
+    np.testing.assert_allclose(found[:4, :5, 0], (sums / np.sqrt(speaking + 0.3))[:4, :5], atol=1e-4)

@@ -52,8 +52,12 @@ def test_phases_compare_second_differences_between_the_rows_of_a_block(transform
         np.testing.assert_allclose(found[:5, :7, 8 * axis : 8 * axis + 8], expected[:5, :7], atol=1e-3)
 
 
+def pairs(plane: Any, inside: Any) -> Any:
+    return lattices.pairs(lattices.of_halves(plane), inside)
+
+
 def test_pairs_compare_differences_that_begin_at_even_and_at_odd_pixels() -> None:
-    found = np.asarray(jax.jit(lattices.pairs)(PLANE, INSIDE))
+    found = np.asarray(jax.jit(pairs)(PLANE, INSIDE))
     expected = []
     for plane, turned in ((PLANE.astype(float), False), (PLANE.T.astype(float), True)):
         for order in (1, 3):
@@ -76,10 +80,10 @@ def test_chroma_enlarged_to_twice_its_size_changes_from_pair_to_pair(transform: 
     columns = np.stack([0.75 * rows[:, 1:-1] + 0.25 * rows[:, :-2], 0.75 * rows[:, 1:-1] + 0.25 * rows[:, 2:]], 2)
     plane = columns.reshape(96, 96).astype(np.float32)
     inside: Any = np.ones((12, 12), np.float32)
-    of_enlarged = np.asarray(transform(lattices.pairs)(plane, inside))[2:-2, 2:-2]
+    of_enlarged = np.asarray(transform(pairs)(plane, inside))[2:-2, 2:-2]
     first, third = of_enlarged[..., ::2], of_enlarged[..., 1::2]
     assert first.max() < -0.1 and np.abs(third).min() > 2
-    of_noise = np.asarray(transform(lattices.pairs)(RANDOM.normal(128, 20, (96, 96)).astype(np.float32), inside))
+    of_noise = np.asarray(transform(pairs)(RANDOM.normal(128, 20, (96, 96)).astype(np.float32), inside))
     assert np.abs(of_noise).max() < 0.25
 
 
