@@ -43,6 +43,8 @@ COMPOSED, CALIBRATING = 0, 1
 AS_CAMERAS_WROTE_THEM = ("cameras", "phones", "spcup")
 """The first words of the names of photographs whose JPEG data are a camera's own."""
 RATES = (0.05, 0.1)
+AVERAGE = "average"
+"""Of the seeds' weights, a candidate beside them."""
 
 
 def main() -> None:
@@ -57,23 +59,26 @@ def main() -> None:
 
 
 def package(workdirs: Sequence[Path], splices: Path, arguments: argparse.Namespace) -> None:
-    """Judges runs of one configuration, and their average where they began alike; prints, and packages the best."""
+    """Judges the seeds' runs, and their average where they began alike; prints, and packages the best."""
     candidates = {workdir.name: _localizer(workdir) for workdir in workdirs}
-    judged = {name: Validation.of(localizer, arguments, splices) for name, localizer in candidates.items()}
-    print(_table(judged))
+    configs = {workdir.name: load_run_config(workdir) for workdir in workdirs}
     if arguments.init and len(workdirs) > 1:
-        name = "mean of seeds"
-        candidates[name] = _localizer(workdirs[0])
-        candidates[name].variables = jax.tree.map(
-            lambda *each: np.mean(each, 0).astype(each[0].dtype),
-            *(localizer.variables for localizer in candidates.values()),
-        )
-        judged[name] = Validation.of(candidates[name], arguments, splices)
-        print(_table({name: judged[name]}))
+        together = _localizer(workdirs[0])
+        together.variables = average([localizer.variables for localizer in candidates.values()])
+        candidates[AVERAGE], configs[AVERAGE] = together, load_run_config(workdirs[0])
+    judged = {name: Validation.of(localizer, arguments, splices) for name, localizer in candidates.items()}
+    print(_table({name: judged[name] for name in judged if name != AVERAGE}))
+    if AVERAGE in judged:
+        print(f"{AVERAGE}:", _table({AVERAGE: judged[AVERAGE]}), sep="\n")
     best = max(candidates, key=lambda name: judged[name].worth)
-    packaged = _packaged(best, candidates[best], load_run_config(workdirs[0]), judged[best], arguments)
+    packaged = _packaged(best, candidates[best], configs[best], judged[best], arguments)
     digest = save_packaged(packaged, arguments.output)
     print(f"{arguments.output}: {best}, {arguments.output.stat().st_size / 1e6:.2f} MB, SHA-256 {digest}")
+
+
+def average(variables: Sequence[Mapping[str, Any]]) -> Any:
+    """The mean of each weight."""
+    return jax.tree.map(lambda *each: np.mean(each, 0).astype(each[0].dtype), *variables)
 
 
 def _arguments() -> argparse.Namespace:

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float32, UInt8
 
 from splice_jax.jpeg import ZIGZAG
 from splice_jax.models.traces import frequencies, lattices, recompression, residuals
-from splice_jax.models.traces.planes import FLOOR, Blocks, block_means, in_strips
+from splice_jax.models.traces.planes import FLOOR, Blocks, around, block_means, in_strips
 
 CLIP = 6.0
 """Standardised traces are cut off at this many spreads."""
@@ -24,6 +24,13 @@ MOST_SAMPLES = 4096
 """Blocks at most from which a picture's median and spread are taken, evenly spread over it."""
 _SATURATED = (1, 254)
 _HALVINGS = 24
+_EVIDENCE = {
+    "own": (frequencies.OWN_LEVELS, 5, frequencies.GROUPS),
+    "unit": (frequencies.UNIT_LEVELS, 13, frequencies.GROUPS),
+    "blue": (frequencies.OWN_LEVELS, 5, frequencies.CHROMA_GROUPS),
+    "red": (frequencies.OWN_LEVELS, 5, frequencies.CHROMA_GROUPS),
+}
+"""How evidence is measured: largest level, window, groups of places; luma with the file's steps and with steps of 1."""
 
 
 class Traces(NamedTuple):
@@ -152,49 +159,61 @@ def _median(values: Float32[Array, "traces n"], known: Array) -> Float32[Array, 
 
 
 def _of_frequencies(planes: Array, tables: Array, inside: Blocks) -> dict[str, Array]:
-    luma = frequencies.coefficients(planes[..., 0])
-    quantised = luma / _in_zigzag(tables[0])
-    own = frequencies.summed_evidence(quantised, inside, frequencies.OWN_LEVELS, 5, frequencies.GROUPS)
-    unit = frequencies.summed_evidence(luma, inside, frequencies.UNIT_LEVELS, 13, frequencies.GROUPS)
-    blue, red = (_chroma_evidence(planes[..., channel], tables[1], inside) for channel in (1, 2))
+    """Of the coefficients that the file stores."""
+    local = in_strips(lambda strip: _of_stored_strip(strip, tables), planes)
+    own, unit, blue, red = (
+        frequencies.summed_evidence(local[name], inside, *arguments) for name, arguments in _EVIDENCE.items()
+    )
     together = ((own,), (blue, red), (own, blue, red))
+    low = local["own"][..., frequencies.SINGLE]
     return {
-        "energy": frequencies.energies(luma, inside, 4),
-        "wholeness": frequencies.wholeness(luma, inside),
+        "energy": frequencies.energies(local["luma"], inside),
+        "wholeness": around(local["wholeness"], inside, 3),
         "own_evidence": frequencies.grouped_evidence(own, inside),
         "unit_evidence": frequencies.grouped_evidence(unit, inside),
         "blue_evidence": frequencies.grouped_evidence(blue, inside),
         "red_evidence": frequencies.grouped_evidence(red, inside),
         "total_evidence": jnp.concatenate([frequencies.total_evidence(each, inside) for each in together], -1),
-        "single_evidence": frequencies.evidence(quantised[..., frequencies.SINGLE], inside, frequencies.OWN_LEVELS, 5),
+        "single_evidence": frequencies.evidence(low, inside, *_EVIDENCE["own"][:2]),
         "steps": jnp.log(tables[0, 0, 1] + tables[0, 1, 0] + tables[0, 1, 1])[None],
     }
 
 
-def _chroma_evidence(plane: Array, table: Array, inside: Blocks) -> frequencies.Sums:
-    places = frequencies.CHROMA_GROUPS[-1][1]
-    steps = _in_zigzag(table)[:places]
-    quantised = in_strips(lambda strip: frequencies.coefficients(strip)[..., :places] / steps, plane)
-    return frequencies.summed_evidence(quantised, inside, frequencies.OWN_LEVELS, 5, frequencies.CHROMA_GROUPS)
+def _of_stored_strip(planes: Array, tables: Array) -> dict[str, Array]:
+    """What the file's coefficients give block by block."""
+    luma, blue, red = (frequencies.coefficients(planes[..., channel]) for channel in range(3))
+    quantised = {
+        "own": luma / _in_zigzag(tables[0]),
+        "unit": luma,
+        "blue": blue / _in_zigzag(tables[1]),
+        "red": red / _in_zigzag(tables[1]),
+    }
+    return {
+        "luma": frequencies.magnitudes(luma, 4),
+        "wholeness": frequencies.wholeness(luma),
+        **{name: frequencies.levels(each, _EVIDENCE[name][0]) for name, each in quantised.items()},
+    }
+
+
+def _in_zigzag(table: Array) -> Array:
+    rows, columns = np.array(ZIGZAG).T
+    return table[rows, columns]
 
 
 def _of_chroma(image: Array, inside: Blocks) -> dict[str, Array]:
     """Of the chroma that the pixels have."""
     found = {}
-    for name, (coefficients, halves) in zip(("blue", "red"), in_strips(_of_chroma_strip, image), strict=True):
-        found[f"{name}_chroma"] = frequencies.energies(coefficients, inside, 16)
+    for name, (grouped, halves) in zip(("blue", "red"), in_strips(_of_chroma_strip, image), strict=True):
+        found[f"{name}_chroma"] = frequencies.energies(grouped, inside)
         found[f"{name}_pairs"] = lattices.pairs(halves, inside)
     return found
 
 
 def _of_chroma_strip(image: Array) -> list[tuple[Array, Array]]:
     planes = recompression.ycc(image.astype(jnp.float32))[1:]
-    return [(frequencies.coefficients(plane), lattices.of_halves(plane)) for plane in planes]
-
-
-def _in_zigzag(table: Array) -> Array:
-    rows, columns = np.array(ZIGZAG).T
-    return table[rows, columns]
+    return [
+        (frequencies.magnitudes(frequencies.coefficients(plane), 16), lattices.of_halves(plane)) for plane in planes
+    ]
 
 
 def _of_neighbours(image: Array, luma: Array) -> dict[str, Array]:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float32
+from jaxtyping import Array, Float32, Int8
 
 from splice_jax.jpeg import BLOCK, ZIGZAG
 from splice_jax.models.traces.planes import FLOOR, Blocks, Plane, around, cut_blocks
@@ -25,6 +25,8 @@ _LIMIT = 3.0
 
 Coefficients = Float32[Array, "rows columns 64"]
 """Orthonormal DCT coefficients in zigzag order, the DC first."""
+Levels = Int8[Array, "rows columns places"]
+"""Rounded multiples of quantization steps."""
 
 
 def _basis() -> np.ndarray:
@@ -43,57 +45,64 @@ def coefficients(plane: Plane) -> Coefficients:
     return (cut_blocks(plane) - 128) @ BASIS.T
 
 
-def energies(found: Coefficients, inside: Blocks, size: int) -> Float32[Array, "rows columns groups"]:
-    """Log of the mean magnitude of groups of `size` AC coefficients in zigzag order, over 3x3 blocks, in levels.
-
-    S. Ye, Q. Sun and E.-C. Chang, ICME 2007, judge blocks by their coefficients' statistics.
-    """
+def magnitudes(found: Coefficients, size: int) -> Float32[Array, "rows columns groups"]:
+    """The mean magnitude of groups of `size` AC coefficients in zigzag order, per block, in levels."""
     magnitude = jnp.abs(found[..., 1:])
     missing = -magnitude.shape[-1] % size
     grouped = jnp.pad(magnitude, ((0, 0), (0, 0), (0, missing))).reshape(*magnitude.shape[:2], -1, size)
     counts = np.full(grouped.shape[2], size, np.float32)
     counts[-1] -= missing
-    return jnp.log(around(grouped.sum(-1) / counts, inside, 3) + FLOOR)
+    return grouped.sum(-1) / counts
 
 
-def wholeness(found: Coefficients, inside: Blocks) -> Float32[Array, "rows columns 6"]:
-    """Mean of abs(cos(π c)) over 3x3 blocks for six low coefficients c: near 1 where they are whole numbers.
+def energies(grouped: Float32[Array, "rows columns groups"], inside: Blocks) -> Float32[Array, "rows columns groups"]:
+    """Log of `magnitudes` over 3x3 blocks.
+
+    S. Ye, Q. Sun and E.-C. Chang, ICME 2007, judge blocks by their coefficients' statistics.
+    """
+    return jnp.log(around(grouped, inside, 3) + FLOOR)
+
+
+def wholeness(found: Coefficients) -> Float32[Array, "rows columns 6"]:
+    """Of six low coefficients c, abs(cos(π c)) per block: near 1 where they are whole numbers.
 
     Whole multiples of a quantization step are whole numbers (Z. Lin et al., Pattern Recognition 42, 2009). In [0, 1].
     """
-    return around(jnp.abs(jnp.cos(np.pi * found[..., LOW])), inside, 3)
+    return jnp.abs(jnp.cos(np.pi * found[..., LOW]))
 
 
-def evidence(
-    quantised: Float32[Array, "rows columns places"], inside: Blocks, levels: int, window: int
-) -> Float32[Array, "rows columns places"]:
+def levels(quantised: Float32[Array, "rows columns places"], most: int) -> Levels:
+    """Coefficients in units of their steps, rounded; those beyond ±`most`, of 127 at most, stand at its ends."""
+    return jnp.clip(jnp.rint(quantised), -most, most).astype(jnp.int8)
+
+
+def evidence(values: Levels, inside: Blocks, most: int, window: int) -> Float32[Array, "rows columns places"]:
     """How much more often than its neighbours each coefficient's value occurs in the picture, as a log ratio.
 
     Doubly quantised coefficients occupy some values more often than the ones between them; a pasted block's values fall
     anywhere (Z. Lin et al., Pattern Recognition 42, 2009; without its estimate of the period).
 
     Args:
-        quantised: coefficients in units of their steps, not yet rounded, at any places.
+        values: as `levels` gives them, at any places.
         inside: 1 for the picture's own blocks.
-        levels: values beyond this magnitude say nothing.
+        most: as for `levels`; values of this magnitude say nothing.
         window: half width in values, plus one, of the triangle by which the histogram is smoothed.
 
     Returns:
         for each place, in ±3; 0 for zeros and values out of range.
     """
-    values = jnp.clip(jnp.rint(quantised), -levels, levels).astype(jnp.int32) + levels
     kernel = np.convolve(np.ones(window), np.ones(window)).astype(np.float32)
     kernel /= kernel.sum()
-    mute = np.zeros(2 * levels + 1, np.float32)
-    mute[[0, levels, -1]] = 1
+    mute = np.zeros(2 * most + 1, np.float32)
+    mute[[0, most, -1]] = 1
 
     def of_place(value: Array) -> Array:
-        counts = jnp.zeros(2 * levels + 1).at[value].add(inside.ravel()).at[np.array([0, 2 * levels])].set(0)
+        counts = jnp.zeros(2 * most + 1).at[value].add(inside.ravel()).at[np.array([0, 2 * most])].set(0)
         smooth = jnp.convolve(counts, kernel, mode="same", precision="highest")
         ratio = jnp.clip(jnp.log((counts + 1) / (smooth + 1)), -_LIMIT, _LIMIT) * (1 - mute)
         return ratio[value]
 
-    flat = values.reshape(-1, values.shape[-1]).T
+    flat = values.reshape(-1, values.shape[-1]).T.astype(jnp.int32) + most
     return jax.vmap(of_place)(flat).T.reshape(values.shape) * inside[..., None]
 
 
@@ -106,11 +115,7 @@ class Sums(NamedTuple):
 
 
 def summed_evidence(
-    quantised: Float32[Array, "rows columns places"],
-    inside: Blocks,
-    levels: int,
-    window: int,
-    groups: tuple[tuple[int, int], ...],
+    values: Levels, inside: Blocks, most: int, window: int, groups: tuple[tuple[int, int], ...]
 ) -> Sums:
     """The sums of `evidence` over groups of places, one place after the other, so that it needs the memory of one."""
     first, last = groups[0][0], groups[-1][1]
@@ -118,12 +123,12 @@ def summed_evidence(
     member = jnp.asarray([[begin <= place < end for begin, end in groups] for place in places], jnp.float32)
 
     def add(sums: Sums, place: tuple[Array, Array]) -> tuple[Sums, None]:
-        values, weights = place
-        single = evidence(values[..., None], inside, levels, window)
+        value, weights = place
+        single = evidence(value[..., None], inside, most, window)
         return Sums(sums.total + single * weights, sums.speaking + (single != 0) * weights), None
 
     nothing = jnp.zeros((*inside.shape, len(groups)))
-    found, _ = jax.lax.scan(add, Sums(nothing, nothing), (jnp.moveaxis(quantised[..., first:last], -1, 0), member))
+    found, _ = jax.lax.scan(add, Sums(nothing, nothing), (jnp.moveaxis(values[..., first:last], -1, 0), member))
     return found
 
 

@@ -80,6 +80,11 @@ def test_families_stand_where_the_table_says(traces: np.ndarray) -> None:
     coarse = np.abs(half - ndimage.uniform_filter(half, 3, mode="nearest")).reshape(ROWS, 4, COLUMNS, 4).mean((1, 3))
     np.testing.assert_allclose(traces[..., PLACES["coarse"]][..., 0], np.log(coarse + 0.01), atol=1e-3)
     np.testing.assert_allclose(traces[..., PLACES["steps"]], np.log(3), rtol=1e-6)
+    cut = (luma - 128).reshape(ROWS, 8, COLUMNS, 8).swapaxes(1, 2)
+    zigzag = fft.dctn(cut, axes=(2, 3), norm="ortho")[..., [0, 1, 2, 1, 0, 4], [1, 0, 0, 1, 3, 0]]
+    ones = ndimage.uniform_filter(np.ones((ROWS, COLUMNS, 1)), (3, 3, 1), mode="constant")
+    wholeness = ndimage.uniform_filter(np.abs(np.cos(np.pi * zigzag)), (3, 3, 1), mode="constant") / ones
+    np.testing.assert_allclose(traces[..., PLACES["wholeness"]], wholeness, atol=1e-3)
     for name, row in (
         ("blue_chroma", [-0.168735892, -0.331264108, 0.5]),
         ("red_chroma", [0.5, -0.418687589, -0.081312411]),
