@@ -51,11 +51,12 @@ def main() -> None:
         sizes = {size for folder in given.images for path in images_in(folder).images for size in [_blocks(path)]}
         print(f"{len(sizes)} sizes of images: {len({sgt.padded_size(*size) for size in sizes})} programs")
     _beside_sgn(localizer, given.rounds)
+    large = _picture(LARGE)
     started = time.perf_counter()
-    localizer(_picture(LARGE))
+    localizer(large)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     print(f"12 megapixels, compilation included: {time.perf_counter() - started:.1f} s, {peak:.2f} GB for the process")
-    print(f"12 megapixels, compiled: {_seconds(lambda: localizer(_picture(LARGE))):.1f} s")
+    print(f"12 megapixels, compiled: {_seconds(lambda: localizer(large)):.1f} s")
     _training()
     if given.photographs:
         composer = Composer(find_sources(given.photographs), "train", 0, "wild")

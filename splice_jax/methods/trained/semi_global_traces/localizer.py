@@ -22,7 +22,10 @@ from splice_jax.models.traces.reading import Reading, read
 from splice_jax.weights.calibration import Calibration
 
 SIDES = (48, 96, 144)
-"""Sides, in blocks, that images are padded to; larger ones to multiples of the last."""
+"""Sides, in blocks, that images are padded to."""
+LARGE_STEPS = ((288, 144), (math.inf, 72))
+"""Larger ones to multiples of the second, up to the first: the larger an image, the more its padding costs beside
+another compilation."""
 FLAT_CONTRAST = 0.5
 """Standard deviation in levels below which a block is flat: nothing of its making can be seen."""
 MOST_SATURATED = 0.5
@@ -108,13 +111,13 @@ def padded_size(rows: int, columns: int) -> tuple[int, int]:
     """The size in blocks that an image is padded to: few sizes, so that few programs are compiled.
 
     >>> padded_size(32, 48), padded_size(71, 94), padded_size(375, 500)
-    ((48, 48), (96, 96), (432, 576))
+    ((48, 48), (96, 96), (432, 504))
     """
     longest = max(rows, columns)
     for side in SIDES:
         if longest <= side:
             return side, side
-    unit = SIDES[-1]
+    unit = next(unit for most, unit in LARGE_STEPS if longest <= most)
     return math.ceil(rows / unit) * unit, math.ceil(columns / unit) * unit
 
 

@@ -138,8 +138,15 @@ def test_a_crf_sees_the_image_and_the_map(run: Any) -> None:
 def test_sides_are_padded_to_few() -> None:
     assert padded_size(8, 8) == padded_size(48, 1) == (48, 48) and padded_size(49, 3) == (96, 96)
     assert padded_size(144, 144) == (144, 144) and padded_size(145, 20) == (288, 144)
-    for rows in range(1, 300, 7):
+    for rows in range(1, 288, 7):
         assert all(side >= rows and side % 48 == 0 for side in padded_size(rows, rows))
+
+
+def test_a_large_picture_is_padded_by_less_than_72_blocks_a_side() -> None:
+    assert padded_size(378, 504) == (432, 504) and padded_size(289, 1) == (360, 72)
+    for rows in range(289, 1000, 11):
+        padded, _ = padded_size(rows, 300)
+        assert rows <= padded < rows + 72
 
 
 @pytest.fixture
