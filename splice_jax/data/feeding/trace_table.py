@@ -29,7 +29,7 @@ _SIDES = (48, WINDOW)
 FINE = 4
 """Side, in pixels, of the squares that colours and targets are stored for: half a block."""
 COLUMNS = ("traces", "colours", "targets", "sizes", "medians", "spreads")
-VERSION = 3
+VERSION = 4
 """Raise it when the stored traces change."""
 _THREADS = 2
 

@@ -8,6 +8,7 @@ from jaxtyping import Float32, UInt8
 
 from splice_jax.images import as_stored
 from splice_jax.jpeg import BLOCK, NoCoefficientsError, read_planes
+from splice_jax.models.traces.decoded import chroma_steps, clipped_blocks, luma_steps
 from splice_jax.models.traces.recompression import CHROMA_ZERO, TO_YCC
 
 
@@ -18,7 +19,8 @@ class Reading(NamedTuple):
     planes: Float32[np.ndarray, "height width 3"]
     """Luma and chroma, 0 … 255, the file's own if it is a JPEG that has them (see `jpeg.Chroma`), else the pixels'."""
     tables: Float32[np.ndarray, "2 8 8"]
-    """The file's quantization steps of luma and of chroma; ones where `planes` are the pixels'."""
+    """The file's quantization steps of luma and of chroma, or those of the JPEG that the pixels were decoded from, see
+    `decoded`; ones where there are none."""
     orientation: int
     """EXIF orientation by which the file is turned upright."""
 
@@ -46,7 +48,8 @@ def read(image: UInt8[np.ndarray, "height width 3"], encoded: bytes = b"") -> Re
 
     Args:
         image: upright.
-        encoded: its file, if there is one. What is no JPEG with luma of its own is judged by its pixels.
+        encoded: its file, if there is one. What is no JPEG with luma of its own is judged by its pixels, and by the
+            quantization that they show.
     """
     luma, chroma, orientation = None, None, 1
     if encoded:
@@ -57,12 +60,23 @@ def read(image: UInt8[np.ndarray, "height width 3"], encoded: bytes = b"") -> Re
     height, width = (side // BLOCK * BLOCK for side in image.shape[:2])
     image = image[:height, :width]
     planes, tables = np.empty(image.shape, np.float32), np.ones((2, BLOCK, BLOCK), np.float32)
+    if luma is not None:
+        planes[..., 0], tables[0] = luma.plane[:height, :width], luma.table
+    if chroma is not None:
+        planes[..., 1:], tables[1] = chroma.planes, chroma.table
+    else:
+        planes[..., 1:] = image @ TO_YCC[1:].T + CHROMA_ZERO
     if luma is None:
         planes[..., 0] = image @ TO_YCC[0]
-    else:
-        planes[..., 0], tables[0] = luma.plane[:height, :width], luma.table
-    if chroma is None:
-        planes[..., 1:] = image @ TO_YCC[1:].T + CHROMA_ZERO
-    else:
-        planes[..., 1:], tables[1] = chroma.planes, chroma.table
+        _decoded(image, planes, tables)
     return Reading(image, planes, tables, orientation)
+
+
+def _decoded(image: np.ndarray, planes: np.ndarray, tables: np.ndarray) -> None:
+    """Puts the levels that a decoder had, and the steps that they show, where the pixels were decoded from a JPEG."""
+    clipped = clipped_blocks(image)
+    if (steps := luma_steps(luma := np.rint(planes[..., 0]), clipped)) is None:
+        return
+    planes[..., 0], tables[0] = luma, steps
+    if (steps := chroma_steps(chroma := np.rint(planes[..., 1:]), clipped)) is not None:
+        planes[..., 1:], tables[1] = chroma, steps

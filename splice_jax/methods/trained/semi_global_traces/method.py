@@ -29,7 +29,7 @@ FIELDS = (
 )
 
 HEADS = 4
-VERSION = 3
+VERSION = 4
 """Of the packaged model."""
 
 

@@ -1,0 +1,144 @@
+"""Whether pixels are what a JPEG decodes to, and by which steps it was quantised.
+
+A JPEG that was opened and saved as a PNG, cropped along its blocks or handed over as an array still shows what its file
+would. Where nothing was clipped, luma rounded to whole levels is that of the decoder, before it made red, green and
+blue, and every coefficient lies within rounding errors of a multiple of its step (Z. Fan & R. de Queiroz,
+Identification of bitmap compression history: JPEG detection and quantizer estimation, IEEE Transactions on Image
+Processing 12(2), 2003). The same holds for chroma that was not subsampled.
+"""
+
+import functools
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float32, UInt8
+
+from splice_jax.jpeg import BLOCK, block_dct
+
+MOST_STEP = 128
+"""Largest step that is looked for."""
+LEAST_BLOCKS = 48
+"""Textured blocks without clipped pixels from which on something is said."""
+
+_MOST_BLOCKS = 4096
+"""Evenly spread, from which the steps are estimated."""
+_LEAST_DEVIATION = 2.0
+"""Of a block's levels: in smoother ones, rounding errors repeat from row to row and add up."""
+_LEAST_MULTIPLES = 12
+"""Multiples of a step other than 0 that make it sure."""
+_BINS_PER_LEVEL, _MOST_LEVEL = 4, 512
+"""Of the histograms of coefficients."""
+_FAR = 1.25
+"""Distance from a multiple that rounding alone seldom brings about: over four standard deviations in luma."""
+_FOUR_DEVIATIONS = 0.47
+"""Of a squared error of rounding, four times its standard deviation."""
+
+
+class _Demands(NamedTuple):
+    """When planes count as quantised."""
+
+    mean_square: float
+    """Of the distances from multiples of a step, at most."""
+    far: float
+    """Share of coefficients further than `_FAR` from one, at most."""
+    foreign: float
+    """Share of blocks that fit none of the steps, at most: such a part was pasted after the decoding."""
+    steps: int
+    """Frequencies with a sure step of 2 and more, at least."""
+    share: float
+    """Of these among the frequencies that are not all 0, at least."""
+
+
+_LUMA = _Demands(0.14, 0.002, 0.002, 6, 0.0)
+"""Independent errors of rounding have a mean square of 1/12, coefficients without a step of 2 have 1/3."""
+_CHROMA = _Demands(0.3, 0.05, 1.0, 6, 0.375)
+"""Chroma is smoother, so that errors add up; that of a subsampled JPEG fits steps at a few high frequencies."""
+
+
+def luma_steps(
+    luma: Float32[np.ndarray, "height width"], clipped: Bool[np.ndarray, "rows columns"]
+) -> Float32[np.ndarray, "8 8"] | None:
+    """The steps by which luma was quantised, [vertical, horizontal] frequency; None if it does not look decoded.
+
+    Where all coefficients are 0, the step is not known, and the largest known one stands there.
+
+    Args:
+        luma: in whole levels, 0 … 255; sides are multiples of 8.
+        clipped: as `clipped_blocks` gives it.
+    """
+    return _steps(_coefficients([luma], clipped), _LUMA)
+
+
+def chroma_steps(
+    chroma: Float32[np.ndarray, "height width 2"], clipped: Bool[np.ndarray, "rows columns"]
+) -> Float32[np.ndarray, "8 8"] | None:
+    """The same of the two chroma planes, which share a table; None of subsampled chroma."""
+    return _steps(_coefficients([chroma[..., 0], chroma[..., 1]], clipped), _CHROMA)
+
+
+def clipped_blocks(image: UInt8[np.ndarray, "height width 3"]) -> Bool[np.ndarray, "rows columns"]:
+    """Blocks of 8x8 pixels of which one is at an end of the scale."""
+    height, width, _ = image.shape
+    ends = ((image == 0) | (image == 255)).any(-1)
+    return ends.reshape(height // BLOCK, BLOCK, width // BLOCK, BLOCK).any((1, 3))
+
+
+def _coefficients(planes: list[np.ndarray], clipped: np.ndarray) -> Float32[np.ndarray, "blocks 64"]:
+    """Of textured blocks."""
+    found = []
+    for plane in planes:
+        rows, columns = clipped.shape
+        blocks = plane.reshape(rows, BLOCK, columns, BLOCK).swapaxes(1, 2)
+        told = np.argwhere(~clipped & (blocks.std((2, 3)) >= _LEAST_DEVIATION))
+        row, column = told[:: max(1, -(-len(told) // _MOST_BLOCKS))].T
+        chosen = blocks[row, column].reshape(-1, BLOCK)
+        found.append(block_dct(chosen).reshape(-1, BLOCK * BLOCK))
+    return np.concatenate(found)
+
+
+def _steps(coefficients: Float32[np.ndarray, "blocks 64"], demands: _Demands) -> Float32[np.ndarray, "8 8"] | None:
+    """The largest steps that the coefficients fit, if enough of them are sure and larger than 1."""
+    if len(coefficients) < LEAST_BLOCKS:
+        return None
+    square, far, multiples, beside = (_histograms(coefficients) @ table for table in _distances())
+    fits = (square <= demands.mean_square * len(coefficients)) & (far <= demands.far * len(coefficients))
+    fits &= beside <= demands.mean_square * multiples + 0.5  # many zeros must not hide that the rest are none
+    nothing = fits[:, -1:]
+    steps = np.arange(1, MOST_STEP + 1)
+
+    def largest(least_multiples: int) -> np.ndarray:
+        return np.where(fits[:, :-1] & ~nothing & (multiples[:, :-1] >= least_multiples), steps, 0).max(1)
+
+    sure = largest(_LEAST_MULTIPLES)
+    told = sure > 1
+    if np.count_nonzero(told) < max(demands.steps, demands.share * np.count_nonzero(~nothing)):
+        return None
+    distances = coefficients[:, told] - sure[told] * np.rint(coefficients[:, told] / sure[told])
+    most = demands.mean_square + _FOUR_DEVIATIONS / np.sqrt(distances.shape[1])
+    if np.mean((distances**2).mean(1) > most) > demands.foreign:
+        return None
+    found = largest(1)
+    return np.where(found, found, found.max()).reshape(BLOCK, BLOCK).astype(np.float32)
+
+
+def _histograms(coefficients: Float32[np.ndarray, "blocks 64"]) -> Float32[np.ndarray, "64 bins"]:
+    """Of magnitudes, per frequency; without those of `_MOST_LEVEL` and more."""
+    count = _BINS_PER_LEVEL * _MOST_LEVEL
+    bins = np.minimum(np.rint(np.abs(coefficients) * _BINS_PER_LEVEL).astype(np.intp), count)
+    each = bins + np.arange(bins.shape[1]) * (count + 1)
+    counts = np.bincount(each.ravel(), minlength=bins.shape[1] * (count + 1)).reshape(-1, count + 1)
+    return counts[:, :count].astype(np.float32)
+
+
+@functools.cache
+def _distances() -> tuple[np.ndarray, ...]:
+    """Of each bin from the nearest multiple of each step, and of 0 alone in the last column.
+
+    Squared; 1 where `_FAR`; 1 where the multiple is not 0; squared where it is not 0.
+    """
+    level = np.arange(_BINS_PER_LEVEL * _MOST_LEVEL)[:, None] / _BINS_PER_LEVEL
+    step = np.append(np.arange(1.0, MOST_STEP + 1), np.inf)
+    multiple = np.rint(level / step)
+    distance = level - np.where(multiple > 0, multiple * np.minimum(step, MOST_STEP), 0)
+    square, other = distance**2, multiple > 0
+    return tuple(table.astype(np.float32) for table in (square, np.abs(distance) > _FAR, other, square * other))
