@@ -79,8 +79,8 @@ def chroma_steps(
 def clipped_blocks(image: UInt8[np.ndarray, "height width 3"]) -> Bool[np.ndarray, "rows columns"]:
     """Blocks of 8x8 pixels of which one is at an end of the scale."""
     height, width, _ = image.shape
-    ends = ((image == 0) | (image == 255)).any(-1)
-    return ends.reshape(height // BLOCK, BLOCK, width // BLOCK, BLOCK).any((1, 3))
+    ends = image + np.uint8(1) <= 1  # 255 wraps to 0
+    return ends.reshape(height // BLOCK, BLOCK, width // BLOCK, 3 * BLOCK).any((1, 3))
 
 
 def _coefficients(planes: list[np.ndarray], clipped: np.ndarray) -> Float32[np.ndarray, "blocks 64"]:
@@ -100,7 +100,7 @@ def _steps(coefficients: Float32[np.ndarray, "blocks 64"], demands: _Demands) ->
     """The largest steps that the coefficients fit, if enough of them are sure and larger than 1."""
     if len(coefficients) < LEAST_BLOCKS:
         return None
-    square, far, multiples, beside = (_histograms(coefficients) @ table for table in _distances())
+    square, far, multiples, beside = np.split(_histograms(coefficients) @ _distances(), 4, 1)
     fits = (square <= demands.mean_square * len(coefficients)) & (far <= demands.far * len(coefficients))
     fits &= beside <= demands.mean_square * multiples + 0.5  # many zeros must not hide that the rest are none
     nothing = fits[:, -1:]
@@ -131,14 +131,14 @@ def _histograms(coefficients: Float32[np.ndarray, "blocks 64"]) -> Float32[np.nd
 
 
 @functools.cache
-def _distances() -> tuple[np.ndarray, ...]:
-    """Of each bin from the nearest multiple of each step, and of 0 alone in the last column.
+def _distances() -> Float32[np.ndarray, "bins 4*steps"]:
+    """Of each bin from the nearest multiple of each step, and last from 0 alone.
 
-    Squared; 1 where `_FAR`; 1 where the multiple is not 0; squared where it is not 0.
+    Four tables beside each other: squared; 1 where `_FAR`; 1 where the multiple is not 0; squared where it is not 0.
     """
     level = np.arange(_BINS_PER_LEVEL * _MOST_LEVEL)[:, None] / _BINS_PER_LEVEL
     step = np.append(np.arange(1.0, MOST_STEP + 1), np.inf)
     multiple = np.rint(level / step)
     distance = level - np.where(multiple > 0, multiple * np.minimum(step, MOST_STEP), 0)
     square, other = distance**2, multiple > 0
-    return tuple(table.astype(np.float32) for table in (square, np.abs(distance) > _FAR, other, square * other))
+    return np.concatenate([square, np.abs(distance) > _FAR, other, square * other], 1).astype(np.float32)
