@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float32, UInt8
+from scipy import ndimage
 
 from splice_jax.jpeg import BLOCK, block_dct
 
@@ -32,6 +33,9 @@ _FAR = 1.25
 """Distance from a multiple that rounding alone seldom brings about: over four standard deviations in luma."""
 _FOUR_DEVIATIONS = 0.47
 """Of a squared error of rounding, four times its standard deviation."""
+_MOST_FOREIGN, _MOST_TOGETHER = 0.002, 3
+"""Share of blocks that fit no multiples, and number among 3x3 blocks: more were pasted after the decoding."""
+_ROWS_AT_A_TIME = 64
 
 
 class _Demands(NamedTuple):
@@ -41,17 +45,15 @@ class _Demands(NamedTuple):
     """Of the distances from multiples of a step, at most."""
     far: float
     """Share of coefficients further than `_FAR` from one, at most."""
-    foreign: float
-    """Share of blocks that fit none of the steps, at most: such a part was pasted after the decoding."""
     steps: int
     """Frequencies with a sure step of 2 and more, at least."""
     share: float
     """Of these among the frequencies that are not all 0, at least."""
 
 
-_LUMA = _Demands(0.14, 0.002, 0.002, 6, 0.0)
+_LUMA = _Demands(0.14, 0.002, 6, 0.0)
 """Independent errors of rounding have a mean square of 1/12, coefficients without a step of 2 have 1/3."""
-_CHROMA = _Demands(0.3, 0.05, 1.0, 6, 0.375)
+_CHROMA = _Demands(0.3, 0.05, 6, 0.375)
 """Chroma is smoother, so that errors add up; that of a subsampled JPEG fits steps at a few high frequencies."""
 
 
@@ -60,43 +62,61 @@ def luma_steps(
 ) -> Float32[np.ndarray, "8 8"] | None:
     """The steps by which luma was quantised, [vertical, horizontal] frequency; None if it does not look decoded.
 
-    Where all coefficients are 0, the step is not known, and the largest known one stands there.
+    Where all coefficients are 0, the step is not known, and the largest known one stands there. None, too, where
+    blocks that lie together fit no steps: what was pasted after the decoding stands out by that.
 
     Args:
         luma: in whole levels, 0 … 255; sides are multiples of 8.
         clipped: as `clipped_blocks` gives it.
     """
-    return _steps(_coefficients([luma], clipped), _LUMA)
+    found = _steps(_coefficients([luma], clipped), _LUMA)
+    return None if found is None or _has_a_foreign_part(luma, clipped, found.sure) else found.steps
 
 
 def chroma_steps(
     chroma: Float32[np.ndarray, "height width 2"], clipped: Bool[np.ndarray, "rows columns"]
 ) -> Float32[np.ndarray, "8 8"] | None:
     """The same of the two chroma planes, which share a table; None of subsampled chroma."""
-    return _steps(_coefficients([chroma[..., 0], chroma[..., 1]], clipped), _CHROMA)
+    found = _steps(_coefficients([chroma[..., 0], chroma[..., 1]], clipped), _CHROMA)
+    return None if found is None else found.steps
 
 
 def clipped_blocks(image: UInt8[np.ndarray, "height width 3"]) -> Bool[np.ndarray, "rows columns"]:
     """Blocks of 8x8 pixels of which one is at an end of the scale."""
     height, width, _ = image.shape
     ends = image + np.uint8(1) <= 1  # 255 wraps to 0
-    return ends.reshape(height // BLOCK, BLOCK, width // BLOCK, 3 * BLOCK).any((1, 3))
+    found: np.ndarray = ends.reshape(height // BLOCK, BLOCK, width // BLOCK, 3 * BLOCK).any((1, 3))
+    return found
+
+
+class _Found(NamedTuple):
+    steps: Float32[np.ndarray, "8 8"]
+    sure: Float32[np.ndarray, " 64"]
+    """The steps of which there are enough multiples, 0 for others."""
 
 
 def _coefficients(planes: list[np.ndarray], clipped: np.ndarray) -> Float32[np.ndarray, "blocks 64"]:
     """Of textured blocks."""
     found = []
     for plane in planes:
-        rows, columns = clipped.shape
-        blocks = plane.reshape(rows, BLOCK, columns, BLOCK).swapaxes(1, 2)
-        told = np.argwhere(~clipped & (blocks.std((2, 3)) >= _LEAST_DEVIATION))
-        row, column = told[:: max(1, -(-len(told) // _MOST_BLOCKS))].T
-        chosen = blocks[row, column].reshape(-1, BLOCK)
+        row, column = np.argwhere(_textured(plane, clipped)).T
+        every = max(1, -(-len(row) // _MOST_BLOCKS))
+        chosen = _blocks(plane)[row[::every], column[::every]].reshape(-1, BLOCK)
         found.append(block_dct(chosen).reshape(-1, BLOCK * BLOCK))
     return np.concatenate(found)
 
 
-def _steps(coefficients: Float32[np.ndarray, "blocks 64"], demands: _Demands) -> Float32[np.ndarray, "8 8"] | None:
+def _textured(plane: np.ndarray, clipped: np.ndarray) -> Bool[np.ndarray, "rows columns"]:
+    deviation: np.ndarray = _blocks(plane).std((2, 3))
+    return ~clipped & (deviation >= _LEAST_DEVIATION)
+
+
+def _blocks(plane: np.ndarray) -> Float32[np.ndarray, "rows columns 8 8"]:
+    height, width = plane.shape
+    return plane.reshape(height // BLOCK, BLOCK, width // BLOCK, BLOCK).swapaxes(1, 2)
+
+
+def _steps(coefficients: Float32[np.ndarray, "blocks 64"], demands: _Demands) -> _Found | None:
     """The largest steps that the coefficients fit, if enough of them are sure and larger than 1."""
     if len(coefficients) < LEAST_BLOCKS:
         return None
@@ -104,21 +124,32 @@ def _steps(coefficients: Float32[np.ndarray, "blocks 64"], demands: _Demands) ->
     fits = (square <= demands.mean_square * len(coefficients)) & (far <= demands.far * len(coefficients))
     fits &= beside <= demands.mean_square * multiples + 0.5  # many zeros must not hide that the rest are none
     nothing = fits[:, -1:]
-    steps = np.arange(1, MOST_STEP + 1)
+    steps = np.arange(1, MOST_STEP + 1, dtype=np.float32)
 
     def largest(least_multiples: int) -> np.ndarray:
         return np.where(fits[:, :-1] & ~nothing & (multiples[:, :-1] >= least_multiples), steps, 0).max(1)
 
     sure = largest(_LEAST_MULTIPLES)
-    told = sure > 1
-    if np.count_nonzero(told) < max(demands.steps, demands.share * np.count_nonzero(~nothing)):
-        return None
-    distances = coefficients[:, told] - sure[told] * np.rint(coefficients[:, told] / sure[told])
-    most = demands.mean_square + _FOUR_DEVIATIONS / np.sqrt(distances.shape[1])
-    if np.mean((distances**2).mean(1) > most) > demands.foreign:
+    if np.count_nonzero(sure > 1) < max(demands.steps, demands.share * np.count_nonzero(~nothing)):
         return None
     found = largest(1)
-    return np.where(found, found, found.max()).reshape(BLOCK, BLOCK).astype(np.float32)
+    return _Found(np.where(found, found, found.max()).reshape(BLOCK, BLOCK), sure)
+
+
+def _has_a_foreign_part(luma: np.ndarray, clipped: np.ndarray, sure: Float32[np.ndarray, " 64"]) -> bool:
+    """Whether blocks that lie together, or many, are too far from multiples of the steps."""
+    told, step = sure > 1, sure[sure > 1]
+    most = _LUMA.mean_square + _FOUR_DEVIATIONS / np.sqrt(len(step))
+    misfits = []
+    for top in range(0, len(luma), _ROWS_AT_A_TIME * BLOCK):
+        coefficients = block_dct(luma[top : top + _ROWS_AT_A_TIME * BLOCK])
+        coefficients = coefficients.reshape(*coefficients.shape[:2], -1)[..., told]
+        distances = coefficients - step * np.rint(coefficients / step)
+        misfits.append((distances**2).mean(-1) > most)
+    textured = _textured(luma, clipped)
+    foreign = np.concatenate(misfits) & textured
+    together = ndimage.convolve(foreign.astype(np.uint8), np.ones((3, 3), np.uint8), mode="constant")
+    return bool(foreign.sum() > _MOST_FOREIGN * textured.sum() or together.max() > _MOST_TOGETHER)
 
 
 def _histograms(coefficients: Float32[np.ndarray, "blocks 64"]) -> Float32[np.ndarray, "64 bins"]:

@@ -91,9 +91,9 @@ def test_subsampled_chroma_is_the_pixels() -> None:
     np.testing.assert_allclose(reading.planes[..., 1:], pixels @ TO_YCC[1:].T + CHROMA_ZERO, rtol=1e-5)
 
 
-def _with_a_part_that_was_not_compressed(pixels: np.ndarray) -> np.ndarray:
+def _with_a_part_that_was_not_compressed(pixels: np.ndarray, side: int = 64) -> np.ndarray:
     pixels = pixels.copy()
-    pixels[64:128, 96:160] = SCENE[64:128, 96:160]
+    pixels[64 : 64 + side, 96 : 96 + side] = SCENE[64 : 64 + side, 96 : 96 + side]
     return pixels
 
 
@@ -106,6 +106,7 @@ def _with_a_part_that_was_not_compressed(pixels: np.ndarray) -> np.ndarray:
         pytest.param(lambda pixels: (pixels + RANDOM.integers(0, 3, pixels.shape) - 1).astype(np.uint8), id="grain"),
         pytest.param(lambda pixels: np.asarray(Image.fromarray(pixels).resize((128, 128))), id="smaller"),
         pytest.param(_with_a_part_that_was_not_compressed, id="spliced afterwards"),
+        pytest.param(lambda pixels: _with_a_part_that_was_not_compressed(pixels, 20), id="a small splice"),
         pytest.param(lambda pixels: decoded(jpeg(SCENE, 100))[0], id="steps of 1"),
         pytest.param(lambda pixels: pixels[:48, :56], id="too few blocks"),
         pytest.param(lambda pixels: np.full_like(pixels, 77), id="flat"),
