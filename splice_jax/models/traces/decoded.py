@@ -85,8 +85,7 @@ def clipped_blocks(image: UInt8[np.ndarray, "height width 3"]) -> Bool[np.ndarra
     """Blocks of 8x8 pixels of which one is at an end of the scale."""
     height, width, _ = image.shape
     ends = image + np.uint8(1) <= 1  # 255 wraps to 0
-    found: np.ndarray = ends.reshape(height // BLOCK, BLOCK, width // BLOCK, 3 * BLOCK).any((1, 3))
-    return found
+    return np.asarray(ends.reshape(height // BLOCK, BLOCK, width // BLOCK, 3 * BLOCK).any((1, 3)))
 
 
 class _Found(NamedTuple):
