@@ -58,7 +58,7 @@ def main() -> None:
         print(f"{name}: {', '.join(said)}", flush=True)
     localizer.variables = whole
     said = (f"{folder} {f1:.3f} / {mcc:.3f}" for folder, (f1, mcc) in _scores(localizer, sets, encoded=False).items())
-    print(f"without the files' own coefficients: {', '.join(said)}", flush=True)
+    print(f"given as pixels, without the files: {', '.join(said)}", flush=True)
 
 
 def parts() -> Iterator[tuple[str, Callable[[Params], None]]]:
