@@ -97,7 +97,7 @@ def measure(
     Args:
         image: RGB, padded below and to the right in any way.
         planes: luma and chroma as the file stores them, or of the pixels, 0 … 255; see `reading.Reading`.
-        tables: the file's quantization steps of luma and of chroma, [vertical, horizontal] frequency; ones for none.
+        tables: the quantization steps of luma and of chroma, [vertical, horizontal] frequency; ones for none.
         size: the picture's own rows and columns of blocks; the rest is padding, and no trace inside looks at it but for
             the pixels right at the border.
     """

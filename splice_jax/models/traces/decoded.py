@@ -16,25 +16,29 @@ from scipy import ndimage
 
 from splice_jax.jpeg import BLOCK, block_dct
 
-MOST_STEP = 128
+MOST_STEP = 255
 """Largest step that is looked for."""
 LEAST_BLOCKS = 48
 """Textured blocks without clipped pixels from which on something is said."""
 
 _MOST_BLOCKS = 4096
-"""Evenly spread, from which the steps are estimated."""
+"""Spread over the picture, from which the steps are estimated."""
 _LEAST_DEVIATION = 2.0
 """Of a block's levels: in smoother ones, rounding errors repeat from row to row and add up."""
 _LEAST_MULTIPLES = 12
 """Multiples of a step other than 0 that make it sure."""
-_BINS_PER_LEVEL, _MOST_LEVEL = 4, 512
+_BINS_PER_LEVEL, _MOST_LEVEL = 4, 1025
 """Of the histograms of coefficients."""
 _FAR = 1.25
 """Distance from a multiple that rounding alone seldom brings about: over four standard deviations in luma."""
+_MOST_RATIO = 8
+"""Of the median step to the least of the three lowest frequencies but DC: tables have 6 at most. It is more where
+errors that add up, in blocks that vary in one direction alone, hide a step."""
+_LOWEST = (1, 8, 9)
 _FOUR_DEVIATIONS = 0.47
 """Of a squared error of rounding, four times its standard deviation."""
 _MOST_FOREIGN, _MOST_TOGETHER = 0.002, 3
-"""Share of blocks that fit no multiples, and number among 3x3 blocks: more were pasted after the decoding."""
+"""Share of blocks that fit no multiples, and number among 3x3 blocks or in all: more were pasted after the decoding."""
 _ROWS_AT_A_TIME = 64
 
 
@@ -62,22 +66,24 @@ def luma_steps(
 ) -> Float32[np.ndarray, "8 8"] | None:
     """The steps by which luma was quantised, [vertical, horizontal] frequency; None if it does not look decoded.
 
-    Where all coefficients are 0, the step is not known, and the largest known one stands there. None, too, where
-    blocks that lie together fit no steps: what was pasted after the decoding stands out by that.
+    Where nearly all coefficients are 0, the step is not known, and the largest known one stands there. None, too, where
+    blocks fit no steps, many or some that lie together: what was pasted after the decoding stands out by that.
 
     Args:
         luma: in whole levels, 0 … 255; sides are multiples of 8.
         clipped: as `clipped_blocks` gives it.
     """
-    found = _steps(_coefficients([luma], clipped), _LUMA)
-    return None if found is None or _has_a_foreign_part(luma, clipped, found.sure) else found.steps
+    textured = _textured(luma, clipped)
+    found = _steps(_coefficients(luma, textured), _LUMA)
+    return None if found is None or _has_a_foreign_part(luma, textured, found.sure) else found.steps
 
 
 def chroma_steps(
     chroma: Float32[np.ndarray, "height width 2"], clipped: Bool[np.ndarray, "rows columns"]
 ) -> Float32[np.ndarray, "8 8"] | None:
     """The same of the two chroma planes, which share a table; None of subsampled chroma."""
-    found = _steps(_coefficients([chroma[..., 0], chroma[..., 1]], clipped), _CHROMA)
+    planes = chroma[..., 0], chroma[..., 1]
+    found = _steps(np.concatenate([_coefficients(plane, _textured(plane, clipped)) for plane in planes]), _CHROMA)
     return None if found is None else found.steps
 
 
@@ -94,15 +100,13 @@ class _Found(NamedTuple):
     """The steps of which there are enough multiples, 0 for others."""
 
 
-def _coefficients(planes: list[np.ndarray], clipped: np.ndarray) -> Float32[np.ndarray, "blocks 64"]:
-    """Of textured blocks."""
-    found = []
-    for plane in planes:
-        row, column = np.argwhere(_textured(plane, clipped)).T
-        every = max(1, -(-len(row) // _MOST_BLOCKS))
-        chosen = _blocks(plane)[row[::every], column[::every]].reshape(-1, BLOCK)
-        found.append(block_dct(chosen).reshape(-1, BLOCK * BLOCK))
-    return np.concatenate(found)
+def _coefficients(plane: np.ndarray, textured: Bool[np.ndarray, "rows columns"]) -> Float32[np.ndarray, "blocks 64"]:
+    """Of textured blocks; equal ones, as in tiled patterns, count once."""
+    row, column = np.nonzero(textured)
+    chosen = np.linspace(0, max(len(row) - 1, 0), min(len(row), _MOST_BLOCKS)).astype(np.intp)
+    blocks = _blocks(plane)[row[chosen], column[chosen]].astype(np.uint8).reshape(-1, BLOCK * BLOCK)
+    different = np.unique(blocks.view(f"V{BLOCK * BLOCK}")).view(np.uint8)
+    return block_dct(different.reshape(-1, BLOCK)).reshape(-1, BLOCK * BLOCK)
 
 
 def _textured(plane: np.ndarray, clipped: np.ndarray) -> Bool[np.ndarray, "rows columns"]:
@@ -120,10 +124,10 @@ def _steps(coefficients: Float32[np.ndarray, "blocks 64"], demands: _Demands) ->
     if len(coefficients) < LEAST_BLOCKS:
         return None
     square, far, multiples, beside = np.split(_histograms(coefficients) @ _distances(), 4, 1)
+    steps = np.arange(1, MOST_STEP + 1, dtype=np.float32)
     fits = (square <= demands.mean_square * len(coefficients)) & (far <= demands.far * len(coefficients))
     fits &= beside <= demands.mean_square * multiples + 0.5  # many zeros must not hide that the rest are none
     nothing = fits[:, -1:]
-    steps = np.arange(1, MOST_STEP + 1, dtype=np.float32)
 
     def largest(least_multiples: int) -> np.ndarray:
         return np.where(fits[:, :-1] & ~nothing & (multiples[:, :-1] >= least_multiples), steps, 0).max(1)
@@ -132,23 +136,26 @@ def _steps(coefficients: Float32[np.ndarray, "blocks 64"], demands: _Demands) ->
     if np.count_nonzero(sure > 1) < max(demands.steps, demands.share * np.count_nonzero(~nothing)):
         return None
     found = largest(1)
-    return _Found(np.where(found, found, found.max()).reshape(BLOCK, BLOCK), sure)
+    found = np.where(found, found, found.max())
+    if np.median(sure[sure > 1]) > _MOST_RATIO * found[list(_LOWEST)].min():
+        return None
+    return _Found(found.reshape(BLOCK, BLOCK), sure)
 
 
-def _has_a_foreign_part(luma: np.ndarray, clipped: np.ndarray, sure: Float32[np.ndarray, " 64"]) -> bool:
-    """Whether blocks that lie together, or many, are too far from multiples of the steps."""
+def _has_a_foreign_part(luma: np.ndarray, textured: np.ndarray, sure: Float32[np.ndarray, " 64"]) -> bool:
+    """Whether textured blocks that lie together, or many, are too far from multiples of the steps."""
     told, step = sure > 1, sure[sure > 1]
     most = _LUMA.mean_square + _FOUR_DEVIATIONS / np.sqrt(len(step))
-    misfits = []
-    for top in range(0, len(luma), _ROWS_AT_A_TIME * BLOCK):
-        coefficients = block_dct(luma[top : top + _ROWS_AT_A_TIME * BLOCK])
-        coefficients = coefficients.reshape(*coefficients.shape[:2], -1)[..., told]
-        distances = coefficients - step * np.rint(coefficients / step)
-        misfits.append((distances**2).mean(-1) > most)
-    textured = _textured(luma, clipped)
-    foreign = np.concatenate(misfits) & textured
+    foreign = np.zeros(textured.shape, bool)
+    for top in range(0, len(textured), _ROWS_AT_A_TIME):
+        rows = slice(top, top + _ROWS_AT_A_TIME)
+        coefficients = block_dct(_blocks(luma)[rows][textured[rows]].reshape(-1, BLOCK)).reshape(-1, BLOCK * BLOCK)
+        multiples = coefficients[:, told] / step
+        multiples -= np.rint(multiples)
+        foreign[rows][textured[rows]] = ((multiples * step) ** 2).mean(1) > most
     together = ndimage.convolve(foreign.astype(np.uint8), np.ones((3, 3), np.uint8), mode="constant")
-    return bool(foreign.sum() > _MOST_FOREIGN * textured.sum() or together.max() > _MOST_TOGETHER)
+    many = foreign.sum() > max(_MOST_TOGETHER, _MOST_FOREIGN * textured.sum())
+    return bool(many or together.max() > _MOST_TOGETHER)
 
 
 def _histograms(coefficients: Float32[np.ndarray, "blocks 64"]) -> Float32[np.ndarray, "64 bins"]:

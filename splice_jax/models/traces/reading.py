@@ -17,7 +17,8 @@ class Reading(NamedTuple):
 
     image: UInt8[np.ndarray, "height width 3"]
     planes: Float32[np.ndarray, "height width 3"]
-    """Luma and chroma, 0 … 255, the file's own if it is a JPEG that has them (see `jpeg.Chroma`), else the pixels'."""
+    """Luma and chroma, the file's own if it is a JPEG that has them (see `jpeg.Chroma`), else the pixels', rounded to
+    whole levels where a JPEG decoded to them; 0 … 255.5."""
     tables: Float32[np.ndarray, "2 8 8"]
     """The file's quantization steps of luma and of chroma, or those of the JPEG that the pixels were decoded from, see
     `decoded`; ones where there are none."""
@@ -75,8 +76,12 @@ def read(image: UInt8[np.ndarray, "height width 3"], encoded: bytes = b"") -> Re
 def _decoded(image: np.ndarray, planes: np.ndarray, tables: np.ndarray) -> None:
     """Puts the levels that a decoder had, and the steps that they show, where the pixels were decoded from a JPEG."""
     clipped = clipped_blocks(image)
-    if (steps := luma_steps(luma := np.rint(planes[..., 0]), clipped)) is None:
+    if (steps := luma_steps(luma := _levels(planes[..., 0]), clipped)) is None:
         return
     planes[..., 0], tables[0] = luma, steps
-    if (steps := chroma_steps(chroma := np.rint(planes[..., 1:]), clipped)) is not None:
+    if (steps := chroma_steps(chroma := _levels(planes[..., 1:]), clipped)) is not None:
         planes[..., 1:], tables[1] = chroma, steps
+
+
+def _levels(plane: np.ndarray) -> np.ndarray:
+    return np.clip(np.rint(plane), 0, 255)

@@ -52,7 +52,7 @@ def steps(pixels: np.ndarray) -> np.ndarray | None:
 @pytest.mark.parametrize("quality", [50, 75, 90, 95])
 def test_the_steps_are_the_file_s(quality: int) -> None:
     """Low frequencies, at which many coefficients are not 0: at others, multiples of a step may be all there is."""
-    pixels, (luma, chroma) = decoded(jpeg(SCENE, quality))
+    pixels, (luma, _) = decoded(jpeg(SCENE, quality))
     found = steps(pixels)
     assert found is not None
     np.testing.assert_array_equal(found[:3, :3], luma[:3, :3])
@@ -73,6 +73,22 @@ def test_pixels_are_read_as_their_file(quality: int) -> None:
     of_pixels, of_file = read(pixels), read(pixels, file)
     np.testing.assert_array_equal(of_pixels.planes, of_file.planes)
     np.testing.assert_array_equal(of_pixels.tables[:, :2, :2], of_file.tables[:, :2, :2])
+
+
+@pytest.mark.parametrize("quality", [10, 20, 30, 40, 45])
+def test_of_low_qualities_no_low_step_is_wrong(quality: int) -> None:
+    pixels, (luma, _) = decoded(jpeg(SCENE, quality))
+    found = steps(pixels)
+    assert found is None or np.array_equal(found[:2, :2], luma[:2, :2])
+
+
+@pytest.mark.parametrize("level", [-75, 75])
+def test_dark_and_bright_pictures_have_the_same_steps(level: int) -> None:
+    scene = (0.4 * (SCENE.astype(float) - 128) + 128 + level).astype(np.uint8)
+    pixels, (luma, _) = decoded(jpeg(scene, 85))
+    found = steps(pixels)
+    assert found is not None
+    np.testing.assert_array_equal(found[:2, :2], luma[:2, :2])
 
 
 def test_unknown_steps_are_as_large_as_the_largest_known() -> None:
@@ -103,13 +119,17 @@ def _with_a_part_that_was_not_compressed(pixels: np.ndarray, side: int = 64) -> 
         pytest.param(lambda pixels: SCENE, id="never compressed"),
         pytest.param(lambda pixels: pixels[3 : SIDE - 5, 5 : SIDE - 3], id="off its grid"),
         pytest.param(lambda pixels: (1.07 * pixels + 3).astype(np.uint8), id="brighter"),
-        pytest.param(lambda pixels: (pixels + RANDOM.integers(0, 3, pixels.shape) - 1).astype(np.uint8), id="grain"),
+        pytest.param(
+            lambda pixels: (pixels + np.random.default_rng(1).integers(0, 3, pixels.shape) - 1).astype(np.uint8),
+            id="grain",
+        ),
         pytest.param(lambda pixels: np.asarray(Image.fromarray(pixels).resize((128, 128))), id="smaller"),
         pytest.param(_with_a_part_that_was_not_compressed, id="spliced afterwards"),
         pytest.param(lambda pixels: _with_a_part_that_was_not_compressed(pixels, 20), id="a small splice"),
         pytest.param(lambda pixels: decoded(jpeg(SCENE, 100))[0], id="steps of 1"),
         pytest.param(lambda pixels: pixels[:48, :56], id="too few blocks"),
         pytest.param(lambda pixels: np.full_like(pixels, 77), id="flat"),
+        pytest.param(lambda pixels: np.tile(SCENE[:16, :16], (16, 16, 1)), id="a pattern"),
         pytest.param(lambda pixels: np.where(pixels > 128, 255, 0).astype(np.uint8), id="clipped"),
     ],
 )
