@@ -75,6 +75,14 @@ def test_pixels_are_read_as_their_file(quality: int) -> None:
     np.testing.assert_array_equal(of_pixels.tables[:, :2, :2], of_file.tables[:, :2, :2])
 
 
+def test_a_picture_that_is_flat_above_is_told_by_the_rest() -> None:
+    flat = np.full((600, SIDE, 3), 128, np.uint8)
+    pixels, (luma, _) = decoded(jpeg(np.concatenate([flat, SCENE]), 80))
+    found = steps(pixels)
+    assert found is not None
+    np.testing.assert_array_equal(found[:2, :2], luma[:2, :2])
+
+
 @pytest.mark.parametrize("quality", [10, 20, 30, 40, 45])
 def test_of_low_qualities_no_low_step_is_wrong(quality: int) -> None:
     pixels, (luma, _) = decoded(jpeg(SCENE, quality))
