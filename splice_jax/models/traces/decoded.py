@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float32, UInt8
 from scipy import ndimage
 
 from splice_jax.jpeg import BLOCK, block_dct
+from splice_jax.models.traces.planes import cut_blocks
 
 MOST_STEP = 255
 """Largest step that is looked for."""
@@ -32,8 +33,9 @@ _BINS_PER_LEVEL, _MOST_LEVEL = 4, 1025
 _FAR = 1.25
 """Distance from a multiple that rounding alone seldom brings about: over four standard deviations in luma."""
 _MOST_RATIO = 8
-"""Of the median step to the least of the three lowest frequencies but DC: tables have 6 at most. It is more where
-errors that add up, in blocks that vary in one direction alone, hide a step."""
+"""Of the median step to the least of the three lowest frequencies but DC: libjpeg's tables have 8 at most from quality
+50 on. It is more where errors that add up, in blocks that vary in one direction alone, hide a step. The chroma of a few
+cameras, whose tables have 11, is given up."""
 _LOWEST = (1, 8, 9)
 _FOUR_DEVIATIONS = 0.47
 """Of a squared error of rounding, four times its standard deviation."""
@@ -104,19 +106,14 @@ def _coefficients(plane: np.ndarray, textured: Bool[np.ndarray, "rows columns"])
     """Of textured blocks; equal ones, as in tiled patterns, count once."""
     row, column = np.nonzero(textured)
     chosen = np.linspace(0, max(len(row) - 1, 0), min(len(row), _MOST_BLOCKS)).astype(np.intp)
-    blocks = _blocks(plane)[row[chosen], column[chosen]].astype(np.uint8).reshape(-1, BLOCK * BLOCK)
+    blocks = cut_blocks(plane)[row[chosen], column[chosen]].astype(np.uint8)
     different = np.unique(blocks.view(f"V{BLOCK * BLOCK}")).view(np.uint8)
     return block_dct(different.reshape(-1, BLOCK)).reshape(-1, BLOCK * BLOCK)
 
 
 def _textured(plane: np.ndarray, clipped: np.ndarray) -> Bool[np.ndarray, "rows columns"]:
-    deviation: np.ndarray = _blocks(plane).std((2, 3))
+    deviation: np.ndarray = cut_blocks(plane).std(-1)
     return ~clipped & (deviation >= _LEAST_DEVIATION)
-
-
-def _blocks(plane: np.ndarray) -> Float32[np.ndarray, "rows columns 8 8"]:
-    height, width = plane.shape
-    return plane.reshape(height // BLOCK, BLOCK, width // BLOCK, BLOCK).swapaxes(1, 2)
 
 
 def _steps(coefficients: Float32[np.ndarray, "blocks 64"], demands: _Demands) -> _Found | None:
@@ -149,7 +146,8 @@ def _has_a_foreign_part(luma: np.ndarray, textured: np.ndarray, sure: Float32[np
     foreign = np.zeros(textured.shape, bool)
     for top in range(0, len(textured), _ROWS_AT_A_TIME):
         rows = slice(top, top + _ROWS_AT_A_TIME)
-        coefficients = block_dct(_blocks(luma)[rows][textured[rows]].reshape(-1, BLOCK)).reshape(-1, BLOCK * BLOCK)
+        blocks = cut_blocks(luma[top * BLOCK : rows.stop * BLOCK])[textured[rows]]
+        coefficients = block_dct(blocks.reshape(-1, BLOCK)).reshape(-1, BLOCK * BLOCK)
         multiples = coefficients[:, told] / step
         multiples -= np.rint(multiples)
         foreign[rows][textured[rows]] = ((multiples * step) ** 2).mean(1) > most

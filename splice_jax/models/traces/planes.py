@@ -7,10 +7,11 @@ may be padded to a common size: `inside` says which blocks are its own, and no m
 import functools
 import operator
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Float32, Shaped
 
@@ -23,6 +24,7 @@ STRIP = 72
 
 Plane = Float32[Array, "height width"]
 Blocks = Float32[Array, "rows columns"]
+Pixels = TypeVar("Pixels", Array, np.ndarray)
 
 
 def block_means(plane: Plane, side: int = BLOCK) -> Blocks:
@@ -31,8 +33,8 @@ def block_means(plane: Plane, side: int = BLOCK) -> Blocks:
     return plane.reshape(height // side, side, width // side, side).mean((1, 3))
 
 
-def cut_blocks(plane: Plane) -> Float32[Array, "rows columns 64"]:
-    """The pixels of each 8x8 block, row after row."""
+def cut_blocks(plane: Pixels) -> Pixels:
+    """The pixels of each 8x8 block of a plane [height, width], row after row: [rows, columns, 64]."""
     height, width = plane.shape
     cut = plane.reshape(height // BLOCK, BLOCK, width // BLOCK, BLOCK).swapaxes(1, 2)
     return cut.reshape(height // BLOCK, width // BLOCK, BLOCK * BLOCK)
