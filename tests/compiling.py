@@ -1,4 +1,4 @@
-"""A training step is traced and compiled once in a test process, however many runs take it.
+"""A training step is traced and compiled once in a test process, however many runs take it; so are initial variables.
 
 Both take far longer than the few steps of a test's run, and a run that is resumed would do them again.
 """
@@ -8,15 +8,40 @@ from collections.abc import Hashable, Mapping
 from types import FunctionType, MethodType
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
+from splice_jax.methods.family import Family
 from splice_jax.training.step import ParallelStep
 
 
-def share_steps(patch: pytest.MonkeyPatch) -> None:
-    """Steps of equal parts on the same devices take one program from now on."""
+def share_programs(patch: pytest.MonkeyPatch) -> None:
+    """Steps of equal parts on the same devices take one program from now on; networks are initialized by one each."""
+    _share_steps(patch)
+    for name in ("initial_variables", "variable_shapes"):
+        patch.setattr(Family, name, _once(getattr(Family, name)))
+
+
+def _once(function: Any) -> Any:
+    """Calls with equal arguments give what the first did, in containers of their own."""
+    found: dict[Any, Any] = {}
+
+    def shared(*arguments: Any) -> Any:
+        wanted = meaning([np.asarray(jax.random.key_data(each)) if _is_key(each) else each for each in arguments])
+        if wanted not in found:
+            found[wanted] = function(*arguments)
+        return jax.tree.map(lambda leaf: leaf, found[wanted])
+
+    return shared
+
+
+def _is_key(value: Any) -> bool:
+    return isinstance(value, jax.Array) and jax.dtypes.issubdtype(value.dtype, jax.dtypes.prng_key)
+
+
+def _share_steps(patch: pytest.MonkeyPatch) -> None:
     programs: dict[Any, Any] = {}
     initialize = ParallelStep.__init__
 

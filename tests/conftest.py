@@ -65,9 +65,9 @@ def _caches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 @pytest.fixture(scope="session", autouse=True)
 def _programs(_caches: None) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        from tests.compiling import share_steps
+        from tests.compiling import share_programs
 
-        share_steps(patch)
+        share_programs(patch)
         yield
 
 
