@@ -3,14 +3,14 @@
     python -m benchmarks.wild --spliced DIR... --authentic DIR... [--composed DIR] [--workdir=RUN]
 
 DIR of `--spliced` holds images/ and masks/, DIR of `--authentic` photographs. Prints, with 95 % intervals: F1 and MCC
-at each image's best threshold (oracle); F1 of `found.mask` as shipped; how many innocent photographs have over 1 %
-marked, or a low alarm; image-level AUC where neither size nor quality can give a splice away; how a small splice in a
-large picture is found.
+at each image's best threshold (oracle) and F1 of `found.mask` as shipped, given files, pixels, and pixels off their
+grid; how many innocent photographs have over 1 % marked, or a low alarm; image-level AUC where neither size nor quality
+can give a splice away; how a small splice in a large picture is found.
 """
 
 import argparse
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,6 +29,8 @@ from splice_jax.weights.calibration import CHECKED
 
 SHARES = (0.05, 0.5)
 """Spliced share of a crop that counts as spliced."""
+CUT = (3, 5)
+"""Rows and columns that are cut off, so that blocks of 8x8 pixels begin elsewhere."""
 TRIES = 400
 LARGE = (3000, 4000)
 SMALL = 96
@@ -54,7 +56,8 @@ def main() -> None:
     runtime.set_up()
     localizer = splice_jax.load(arguments.workdir)
     for folder in arguments.spliced:
-        _spliced(localizer, folder)
+        for name, view in VIEWS.items():
+            _spliced(localizer, folder, name, view)
     for folder in arguments.authentic:
         _authentic(localizer, folder)
     if arguments.spliced:
@@ -80,17 +83,30 @@ def photographs(folder: Path) -> Iterator[Case]:
         yield Case(path, image, np.zeros(image.shape[:2], bool), encoded)
 
 
-def _spliced(localizer: Localizer, folder: Path) -> None:
+def _cut(case: Case) -> Case:
+    top, left = CUT
+    return Case(case.path, case.image[top:, left:], case.mask[top:, left:], b"")
+
+
+VIEWS: dict[str, Callable[[Case], Case]] = {
+    "files": lambda case: case,
+    "pixels": lambda case: case._replace(encoded=b""),
+    f"pixels without the first {CUT[0]} rows and {CUT[1]} columns": _cut,
+}
+"""What the localizer is given of an image."""
+
+
+def _spliced(localizer: Localizer, folder: Path, name: str, view: Callable[[Case], Case]) -> None:
     columns: dict[str, list[float]] = {"F1 best": [], "MCC best": [], "F1 as shipped": []}
-    for case in cases(folder):
+    for case in map(view, cases(folder)):
         found = localizer.localize_encoded(case.image, case.encoded)
         f1, mcc = best_scores(found.probability, case.mask)
         columns["F1 best"].append(f1)
         columns["MCC best"].append(mcc)
         marked = metrics.counts_at(found.mask.astype(np.float32), case.mask, 0.5)
         columns["F1 as shipped"].append(float(metrics.f1(marked)))
-    said = ", ".join(f"{name} {_mean(values)}" for name, values in columns.items())
-    print(f"{folder.name}, {len(columns['F1 best'])} images: {said}", flush=True)
+    said = ", ".join(f"{score} {_mean(values)}" for score, values in columns.items())
+    print(f"{folder.name}, {len(columns['F1 best'])} images, {name}: {said}", flush=True)
 
 
 def best_scores(probability: np.ndarray, mask: np.ndarray) -> tuple[float, float]:

@@ -13,7 +13,6 @@ from jaxtyping import Bool, Float32
 from scipy import optimize
 
 from splice_jax.data import Example
-from splice_jax.images import as_stored
 from splice_jax.methods.trained.semi_global_traces.localizer import SemiGlobalTracesLocalizer
 from splice_jax.metrics import Counts, f1
 from splice_jax.models.traces.reading import read
@@ -66,8 +65,7 @@ def judge(localizer: SemiGlobalTracesLocalizer, examples: Iterable[Example]) -> 
         reading = read(example.image, example.encoded)
         logits, image, _ = localizer.judge(reading)
         rows, columns = logits.shape
-        mask = as_stored(example.mask, reading.orientation)[: rows * _SQUARE, : columns * _SQUARE]
-        truth = mask.reshape(rows, _SQUARE, columns, _SQUARE).mean((1, 3)) > 0.5
+        truth = reading.cut(example.mask).reshape(rows, _SQUARE, columns, _SQUARE).mean((1, 3)) > 0.5
         found.append(Judged(logits, image, truth))
     return found
 

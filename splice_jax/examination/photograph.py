@@ -105,6 +105,8 @@ def examine_encoded(
 def compressions(facts: Facts, results: Sequence[RowResult]) -> str:
     """How often a photograph was compressed as JPEG, as far as the rows that look for it can tell."""
     twice = [row.name for row in results if row.name in _COMPRESSED_TWICE and not (row.undefined or row.silent)]
+    if facts.earlier_jpeg is not None:
+        return f"this file is no JPEG, but its pixels are those of {facts.earlier_jpeg}"
     if facts.jpeg is None:
         return f"this file is no JPEG, but {twice[0]} finds signs that it was one" if twice else "this file is no JPEG"
     if twice:

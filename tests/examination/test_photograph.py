@@ -137,6 +137,8 @@ def test_compressions_are_told_as_far_as_rows_can_tell() -> None:
     twice = examine_encoded(jpeg(read_image(jpeg(sharp, quality=60)), quality=92), "photo.jpg", rows)
     assert twice.compressions.startswith("signs of more than one")
     assert examine_encoded(encode_png(scene()), "photo.png", rows).compressions == "this file is no JPEG"
+    pixels = encode_png(read_image(jpeg(scene(256, 256), quality=80)))
+    assert "but its pixels are those of a JPEG" in examine_encoded(pixels, "photo.png", rows).compressions
 
 
 def test_maps_may_be_given_up_once_seen() -> None:

@@ -18,7 +18,6 @@ from tqdm import tqdm
 
 from splice_jax.data import Example
 from splice_jax.data.feeding.tables import make_once, open_columns, wrap
-from splice_jax.images import as_stored
 from splice_jax.models.traces import bank
 from splice_jax.models.traces.reading import read
 from splice_jax.workers import in_order
@@ -29,7 +28,7 @@ _SIDES = (48, WINDOW)
 FINE = 4
 """Side, in pixels, of the squares that colours and targets are stored for: half a block."""
 COLUMNS = ("traces", "colours", "targets", "sizes", "medians", "spreads")
-VERSION = 4
+VERSION = 5
 """Raise it when the stored traces change."""
 _THREADS = 2
 
@@ -128,7 +127,7 @@ def _entry(example: Example, seed: int) -> _Entry:
     part = reading.window(top, left, *(next(side for side in _SIDES if side >= count) for count in (rows, columns)))
     traces, median, spread = _measured(part.image, part.planes, part.tables, np.array([rows, columns]))
     square = slice(top * 8, (top + rows) * 8), slice(left * 8, (left + columns) * 8)
-    mask = as_stored(example.mask, reading.orientation)[square]
+    mask = reading.cut(example.mask)[square]
     fine = part.image[: rows * 8, : columns * 8].reshape(2 * rows, FINE, 2 * columns, FINE, 3).mean((1, 3))
     share = mask.reshape(2 * rows, FINE, 2 * columns, FINE).mean((1, 3))
     return _Entry(

@@ -11,6 +11,7 @@ from PIL import Image, ImageCms
 
 from splice_jax.errors import printable
 from splice_jax.examination.file.credentials import read_credentials
+from splice_jax.examination.file.earlier import EarlierJpeg, find_earlier_jpeg
 from splice_jax.examination.file.jpeg_structure import Structure, read_structure
 from splice_jax.examination.file.metadata import Metadata, read_metadata
 from splice_jax.examination.file.quality import Quality, estimate
@@ -45,6 +46,8 @@ class Facts:
     """By `luma` and `chroma`, the estimated quality of a JPEG."""
     thumbnail: Thumbnail | None
     credentials: list[str] = field(default_factory=list)
+    earlier_jpeg: EarlierJpeg | None = None
+    """What all pixels of another file were decoded from; None for JPEGs, and where they do not show it."""
 
 
 def read_facts(encoded: bytes, image: UInt8[np.ndarray, "height width 3"], name: str) -> Facts:
@@ -74,6 +77,7 @@ def read_facts(encoded: bytes, image: UInt8[np.ndarray, "height width 3"], name:
         qualities=_qualities(jpeg),
         thumbnail=read_thumbnail(encoded, image),
         credentials=read_credentials(encoded, kind),
+        earlier_jpeg=None if jpeg else find_earlier_jpeg(image),
     )
 
 

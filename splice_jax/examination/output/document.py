@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 import splice_jax
+from splice_jax.examination.file.earlier import EarlierJpeg
 from splice_jax.examination.file.facts import Facts
 from splice_jax.examination.file.jpeg_structure import Structure
 from splice_jax.examination.file.thumbnail import Thumbnail
@@ -103,6 +104,7 @@ def file_entry(facts: Facts, compressions: str) -> dict[str, Any]:
         "metadata_problem": metadata.problem or None,
         "thumbnail": _thumbnail(facts.thumbnail),
         "jpeg": _jpeg(facts, compressions) if facts.jpeg else None,
+        "earlier_jpeg": _earlier(facts.earlier_jpeg),
         "content_credentials": facts.credentials,
     }
 
@@ -119,6 +121,10 @@ def _jpeg(facts: Facts, compressions: str) -> dict[str, Any]:
         "compressions": compressions,
         "problem": found.problem or None,
     }
+
+
+def _earlier(found: EarlierJpeg | None) -> dict[str, Any] | None:
+    return None if found is None else {"quality": found.quality._asdict(), "origin": list(found.origin)}
 
 
 def _tables(found: Structure) -> dict[str, list[list[int]]]:

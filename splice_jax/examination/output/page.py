@@ -105,7 +105,7 @@ def _about_metadata(facts: Facts) -> dict[str, str]:
 def _about_jpeg(examination: Examination) -> dict[str, str]:
     facts, found = examination.facts, examination.facts.jpeg
     if found is None:
-        return {}
+        return {"Compressions": examination.compressions}
     tail = f"{found.trailing_bytes:,} bytes after the image: {found.trailing}" if found.trailing_bytes else "none"
     markers = f"{found.restart_markers:,}, every {found.restart_interval} blocks" if found.restart_interval else "none"
     told = {

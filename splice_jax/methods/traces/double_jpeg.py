@@ -41,14 +41,14 @@ LEAST_RATIO = 1e-3
 """Values that a first compression should rule out may still arise from clipping and unforeseen causes."""
 
 
-@register("adq1", version=2)
+@register("adq1", version=3)
 class PeriodicHistogram(CoefficientLocalizer):
     """The posterior probability, block by block, that coefficients do not follow the image histograms' period.
 
     Z. Lin, J. He, X. Tang and C.-K. Tang, "Fast, automatic and fine-grained tampered JPEG image detection via DCT
-    coefficient analysis", Pattern Recognition 42, 2009. The response is the log odds of the posterior. Pixels without a
-    JPEG file are analysed as if compressed with steps of 1, so that the single compression of a host that was later
-    saved losslessly counts as the first.
+    coefficient analysis", Pattern Recognition 42, 2009. The response is the log odds of the posterior. Pixels that no
+    JPEG decodes to are analysed as if compressed with steps of 1, so that the single compression of a host that was
+    spliced and saved losslessly later counts as the first.
     """
 
     name = "adq1"
@@ -66,11 +66,11 @@ class PeriodicHistogram(CoefficientLocalizer):
         )
 
     def without_coefficients(self, image: UInt8[np.ndarray, "height width 3"], reason: str) -> Found:
-        """The same as a call."""
-        return self(image)
+        """From the pixels as if compressed with steps of 1."""
+        return self.found(self.response(image), (image.shape[0], image.shape[1]))
 
 
-@register("adq2", version=2)
+@register("adq2", version=3)
 class RequantizedHistogram(CoefficientLocalizer):
     """The likelihood ratio, block by block, of one compression to two, with the first one's steps estimated.
 

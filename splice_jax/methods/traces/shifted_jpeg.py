@@ -50,7 +50,7 @@ class Mixture(NamedTuple):
     """log P(value | quantised first) / P(value | not), from −`REACH` to `REACH`, per step."""
 
 
-@register("nadq", version=2)
+@register("nadq", version=3)
 class ShiftedGrid(CoefficientLocalizer):
     """The likelihood ratio, block by block, of a first compression on another JPEG grid than the file's to none.
 

@@ -1,10 +1,10 @@
 """Whether pixels are what a JPEG decodes to, and by which steps it was quantised.
 
-A JPEG that was opened and saved as a PNG, cropped along its blocks or handed over as an array still shows what its file
-would. Where nothing was clipped, luma rounded to whole levels is that of the decoder, before it made red, green and
-blue, and every coefficient lies within rounding errors of a multiple of its step (Z. Fan & R. de Queiroz,
-Identification of bitmap compression history: JPEG detection and quantizer estimation, IEEE Transactions on Image
-Processing 12(2), 2003). The same holds for chroma that was not subsampled.
+A JPEG that was opened and saved as a PNG, cropped or handed over as an array still shows what its file would, once the
+place of its blocks is found. Where nothing was clipped, luma rounded to whole levels is that of the decoder, before it
+made red, green and blue, and every coefficient lies within rounding errors of a multiple of its step (Z. Fan & R. de
+Queiroz, Identification of bitmap compression history: JPEG detection and quantizer estimation, IEEE Transactions on
+Image Processing 12(2), 2003). The same holds for chroma that was not subsampled.
 """
 
 import functools
@@ -12,10 +12,12 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float32, UInt8
+from numpy.lib.stride_tricks import sliding_window_view
 from scipy import ndimage
 
 from splice_jax.jpeg import BLOCK, block_dct
 from splice_jax.models.traces.planes import cut_blocks
+from splice_jax.models.traces.recompression import TO_YCC
 
 MOST_STEP = 255
 """Largest step that is looked for."""
@@ -42,6 +44,13 @@ _FOUR_DEVIATIONS = 0.47
 _MOST_FOREIGN, _MOST_TOGETHER = 0.002, 3
 """Share of blocks that fit no multiples, and number among 3x3 blocks or in all: more were pasted after the decoding."""
 _ROWS_AT_A_TIME = 64
+_NEAR = 0.75
+"""Levels within which rounding leaves most coefficients that were quantised to 0."""
+_WINDOWS, _LEAST_WINDOWS, _MOST_PLACES = 256, 32, 4096
+"""Textured ones from which the grid is found, least number of them, and places among which they are looked for."""
+_STANDS_OUT = 6.0
+"""Deviations from the other 63 places of the grid. Of 113 JPEGs of real splices, cut off their grid, it was 7.3 and
+more; of 104 photographs that were made smaller or never compressed, 4.5 and less."""
 
 
 class _Demands(NamedTuple):
@@ -61,6 +70,26 @@ _LUMA = _Demands(0.14, 0.002, 6, 0.0)
 """Independent errors of rounding have a mean square of 1/12, coefficients without a step of 2 have 1/3."""
 _CHROMA = _Demands(0.3, 0.05, 6, 0.375)
 """Chroma is smoother, so that errors add up; that of a subsampled JPEG fits steps at a few high frequencies."""
+
+
+def grid_origin(image: UInt8[np.ndarray, "height width 3"]) -> tuple[int, int] | None:
+    """Row and column, 0 … 7, at which the first whole block of a JPEG begins in its pixels; None if nowhere.
+
+    At a JPEG's own blocks, more coefficients are nearly 0 than at the other 63 places that a grid can have.
+    """
+    windows = _textured_windows(image)
+    if len(windows) < _LEAST_WINDOWS:
+        return None
+    blocks = np.ascontiguousarray(sliding_window_view(windows, (BLOCK, BLOCK), (1, 2)))
+    coefficients = block_dct(blocks.reshape(-1, BLOCK)).reshape(len(windows), BLOCK * BLOCK, BLOCK * BLOCK)
+    zeros = (np.abs(coefficients[..., 1:]) < _NEAR).mean((0, 2))
+    best = int(zeros.argmax())
+    others = np.delete(zeros, best)
+    spread = 1.4826 * np.median(np.abs(others - np.median(others))) + 1 / coefficients.size
+    if zeros[best] - np.median(others) < _STANDS_OUT * spread:
+        return None
+    row, column = divmod(best, BLOCK)
+    return row, column
 
 
 def luma_steps(
@@ -96,6 +125,25 @@ def clipped_blocks(image: UInt8[np.ndarray, "height width 3"]) -> Bool[np.ndarra
     return np.asarray(ends.reshape(height // BLOCK, BLOCK, width // BLOCK, 3 * BLOCK).any((1, 3)))
 
 
+def _textured_windows(image: np.ndarray) -> Float32[np.ndarray, "windows 15 15"]:
+    """Luma of windows in which every place of the grid has a whole block, without clipped pixels."""
+    side = 2 * BLOCK - 1
+    if min(image.shape[:2]) < side:
+        return np.empty((0, side, side), np.float32)
+    windows = sliding_window_view(image, (side, side), (0, 1))[::BLOCK, ::BLOCK]
+    place = _spread_evenly(windows.shape[0] * windows.shape[1], _MOST_PLACES)
+    pixels = windows[np.unravel_index(place, windows.shape[:2])]
+    luma: np.ndarray = np.rint(np.tensordot(pixels, TO_YCC[0], (1, 0)))
+    fit = (luma.std((1, 2)) >= _LEAST_DEVIATION) & ~(pixels + np.uint8(1) <= 1).any((1, 2, 3))
+    luma = luma[fit]
+    return luma[_spread_evenly(len(luma), _WINDOWS)].astype(np.float32)
+
+
+def _spread_evenly(count: int, most: int) -> np.ndarray:
+    """Indices of at most so many of `count`."""
+    return np.linspace(0, max(count - 1, 0), min(count, most)).astype(np.intp)
+
+
 class _Found(NamedTuple):
     steps: Float32[np.ndarray, "8 8"]
     sure: Float32[np.ndarray, " 64"]
@@ -105,7 +153,7 @@ class _Found(NamedTuple):
 def _coefficients(plane: np.ndarray, textured: Bool[np.ndarray, "rows columns"]) -> Float32[np.ndarray, "blocks 64"]:
     """Of textured blocks; equal ones, as in tiled patterns, count once."""
     row, column = np.nonzero(textured)
-    chosen = np.linspace(0, max(len(row) - 1, 0), min(len(row), _MOST_BLOCKS)).astype(np.intp)
+    chosen = _spread_evenly(len(row), _MOST_BLOCKS)
     blocks = cut_blocks(plane)[row[chosen], column[chosen]].astype(np.uint8)
     different = np.unique(blocks.view(f"V{BLOCK * BLOCK}")).view(np.uint8)
     return block_dct(different.reshape(-1, BLOCK)).reshape(-1, BLOCK * BLOCK)

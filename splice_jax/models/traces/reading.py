@@ -4,11 +4,11 @@ import contextlib
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float32, Shaped, UInt8
 
 from splice_jax.images import as_stored
-from splice_jax.jpeg import BLOCK, NoCoefficientsError, read_planes
-from splice_jax.models.traces.decoded import chroma_steps, clipped_blocks, luma_steps
+from splice_jax.jpeg import BLOCK, Chroma, Luma, NoCoefficientsError, read_planes
+from splice_jax.models.traces.decoded import chroma_steps, clipped_blocks, grid_origin, luma_steps
 from splice_jax.models.traces.recompression import CHROMA_ZERO, TO_YCC
 
 
@@ -24,11 +24,25 @@ class Reading(NamedTuple):
     `decoded`; ones where there are none."""
     orientation: int
     """EXIF orientation by which the file is turned upright."""
+    origin: tuple[int, int] = (0, 0)
+    """Row and column of the first block's first pixel: elsewhere than in the corner if pixels show blocks there."""
 
     @property
     def blocks(self) -> tuple[int, int]:
         """Rows and columns of blocks."""
         return self.image.shape[0] // BLOCK, self.image.shape[1] // BLOCK
+
+    @property
+    def shows_steps(self) -> bool:
+        """Whether luma was quantised, by steps of more than 1 that are known."""
+        return bool((self.tables[0] > 1).any())
+
+    def cut(self, plane: Shaped[np.ndarray, "height width *channels"]) -> Shaped[np.ndarray, "rows columns *channels"]:
+        """A plane of the upright picture, as its mask, for the pixels of all blocks."""
+        rows, columns = self.blocks
+        top, left = self.origin
+        stored = as_stored(plane, self.orientation)
+        return stored[top : top + rows * BLOCK, left : left + columns * BLOCK]
 
     def window(self, top: int, left: int, rows: int, columns: int) -> "Reading":
         """Some of the blocks, with the place of the first; beyond the picture its border is repeated."""
@@ -52,35 +66,53 @@ def read(image: UInt8[np.ndarray, "height width 3"], encoded: bytes = b"") -> Re
         encoded: its file, if there is one. What is no JPEG with luma of its own is judged by its pixels, and by the
             quantization that they show.
     """
-    luma, chroma, orientation = None, None, 1
     if encoded:
         with contextlib.suppress(NoCoefficientsError):
-            luma, chroma = read_planes(encoded)
-            orientation = luma.orientation
-            image = as_stored(image, orientation)
-    height, width = (side // BLOCK * BLOCK for side in image.shape[:2])
-    image = image[:height, :width]
-    planes, tables = np.empty(image.shape, np.float32), np.ones((2, BLOCK, BLOCK), np.float32)
-    if luma is not None:
-        planes[..., 0], tables[0] = luma.plane[:height, :width], luma.table
-    if chroma is not None:
-        planes[..., 1:], tables[1] = chroma.planes, chroma.table
+            return _of_file(image, *read_planes(encoded))
+    origin = grid_origin(image)
+    decoded = None if origin is None else _of_decoded(image, origin)
+    return _of_pixels(image) if decoded is None else decoded
+
+
+def _of_file(image: np.ndarray, luma: Luma, chroma: Chroma | None) -> Reading:
+    reading = _unread(as_stored(image, luma.orientation))._replace(orientation=luma.orientation)
+    height, width = reading.image.shape[:2]
+    reading.planes[..., 0], reading.tables[0] = luma.plane[:height, :width], luma.table
+    if chroma is None:
+        reading.planes[..., 1:] = _chroma_of(reading.image)
     else:
-        planes[..., 1:] = image @ TO_YCC[1:].T + CHROMA_ZERO
-    if luma is None:
-        planes[..., 0] = image @ TO_YCC[0]
-        _decoded(image, planes, tables)
-    return Reading(image, planes, tables, orientation)
+        reading.planes[..., 1:], reading.tables[1] = chroma.planes, chroma.table
+    return reading
 
 
-def _decoded(image: np.ndarray, planes: np.ndarray, tables: np.ndarray) -> None:
-    """Puts the levels that a decoder had, and the steps that they show, where the pixels were decoded from a JPEG."""
-    clipped = clipped_blocks(image)
-    if (steps := luma_steps(luma := _levels(planes[..., 0]), clipped)) is None:
-        return
-    planes[..., 0], tables[0] = luma, steps
-    if (steps := chroma_steps(chroma := _levels(planes[..., 1:]), clipped)) is not None:
-        planes[..., 1:], tables[1] = chroma, steps
+def _of_pixels(image: np.ndarray, origin: tuple[int, int] = (0, 0)) -> Reading:
+    reading = _unread(image, origin)
+    reading.planes[..., 0] = reading.image @ TO_YCC[0]
+    reading.planes[..., 1:] = _chroma_of(reading.image)
+    return reading
+
+
+def _unread(image: np.ndarray, origin: tuple[int, int] = (0, 0)) -> Reading:
+    """The whole blocks from the origin on; their planes are to be filled."""
+    height, width = ((side - first) // BLOCK * BLOCK for side, first in zip(image.shape[:2], origin, strict=True))
+    pixels = image[origin[0] :, origin[1] :][:height, :width]
+    return Reading(pixels, np.empty(pixels.shape, np.float32), np.ones((2, BLOCK, BLOCK), np.float32), 1, origin)
+
+
+def _chroma_of(image: np.ndarray) -> np.ndarray:
+    return image @ TO_YCC[1:].T + CHROMA_ZERO
+
+
+def _of_decoded(image: np.ndarray, origin: tuple[int, int]) -> Reading | None:
+    """With the levels that a decoder had, and the steps that they show; None if the pixels were not decoded."""
+    reading = _of_pixels(image, origin)
+    clipped = clipped_blocks(reading.image)
+    if (steps := luma_steps(luma := _levels(reading.planes[..., 0]), clipped)) is None:
+        return None
+    reading.planes[..., 0], reading.tables[0] = luma, steps
+    if (steps := chroma_steps(chroma := _levels(reading.planes[..., 1:]), clipped)) is not None:
+        reading.planes[..., 1:], reading.tables[1] = chroma, steps
+    return reading
 
 
 def _levels(plane: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from splice_jax.examination.file.facts import Facts, read_facts, suffix_format
-from splice_jax.images import read_image
+from splice_jax.images import encode_png, read_image
 from tests.examination.samples import exif, jpeg, scene
 
 
@@ -33,6 +33,20 @@ def test_other_formats_have_no_jpeg_structure(kind: str) -> None:
     Image.fromarray(scene(40, 50)).save(encoded, kind)
     found = facts(encoded.getvalue(), f"photo.{kind.lower()}")
     assert (found.format, found.width, found.height, found.jpeg, found.qualities) == (kind, 50, 40, None, {})
+
+
+def test_pixels_of_a_jpeg_tell_of_it() -> None:
+    """As a PNG: whole, cropped, and brighter, which hides it; a JPEG's own file is told of elsewhere."""
+    encoded = jpeg(scene(200, 300), quality=83)
+    image = read_image(encoded)
+    assert facts(encoded).earlier_jpeg is None
+    told = facts(encode_png(image)).earlier_jpeg
+    assert told is not None and told.origin == (0, 0) and abs(told.quality.quality - 83) <= 3
+    cropped = facts(encode_png(image[6:, 3:])).earlier_jpeg
+    assert cropped is not None and cropped.origin == (2, 5)
+    assert str(cropped).endswith(", cropped since (its first whole block begins at row 2, column 5)")
+    for other in (image // 2 + 50, scene(200, 300), image[:5, :5]):
+        assert facts(encode_png(other)).earlier_jpeg is None
 
 
 def test_a_phones_file_of_two_pictures_is_a_jpeg() -> None:

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 import splice_jax
+from splice_jax import metrics
 from splice_jax.data.composing.recipes import encode_jpeg
 from splice_jax.errors import UserError
 from splice_jax.images import encode_png, read_image
@@ -144,6 +145,23 @@ def test_pixels_do_for_adq1_where_a_jpeg_has_no_luma(trial, compressed):
     spliced = Image.fromarray(case.spliced(host=compressed(case.host, 50)))
     spliced.save(stored, "JPEG", quality=100, keep_rgb=True)
     assert localized("adq1", stored.getvalue()).shape == case.mask.shape
+
+
+@pytest.mark.parametrize("name", ["adq1", "adq2", "nadq"])
+@pytest.mark.parametrize("seed", range(2))
+def test_a_jpeg_s_pixels_show_what_its_file_does(trial, compressed, name, seed):
+    """All of them, saved without loss, and what is left of them after cropping; chroma and clipping cost little."""
+    case = trial(seed)
+    donor = compressed(case.donor, 60, (3, 5)) if name == "nadq" else case.donor
+    file = encode_jpeg(case.spliced(case.host if name == "nadq" else compressed(case.host, 60), donor), 90)
+    image, wanted = read_image(file), localized(name, file)
+    assert case.area(wanted) > 0.8
+    found = splice_jax.localizer(name)(image)
+    assert np.corrcoef(found.probability.ravel(), wanted.ravel())[0, 1] > 0.98
+    np.testing.assert_array_equal(localized(name, encode_png(image)), found.probability)
+    cropped = splice_jax.localizer(name)(image[3:, 5:])
+    assert cropped.probability.shape == (image.shape[0] - 3, image.shape[1] - 5)
+    assert metrics.auc(cropped.probability, case.mask[3:, 5:]) > case.area(wanted) - 0.03
 
 
 @pytest.mark.parametrize("name", ["adq1", "adq2", "nadq"])

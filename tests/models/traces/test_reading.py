@@ -73,6 +73,15 @@ def test_chroma_of_half_the_resolution_lies_in_blocks_of_luma() -> None:
     assert (reading.tables[1] > 1).all()
 
 
+@pytest.mark.parametrize("orientation", [1, 4, 6, 7])
+def test_a_mask_is_cut_to_the_blocks_as_the_picture_is(orientation: int) -> None:
+    file = jpeg(SCENE, orientation)
+    reading, number = read(read_image(file), file), np.arange(SCENE[..., 0].size).reshape(SCENE.shape[:2])
+    np.testing.assert_array_equal(reading.cut(upright(number, orientation)), number[:40, :64])
+    moved = reading._replace(orientation=1, origin=(2, 3))
+    np.testing.assert_array_equal(moved.cut(number), number[2:42, 3:67])
+
+
 def test_a_window_repeats_the_border_beyond_it() -> None:
     reading = read(SCENE)
     part = reading.window(2, 5, 2, 3)

@@ -21,8 +21,8 @@ from splice_jax.models.traces.planes import BLOCK, block_means
 from splice_jax.models.traces.reading import Reading, read
 from splice_jax.weights.calibration import Calibration
 
-SIDES = (48, 96, 144)
-"""Sides, in blocks, that images are padded to."""
+SIZES = ((48, 48), (72, 96), (96, 96), (144, 144))
+"""Rows and columns of blocks that images are padded to; most photographs are wider than high."""
 LARGE_STEPS = ((288, 144), (math.inf, 72))
 """Larger ones to multiples of the second, up to the first: the larger an image, the more its padding costs beside
 another compilation."""
@@ -90,8 +90,8 @@ class SemiGlobalTracesLocalizer(NetworkLocalizer):
             logits = self.calibration.of_map(logits, image_logit)
             score, alarm = self.calibration.score(image_logit), self.calibration.alarm(image_logit)
         stored = (image.shape[0], image.shape[1]) if reading.orientation < 5 else (image.shape[1], image.shape[0])
-        probability = upright(spread(_sigmoid(logits), stored, _FINE), reading.orientation)
-        seen = upright(_enlarged(valid, stored), reading.orientation)
+        probability = upright(spread(_sigmoid(logits), stored, _FINE, origin=reading.origin), reading.orientation)
+        seen = upright(_enlarged(valid, stored, reading.origin), reading.orientation)
         if self.refine is not None:
             probability = self.refine(image, probability)
         return Found(probability, probability >= 0.5, score=score, alarm=alarm, valid=seen)
@@ -111,12 +111,12 @@ def padded_size(rows: int, columns: int) -> tuple[int, int]:
     """The size in blocks that an image is padded to: few sizes, so that few programs are compiled.
 
     >>> padded_size(32, 48), padded_size(71, 94), padded_size(375, 500)
-    ((48, 48), (96, 96), (432, 504))
+    ((48, 48), (72, 96), (432, 504))
     """
+    for size in SIZES:
+        if rows <= size[0] and columns <= size[1]:
+            return size
     longest = max(rows, columns)
-    for side in SIDES:
-        if longest <= side:
-            return side, side
     unit = next(unit for most, unit in LARGE_STEPS if longest <= most)
     return math.ceil(rows / unit) * unit, math.ceil(columns / unit) * unit
 
@@ -145,9 +145,10 @@ def _sigmoid(logits: np.ndarray) -> np.ndarray:
     return (1 / (1 + np.exp(-np.clip(logits, -30, 30)))).astype(np.float32)
 
 
-def _enlarged(blocks: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def _enlarged(blocks: np.ndarray, size: tuple[int, int], origin: tuple[int, int]) -> np.ndarray:
     """Every pixel has its block's value; a remainder that fills no block has its neighbour's."""
     rows, columns = (
-        np.minimum(np.arange(side) // BLOCK, count - 1) for side, count in zip(size, blocks.shape, strict=True)
+        np.clip((np.arange(side) - first) // BLOCK, 0, count - 1)
+        for side, first, count in zip(size, origin, blocks.shape, strict=True)
     )
     return blocks[np.ix_(rows, columns)]

@@ -65,6 +65,20 @@ def test_a_map_is_the_network_s_logits_at_the_image_s_size(localizer: SemiGlobal
     assert found.valid.all()
 
 
+def test_a_map_lies_where_the_blocks_do_that_the_pixels_show(localizer: SemiGlobalTracesLocalizer) -> None:
+    """A JPEG whose upper rows and left columns were cut off, as pixels."""
+    pixels = read_image(jpeg(picture(203, 250)))
+    whole, part = read(pixels), pixels[3:, 6:]
+    reading = read(part)
+    assert (whole.origin, reading.origin) == ((0, 0), (5, 2))
+    logits, _, _ = localizer.judge(reading)
+    found = localizer(part)
+    assert found.probability.shape == found.valid.shape == (200, 244)
+    np.testing.assert_array_equal(found.probability[:, :4], found.probability[:, 3:4].repeat(4, 1))
+    wanted = spread(special.expit(logits), (192, 240), 4)
+    np.testing.assert_allclose(found.probability[5:197, 2:242], wanted, atol=1e-5)
+
+
 def test_padding_s_content_changes_nothing(localizer: SemiGlobalTracesLocalizer) -> None:
     """A picture of whole blocks is judged as one of which a remainder is cut off."""
     whole = picture()[:80, :104]
@@ -136,10 +150,11 @@ def test_a_crf_sees_the_image_and_the_map(run: Any) -> None:
 
 
 def test_sides_are_padded_to_few() -> None:
-    assert padded_size(8, 8) == padded_size(48, 1) == (48, 48) and padded_size(49, 3) == (96, 96)
+    assert padded_size(8, 8) == padded_size(48, 1) == (48, 48) and padded_size(49, 3) == (72, 96)
+    assert padded_size(72, 96) == (72, 96) and padded_size(73, 1) == (96, 96)
     assert padded_size(144, 144) == (144, 144) and padded_size(145, 20) == (288, 144)
     for rows in range(1, 288, 7):
-        assert all(side >= rows and side % 48 == 0 for side in padded_size(rows, rows))
+        assert all(side >= rows and side % 24 == 0 for side in padded_size(rows, rows))
 
 
 def test_a_large_picture_is_padded_by_less_than_72_blocks_a_side() -> None:
