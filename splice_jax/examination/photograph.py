@@ -87,7 +87,9 @@ def examine_encoded(
     """
     image = read_image(encoded, name=title or name)
     facts, without, was_resized = read_facts(encoded, image, name), no_evidence(image), resized(image)
-    past = {"jpeg" if facts.jpeg else "no jpeg"} | ({"resized"} if was_resized else set())
+    past = {"jpeg" if facts.jpeg or facts.earlier_jpeg else "no jpeg"} | ({"resized"} if was_resized else set())
+    if facts.earlier_jpeg is not None and any(facts.earlier_jpeg.origin):
+        past.add("cropped jpeg")
     judged = verdict(None, None)
 
     def see(result: RowResult) -> None:

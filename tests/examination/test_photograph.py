@@ -12,7 +12,7 @@ from splice_jax.examination import examine, load_rows
 from splice_jax.examination.looking import FLAT_MAP
 from splice_jax.examination.photograph import examine_encoded
 from splice_jax.examination.rows import Rows, looks_for
-from splice_jax.images import encode_png
+from splice_jax.images import encode_png, read_image
 from splice_jax.methods import Found, Localizer, Undefined, localizer
 from splice_jax.methods.registry import PACKAGED, hand_crafted
 from tests.examination.samples import jpeg, scene
@@ -127,12 +127,24 @@ def test_what_makes_a_row_say_less_is_named(photo: Path, tmp_path: Path) -> None
     assert "no JPEG" in rows_of_png["adq2"].undefined
 
 
+def test_pixels_of_a_jpeg_are_looked_at_as_such() -> None:
+    rows = Rows(None, [localizer(name) for name in ("dct", "blk", "cfa1")])
+    pixels = read_image(jpeg(scene(256, 256), quality=80))
+
+    def cautions(image: np.ndarray) -> dict[str, list[str]]:
+        results = examine_encoded(encode_png(image), "photo.png", rows).rows
+        return {row.name: [why.split(",")[0] for why in row.cautions if "JPEG" in why] for row in results}
+
+    whole, cropped = cautions(pixels), cautions(pixels[3:, 5:])
+    sensor = ["JPEG compression wipes most of the sensor's pattern out"]
+    assert whole == {"dct": [], "blk": [], "cfa1": sensor}
+    assert cropped == {"dct": ["the photograph was a JPEG and cropped since"], "blk": [], "cfa1": sensor}
+
+
 def test_compressions_are_told_as_far_as_rows_can_tell() -> None:
     rows = Rows(None, [localizer("adq1"), localizer("nadq")])
     once = examine_encoded(jpeg(scene(256, 256)), "photo.jpg", rows)
     assert once.compressions == "one, or more that no row can tell"
-    from splice_jax.images import read_image
-
     sharp = np.random.default_rng(0).normal(128, 25, (256, 256, 1)).clip(0, 255).repeat(3, 2).astype(np.uint8)
     twice = examine_encoded(jpeg(read_image(jpeg(sharp, quality=60)), quality=92), "photo.jpg", rows)
     assert twice.compressions.startswith("signs of more than one")

@@ -21,6 +21,7 @@ ACROSS = 33
 FREQUENCIES = ZIGZAG[1:32]
 
 NEVER_JPEG = "this file is no JPEG; if the photograph never was one, only texture and noise show"
+OFF_ITS_GRID = "the photograph was a JPEG and cropped since, and this row looks for its blocks where they are no longer"
 
 
 @register("blk", version=3)
@@ -61,7 +62,7 @@ class QuantizationError(TraceLocalizer):
     looks_for = (
         "The steps to which JPEG compression rounds a picture: parts that do not keep to them count as pasted in."
     )
-    weakened_by = {"no jpeg": NEVER_JPEG}
+    weakened_by = {"no jpeg": NEVER_JPEG, "cropped jpeg": OFF_ITS_GRID}
     needs_texture = True
     cell = BLOCK
     smallest = BLOCK
