@@ -1,6 +1,7 @@
-"""A training step is traced and compiled once in a test process, however many runs take it; so are initial variables.
+"""A training step is traced and compiled once in a test process, however many runs take it.
 
-Both take far longer than the few steps of a test's run, and a run that is resumed would do them again.
+So are the initial variables of networks that would compile them anew each time.
+All that takes far longer than the few steps of a test's run, and a run that is resumed would do it again.
 """
 
 import functools
@@ -18,7 +19,7 @@ from splice_jax.training.step import ParallelStep
 
 
 def share_programs(patch: pytest.MonkeyPatch) -> None:
-    """Steps of equal parts on the same devices take one program from now on; networks are initialized by one each."""
+    """Steps of equal parts on the same devices take one program from now on; variables are drawn once for each key."""
     _share_steps(patch)
     for name in ("initial_variables", "variable_shapes"):
         patch.setattr(Family, name, _once(getattr(Family, name)))
@@ -28,6 +29,7 @@ def _once(function: Any) -> Any:
     """Calls with equal arguments give what the first did, in containers of their own."""
     found: dict[Any, Any] = {}
 
+    @functools.wraps(function)
     def shared(*arguments: Any) -> Any:
         wanted = meaning([np.asarray(jax.random.key_data(each)) if _is_key(each) else each for each in arguments])
         if wanted not in found:

@@ -88,8 +88,8 @@ def examine_encoded(
     image = read_image(encoded, name=title or name)
     facts, without, was_resized = read_facts(encoded, image, name), no_evidence(image), resized(image)
     past = {"jpeg" if facts.jpeg or facts.earlier_jpeg else "no jpeg"} | ({"resized"} if was_resized else set())
-    if facts.earlier_jpeg is not None and any(facts.earlier_jpeg.origin):
-        past.add("cropped jpeg")
+    if facts.earlier_jpeg is not None and facts.earlier_jpeg.shifted:
+        past.add("shifted jpeg")
     judged = verdict(None, None)
 
     def see(result: RowResult) -> None:
@@ -108,7 +108,10 @@ def compressions(facts: Facts, results: Sequence[RowResult]) -> str:
     """How often a photograph was compressed as JPEG, as far as the rows that look for it can tell."""
     twice = [row.name for row in results if row.name in _COMPRESSED_TWICE and not (row.undefined or row.silent)]
     if facts.earlier_jpeg is not None:
-        return f"this file is no JPEG, but its pixels are those of {facts.earlier_jpeg}"
+        # Where `adq1` finds no period, it takes the pixels as they are, and sees the one compression.
+        before = [name for name in twice if name != "adq1"]
+        more = f"; {before[0]} finds signs of one before that" if before else ""
+        return f"this file is no JPEG, but its pixels are those of {facts.earlier_jpeg}{more}"
     if facts.jpeg is None:
         return f"this file is no JPEG, but {twice[0]} finds signs that it was one" if twice else "this file is no JPEG"
     if twice:

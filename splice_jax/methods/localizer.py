@@ -11,9 +11,9 @@ from jaxtyping import Bool, Float32, UInt8
 
 from splice_jax.errors import UserError
 
-PASTS = ("jpeg", "no jpeg", "cropped jpeg", "resized")
+PASTS = ("jpeg", "no jpeg", "shifted jpeg", "resized")
 """What may be told of a photograph's past before its traces are looked at: whether it is a JPEG or its pixels show that
-it was one, whether such pixels were cropped off its grid, and whether it was resized."""
+it was one, whether the blocks of such pixels begin elsewhere than in the corner, and whether it was resized."""
 
 
 class Undefined(UserError):

@@ -138,7 +138,13 @@ def test_pixels_of_a_jpeg_are_looked_at_as_such() -> None:
     whole, cropped = cautions(pixels), cautions(pixels[3:, 5:])
     sensor = ["JPEG compression wipes most of the sensor's pattern out"]
     assert whole == {"dct": [], "blk": [], "cfa1": sensor}
-    assert cropped == {"dct": ["the photograph was a JPEG and cropped since"], "blk": [], "cfa1": sensor}
+    assert cropped == {
+        "dct": [
+            "the photograph was a JPEG and cropped or turned since; this row looks for blocks where they were before"
+        ],
+        "blk": [],
+        "cfa1": sensor,
+    }
 
 
 def test_compressions_are_told_as_far_as_rows_can_tell() -> None:
@@ -146,11 +152,15 @@ def test_compressions_are_told_as_far_as_rows_can_tell() -> None:
     once = examine_encoded(jpeg(scene(256, 256)), "photo.jpg", rows)
     assert once.compressions == "one, or more that no row can tell"
     sharp = np.random.default_rng(0).normal(128, 25, (256, 256, 1)).clip(0, 255).repeat(3, 2).astype(np.uint8)
-    twice = examine_encoded(jpeg(read_image(jpeg(sharp, quality=60)), quality=92), "photo.jpg", rows)
+    before = read_image(jpeg(sharp, quality=60))
+    twice = examine_encoded(jpeg(before, quality=92), "photo.jpg", rows)
     assert twice.compressions.startswith("signs of more than one")
     assert examine_encoded(encode_png(scene()), "photo.png", rows).compressions == "this file is no JPEG"
-    pixels = encode_png(read_image(jpeg(scene(256, 256), quality=80)))
-    assert "but its pixels are those of a JPEG" in examine_encoded(pixels, "photo.png", rows).compressions
+    of_pixels = "this file is no JPEG, but its pixels are those of a JPEG of a quality of about"
+    pixels = read_image(jpeg(scene(256, 256), quality=70))
+    for image, more in ((pixels, False), (read_image(jpeg(pixels[3:, 5:], quality=90)), True)):
+        told = examine_encoded(encode_png(image), "photo.png", rows).compressions
+        assert told.startswith(of_pixels) and told.endswith("nadq finds signs of one before that") == more
 
 
 def test_maps_may_be_given_up_once_seen() -> None:

@@ -47,7 +47,7 @@ class Facts:
     thumbnail: Thumbnail | None
     credentials: list[str] = field(default_factory=list)
     earlier_jpeg: EarlierJpeg | None = None
-    """What all pixels of another file were decoded from; None for JPEGs, and where they do not show it."""
+    """What the pixels of another file were decoded from; None for JPEGs, and where they do not show it."""
 
 
 def read_facts(encoded: bytes, image: UInt8[np.ndarray, "height width 3"], name: str) -> Facts:

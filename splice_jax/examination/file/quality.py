@@ -17,11 +17,18 @@ class Quality(NamedTuple):
     """Whether the table is that quality's, step by step; else it is only the nearest."""
 
 
-def estimate(table: Table, *, chroma: bool = False) -> Quality:
-    """The quality at which the standard's table is most like this one, by the mean distance of their logarithms."""
+def estimate(table: Table, *, chroma: bool = False, known: np.ndarray | None = None) -> Quality:
+    """The quality at which the standard's table is most like this one, by the mean distance of their logarithms.
+
+    Args:
+        table: steps, [vertical] [horizontal] frequency.
+        chroma: whether it is a table of chroma.
+        known: which steps count, bool [8, 8], at least one; None for all.
+    """
+    known = np.ones((8, 8), bool) if known is None else known
     steps = np.maximum(np.array(table, np.uint16), 1)
     standard = STANDARD_CHROMA_TABLE if chroma else STANDARD_TABLE
     choices = np.stack([scaled_table(standard, quality) for quality in range(1, 101)])
-    distances = np.abs(np.log(choices) - np.log(steps)).mean(axis=(1, 2))
+    distances = np.abs(np.log(choices) - np.log(steps)).mean(axis=(1, 2), where=known)
     nearest = int(distances.argmin())
-    return Quality(nearest + 1, bool((choices[nearest] == steps).all()))
+    return Quality(nearest + 1, bool((choices[nearest] == steps).all(where=known)))

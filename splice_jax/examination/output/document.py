@@ -124,7 +124,7 @@ def _jpeg(facts: Facts, compressions: str) -> dict[str, Any]:
 
 
 def _earlier(found: EarlierJpeg | None) -> dict[str, Any] | None:
-    return None if found is None else {"quality": found.quality._asdict(), "origin": list(found.origin)}
+    return None if found is None else {"quality": found.quality, "origin": list(found.origin)}
 
 
 def _tables(found: Structure) -> dict[str, list[list[int]]]:

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int, UInt8, UInt16
 from scipy import fft, ndimage, special
 
 from splice_jax.jpeg import BLOCK, STANDARD_TABLE, ZIGZAG, Luma, block_dct
-from splice_jax.methods.localizer import Found
+from splice_jax.methods.localizer import Found, Undefined
 from splice_jax.methods.registry import register
 from splice_jax.methods.traces.coefficients import CoefficientLocalizer
 from splice_jax.methods.traces.trace import luma as luma_of
@@ -65,7 +65,7 @@ class PeriodicHistogram(CoefficientLocalizer):
             np.rint(block_dct(luma_of(image))).astype(np.int16), np.ones((BLOCK, BLOCK), np.uint16)
         )
 
-    def without_coefficients(self, image: UInt8[np.ndarray, "height width 3"], reason: str) -> Found:
+    def without_coefficients(self, image: UInt8[np.ndarray, "height width 3"], why: Undefined) -> Found:
         """From the pixels as if compressed with steps of 1."""
         return self.found(self.response(image), (image.shape[0], image.shape[1]))
 

@@ -7,7 +7,7 @@ from scipy import ndimage
 from splice_jax.jpeg import BLOCK, ZIGZAG, block_dct
 from splice_jax.methods.registry import register
 from splice_jax.methods.traces.double_jpeg import LARGEST_STEPS, find_period
-from splice_jax.methods.traces.trace import TraceLocalizer, luma, spread, textureless, to_pixels
+from splice_jax.methods.traces.trace import OFF_ITS_GRID, TraceLocalizer, luma, spread, textureless, to_pixels
 
 STRONGEST = 50.0
 """Second differences above this, in levels, are edges in the scene, not between blocks."""
@@ -21,7 +21,6 @@ ACROSS = 33
 FREQUENCIES = ZIGZAG[1:32]
 
 NEVER_JPEG = "this file is no JPEG; if the photograph never was one, only texture and noise show"
-OFF_ITS_GRID = "the photograph was a JPEG and cropped since, and this row looks for its blocks where they are no longer"
 
 
 @register("blk", version=3)
@@ -62,7 +61,7 @@ class QuantizationError(TraceLocalizer):
     looks_for = (
         "The steps to which JPEG compression rounds a picture: parts that do not keep to them count as pasted in."
     )
-    weakened_by = {"no jpeg": NEVER_JPEG, "cropped jpeg": OFF_ITS_GRID}
+    weakened_by = {"no jpeg": NEVER_JPEG, "shifted jpeg": OFF_ITS_GRID}
     needs_texture = True
     cell = BLOCK
     smallest = BLOCK

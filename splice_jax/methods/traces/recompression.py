@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from splice_jax.jpeg import BLOCK
 from splice_jax.methods.registry import register
-from splice_jax.methods.traces.trace import TraceLocalizer, blocks, textureless
+from splice_jax.methods.traces.trace import OFF_ITS_GRID, TraceLocalizer, blocks, textureless
 
 ELA_QUALITY = 90
 GHOST_QUALITIES = tuple(range(51, 101))
@@ -69,6 +69,7 @@ class Ghost(TraceLocalizer):
         "Parts that were once saved as JPEG at a lower quality than the rest: they change least when saved at "
         "that quality again."
     )
+    weakened_by = {"shifted jpeg": OFF_ITS_GRID}
     flat = "no quality shows a ghost"
     needs_texture = True
     cell = BLOCK

@@ -18,6 +18,9 @@ SQUEEZED = 0.05
 
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
+OFF_ITS_GRID = "the photograph was a JPEG and cropped or turned since; this row looks for blocks where they were before"
+"""Why a row that takes blocks from the corner on says less of such a photograph."""
+
 
 class TraceLocalizer(Localizer):
     """A method that measures a trace, without training; subclasses define `name` and `response`."""

@@ -11,7 +11,7 @@ import functools
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float32, UInt8
+from jaxtyping import Bool, Float32, Shaped, UInt8
 from numpy.lib.stride_tricks import sliding_window_view
 from scipy import ndimage
 
@@ -72,6 +72,44 @@ _CHROMA = _Demands(0.3, 0.05, 6, 0.375)
 """Chroma is smoother, so that errors add up; that of a subsampled JPEG fits steps at a few high frequencies."""
 
 
+class DecodedLuma(NamedTuple):
+    """The luma of the JPEG that pixels were decoded from."""
+
+    plane: UInt8[np.ndarray, "height width"]
+    """Of its whole blocks."""
+    steps: Float32[np.ndarray, "8 8"]
+    """Its quantization steps, as `luma_steps` gives them."""
+    sure: Bool[np.ndarray, "8 8"]
+    """Which of them many multiples show."""
+    origin: tuple[int, int]
+    """Row and column, 0 … 7, of the first whole block's first pixel."""
+
+
+def decoded_luma(image: UInt8[np.ndarray, "height width 3"]) -> DecodedLuma | None:
+    """What pixels show of the JPEG that they were decoded from; None if they do not look decoded.
+
+    Blocks are looked for where the grid stands out, and from the corner on.
+    """
+    for origin in dict.fromkeys([grid_origin(image) or (0, 0), (0, 0)]):
+        pixels = whole_blocks(image, origin)
+        luma = to_levels(pixels @ TO_YCC[0])
+        if pixels.size and (found := _luma_found(luma, clipped_blocks(pixels))) is not None:
+            sure = (found.sure > 0).reshape(BLOCK, BLOCK)
+            return DecodedLuma(luma.astype(np.uint8), found.steps, sure, origin)
+    return None
+
+
+def whole_blocks(image: Shaped[np.ndarray, "height width *c"], origin: tuple[int, int]) -> Shaped[np.ndarray, "h w *c"]:
+    """The pixels of all whole blocks from the origin on."""
+    height, width = ((side - first) // BLOCK * BLOCK for side, first in zip(image.shape[:2], origin, strict=True))
+    return image[origin[0] :, origin[1] :][:height, :width]
+
+
+def to_levels(plane: Float32[np.ndarray, "height width *c"]) -> Float32[np.ndarray, "height width *c"]:
+    """Rounded to whole levels, 0 … 255."""
+    return np.clip(np.rint(plane), 0, 255)
+
+
 def grid_origin(image: UInt8[np.ndarray, "height width 3"]) -> tuple[int, int] | None:
     """Row and column, 0 … 7, at which the first whole block of a JPEG begins in its pixels; None if nowhere.
 
@@ -104,9 +142,14 @@ def luma_steps(
         luma: in whole levels, 0 … 255; sides are multiples of 8.
         clipped: as `clipped_blocks` gives it.
     """
+    found = _luma_found(luma, clipped)
+    return None if found is None else found.steps
+
+
+def _luma_found(luma: np.ndarray, clipped: np.ndarray) -> "_Found | None":
     textured = _textured(luma, clipped)
     found = _steps(_coefficients(luma, textured), _LUMA)
-    return None if found is None or _has_a_foreign_part(luma, textured, found.sure) else found.steps
+    return None if found is None or _has_a_foreign_part(luma, textured, found.sure) else found
 
 
 def chroma_steps(

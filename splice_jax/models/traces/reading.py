@@ -8,7 +8,14 @@ from jaxtyping import Float32, Shaped, UInt8
 
 from splice_jax.images import as_stored
 from splice_jax.jpeg import BLOCK, Chroma, Luma, NoCoefficientsError, read_planes
-from splice_jax.models.traces.decoded import chroma_steps, clipped_blocks, grid_origin, luma_steps
+from splice_jax.models.traces.decoded import (
+    DecodedLuma,
+    chroma_steps,
+    clipped_blocks,
+    decoded_luma,
+    to_levels,
+    whole_blocks,
+)
 from splice_jax.models.traces.recompression import CHROMA_ZERO, TO_YCC
 
 
@@ -31,11 +38,6 @@ class Reading(NamedTuple):
     def blocks(self) -> tuple[int, int]:
         """Rows and columns of blocks."""
         return self.image.shape[0] // BLOCK, self.image.shape[1] // BLOCK
-
-    @property
-    def shows_steps(self) -> bool:
-        """Whether luma was quantised, by steps of more than 1 that are known."""
-        return bool((self.tables[0] > 1).any())
 
     def cut(self, plane: Shaped[np.ndarray, "height width *channels"]) -> Shaped[np.ndarray, "rows columns *channels"]:
         """A plane of the upright picture, as its mask, for the pixels of all blocks."""
@@ -69,9 +71,8 @@ def read(image: UInt8[np.ndarray, "height width 3"], encoded: bytes = b"") -> Re
     if encoded:
         with contextlib.suppress(NoCoefficientsError):
             return _of_file(image, *read_planes(encoded))
-    origin = grid_origin(image)
-    decoded = None if origin is None else _of_decoded(image, origin)
-    return _of_pixels(image) if decoded is None else decoded
+    decoded = decoded_luma(image)
+    return _of_pixels(image) if decoded is None else _of_decoded(image, decoded)
 
 
 def _of_file(image: np.ndarray, luma: Luma, chroma: Chroma | None) -> Reading:
@@ -85,35 +86,31 @@ def _of_file(image: np.ndarray, luma: Luma, chroma: Chroma | None) -> Reading:
     return reading
 
 
-def _of_pixels(image: np.ndarray, origin: tuple[int, int] = (0, 0)) -> Reading:
-    reading = _unread(image, origin)
+def _of_pixels(image: np.ndarray) -> Reading:
+    reading = _unread(image)
     reading.planes[..., 0] = reading.image @ TO_YCC[0]
     reading.planes[..., 1:] = _chroma_of(reading.image)
     return reading
 
 
+def _of_decoded(image: np.ndarray, luma: DecodedLuma) -> Reading:
+    """With the levels that a decoder had, and the steps that they show."""
+    reading = _unread(image, luma.origin)
+    reading.planes[..., 0], reading.tables[0] = luma.plane, luma.steps
+    chroma = _chroma_of(reading.image)
+    levels = to_levels(chroma)
+    if (steps := chroma_steps(levels, clipped_blocks(reading.image))) is None:
+        reading.planes[..., 1:] = chroma
+    else:
+        reading.planes[..., 1:], reading.tables[1] = levels, steps
+    return reading
+
+
 def _unread(image: np.ndarray, origin: tuple[int, int] = (0, 0)) -> Reading:
     """The whole blocks from the origin on; their planes are to be filled."""
-    height, width = ((side - first) // BLOCK * BLOCK for side, first in zip(image.shape[:2], origin, strict=True))
-    pixels = image[origin[0] :, origin[1] :][:height, :width]
+    pixels = whole_blocks(image, origin)
     return Reading(pixels, np.empty(pixels.shape, np.float32), np.ones((2, BLOCK, BLOCK), np.float32), 1, origin)
 
 
 def _chroma_of(image: np.ndarray) -> np.ndarray:
     return image @ TO_YCC[1:].T + CHROMA_ZERO
-
-
-def _of_decoded(image: np.ndarray, origin: tuple[int, int]) -> Reading | None:
-    """With the levels that a decoder had, and the steps that they show; None if the pixels were not decoded."""
-    reading = _of_pixels(image, origin)
-    clipped = clipped_blocks(reading.image)
-    if (steps := luma_steps(luma := _levels(reading.planes[..., 0]), clipped)) is None:
-        return None
-    reading.planes[..., 0], reading.tables[0] = luma, steps
-    if (steps := chroma_steps(chroma := _levels(reading.planes[..., 1:]), clipped)) is not None:
-        reading.planes[..., 1:], reading.tables[1] = chroma, steps
-    return reading
-
-
-def _levels(plane: np.ndarray) -> np.ndarray:
-    return np.clip(np.rint(plane), 0, 255)

@@ -21,6 +21,7 @@ from splice_jax.methods.traces.double_jpeg import (
     once_log_ratio,
     requantized,
 )
+from splice_jax.models.traces.decoded import decoded_luma
 from tests.methods.traces.judged import or_half
 
 GENERATOR = np.random.default_rng(0)
@@ -162,6 +163,24 @@ def test_a_jpeg_s_pixels_show_what_its_file_does(trial, compressed, name, seed):
     cropped = splice_jax.localizer(name)(image[3:, 5:])
     assert cropped.probability.shape == (image.shape[0] - 3, image.shape[1] - 5)
     assert metrics.auc(cropped.probability, case.mask[3:, 5:]) > case.area(wanted) - 0.03
+
+
+def test_of_a_strip_cut_off_its_grid_too_little_is_left(compressed):
+    strip = compressed(np.random.default_rng(0).normal(128, 25, (24, 2400, 3)).clip(0, 255).astype(np.uint8), 80)
+    with pytest.raises(Undefined, match="row adq2 reads JPEG coefficients, and there are only pixels"):
+        splice_jax.localizer("adq2")(strip[3:19, 5:])
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_part_that_hides_from_the_steps_is_found_in_pixels_as_they_are(trial, compressed, seed):
+    """Blocks with clipped pixels are no evidence that something was pasted after the decoding."""
+    case = trial(seed)
+    image, mask = compressed(case.host, 75).copy(), np.zeros(case.mask.shape, bool)
+    mask[64:160, 64:176] = True
+    image[mask] = case.donor[mask]
+    image[64:160:4, 64:176:4] = 0
+    assert decoded_luma(image) is not None
+    assert metrics.auc(splice_jax.localizer("adq1")(image).probability, mask) > 0.99
 
 
 @pytest.mark.parametrize("name", ["adq1", "adq2", "nadq"])

@@ -87,6 +87,17 @@ def test_off_its_grid_a_jpeg_is_read_from_its_first_whole_block(top: int, left: 
     np.testing.assert_array_equal(part.tables[:, :2, :2], whole.tables[:, :2, :2])
 
 
+@pytest.mark.parametrize("before", [30, 50, 75])
+def test_of_two_grids_the_one_whose_steps_show_is_taken(before: int) -> None:
+    """A crop that was saved again at a high quality: the earlier grid stands out more."""
+    first, _ = decoded(jpeg(SCENE, before))
+    pixels, (luma, _) = decoded(jpeg(first[3:, 5:], 98))
+    assert grid_origin(pixels) == (5, 3)
+    reading = read(pixels)
+    assert reading.origin == (0, 0)
+    np.testing.assert_array_equal(reading.tables[0, :3, :3], luma[:3, :3])
+
+
 @pytest.mark.parametrize("shape", [(8, 8), (14, 300), (40, 40)])
 def test_small_pictures_show_no_grid(shape: tuple[int, int]) -> None:
     pixels, _ = decoded(jpeg(SCENE, 80))
