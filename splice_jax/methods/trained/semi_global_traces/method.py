@@ -29,7 +29,7 @@ FIELDS = (
 )
 
 HEADS = 4
-VERSION = 4
+VERSION = 5
 """Of the packaged model."""
 
 
