@@ -66,8 +66,11 @@ class PeriodicHistogram(CoefficientLocalizer):
         )
 
     def without_coefficients(self, image: UInt8[np.ndarray, "height width 3"], why: Undefined) -> Found:
-        """From the pixels as if compressed with steps of 1."""
-        return self.found(self.response(image), (image.shape[0], image.shape[1]))
+        """From the pixels as if compressed with steps of 1, in blocks that begin where a grid stands out."""
+        from splice_jax.models.traces.decoded import grid_origin, whole_blocks  # loads JAX
+
+        origin = grid_origin(image) or (0, 0)
+        return self.found(self.response(whole_blocks(image, origin)), (image.shape[0], image.shape[1]), origin)
 
 
 @register("adq2", version=3)

@@ -58,15 +58,22 @@ class TraceLocalizer(Localizer):
             response = np.where(textureless(image, self.cell)[:rows, :columns], np.nan, response)
         return self.found(response, (image.shape[0], image.shape[1]))
 
-    def found(self, response: Num[np.ndarray, "rows columns"], size: tuple[int, int]) -> Found:
+    def found(
+        self, response: Num[np.ndarray, "rows columns"], size: tuple[int, int], origin: tuple[int, int] = (0, 0)
+    ) -> Found:
         """Turns a response into a map of `size` (height, width), scaled by `normalize`, and its mask.
+
+        Args:
+          response: one value per cell.
+          size: of the image.
+          origin: row and column of the first cell's first pixel.
 
         Raises:
           Undefined: the response is the same wherever something can be said.
         """
         self.require_contrast(response)
-        probability = spread(normalize(response), size, self.cell)
-        valid = to_pixels(~np.isnan(response), size, self.cell)
+        probability = spread(normalize(response), size, self.cell, origin=origin)
+        valid = to_pixels(~np.isnan(response), size, self.cell, origin)
         return Found(probability, (probability >= otsu(probability[valid])) & valid, valid=valid)
 
     def require_contrast(self, response: Num[np.ndarray, "rows columns"]) -> None:
@@ -92,10 +99,13 @@ def textureless(image: UInt8[np.ndarray, "height width 3"], cell: int) -> Bool[n
 
 
 def to_pixels(
-    cells: Bool[np.ndarray, "rows columns"], size: tuple[int, int], side: int
+    cells: Bool[np.ndarray, "rows columns"], size: tuple[int, int], side: int, origin: tuple[int, int] = (0, 0)
 ) -> Bool[np.ndarray, "height width"]:
-    """Each pixel's cell; beyond the last cell, that one."""
-    rows, columns = (np.minimum(np.arange(n) // side, most - 1) for n, most in zip(size, cells.shape, strict=True))
+    """Each pixel's cell, of which the first begins at the origin; beyond the outermost cells, those."""
+    rows, columns = (
+        np.clip((np.arange(length) - first) // side, 0, most - 1)
+        for length, first, most in zip(size, origin, cells.shape, strict=True)
+    )
     return cells[np.ix_(rows, columns)]
 
 

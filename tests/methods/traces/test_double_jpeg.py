@@ -111,6 +111,9 @@ def test_a_host_compressed_once_and_kept_without_loss_is_seen_in_its_pixels(tria
     assert case.area(found.probability) > 0.9
     np.testing.assert_array_equal(localized("adq1", encode_png(image)), found.probability)
     assert abs(or_half(lambda: case.area(splice_jax.localizer("adq1")(case.spliced()).probability)) - 0.5) < 0.1
+    cropped = splice_jax.localizer("adq1")(image[3:, 5:])
+    assert decoded_luma(image[3:, 5:]) is None
+    assert metrics.auc(cropped.probability, case.mask[3:, 5:]) > 0.9
 
 
 @pytest.mark.parametrize("name", ["adq1", "adq2", "nadq"])

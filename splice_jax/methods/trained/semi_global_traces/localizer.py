@@ -13,7 +13,7 @@ from jaxtyping import Array, Bool, Float32, UInt8
 from splice_jax.images import upright
 from splice_jax.methods.family import Refine
 from splice_jax.methods.localizer import Found
-from splice_jax.methods.traces.trace import spread
+from splice_jax.methods.traces.trace import spread, to_pixels
 from splice_jax.methods.trained.network import NetworkLocalizer
 from splice_jax.models.semi_global_traces import SemiGlobalTraces
 from splice_jax.models.traces import bank
@@ -91,7 +91,7 @@ class SemiGlobalTracesLocalizer(NetworkLocalizer):
             score, alarm = self.calibration.score(image_logit), self.calibration.alarm(image_logit)
         stored = (image.shape[0], image.shape[1]) if reading.orientation < 5 else (image.shape[1], image.shape[0])
         probability = upright(spread(_sigmoid(logits), stored, _FINE, origin=reading.origin), reading.orientation)
-        seen = upright(_enlarged(valid, stored, reading.origin), reading.orientation)
+        seen = upright(to_pixels(valid, stored, BLOCK, reading.origin), reading.orientation)
         if self.refine is not None:
             probability = self.refine(image, probability)
         return Found(probability, probability >= 0.5, score=score, alarm=alarm, valid=seen)
@@ -143,12 +143,3 @@ def _telling(image: Array, luma: Array) -> Array:
 
 def _sigmoid(logits: np.ndarray) -> np.ndarray:
     return (1 / (1 + np.exp(-np.clip(logits, -30, 30)))).astype(np.float32)
-
-
-def _enlarged(blocks: np.ndarray, size: tuple[int, int], origin: tuple[int, int]) -> np.ndarray:
-    """Every pixel has its block's value; a remainder that fills no block has its neighbour's."""
-    rows, columns = (
-        np.clip((np.arange(side) - first) // BLOCK, 0, count - 1)
-        for side, first, count in zip(size, origin, blocks.shape, strict=True)
-    )
-    return blocks[np.ix_(rows, columns)]
