@@ -85,12 +85,14 @@ class DecodedLuma(NamedTuple):
     """Row and column, 0 … 7, of the first whole block's first pixel."""
 
 
-def decoded_luma(image: UInt8[np.ndarray, "height width 3"]) -> DecodedLuma | None:
+def decoded_luma(image: UInt8[np.ndarray, "height width 3"], grid: tuple[int, int] | None = None) -> DecodedLuma | None:
     """What pixels show of the JPEG that they were decoded from; None if they do not look decoded.
 
-    Blocks are looked for where the grid stands out, and from the corner on.
+    Args:
+        image: RGB.
+        grid: where blocks may begin, beside the corner; None for what `grid_origin` finds.
     """
-    for origin in dict.fromkeys([grid_origin(image) or (0, 0), (0, 0)]):
+    for origin in dict.fromkeys([grid or grid_origin(image) or (0, 0), (0, 0)]):
         pixels = whole_blocks(image, origin)
         luma = to_levels(pixels @ TO_YCC[0])
         if pixels.size and (found := _luma_found(luma, clipped_blocks(pixels))) is not None:

@@ -13,6 +13,7 @@ from splice_jax.models.traces.decoded import (
     chroma_steps,
     clipped_blocks,
     decoded_luma,
+    grid_origin,
     to_levels,
     whole_blocks,
 )
@@ -65,14 +66,15 @@ def read(image: UInt8[np.ndarray, "height width 3"], encoded: bytes = b"") -> Re
 
     Args:
         image: upright.
-        encoded: its file, if there is one. What is no JPEG with luma of its own is judged by its pixels, and by the
-            quantization that they show.
+        encoded: its file, if there is one. What is no JPEG with luma of its own is judged by its pixels, in blocks that
+            begin where a grid stands out, and by the quantization that they show.
     """
     if encoded:
         with contextlib.suppress(NoCoefficientsError):
             return _of_file(image, *read_planes(encoded))
-    decoded = decoded_luma(image)
-    return _of_pixels(image) if decoded is None else _of_decoded(image, decoded)
+    grid = grid_origin(image) or (0, 0)
+    decoded = decoded_luma(image, grid)
+    return _of_pixels(image, grid) if decoded is None else _of_decoded(image, decoded)
 
 
 def _of_file(image: np.ndarray, luma: Luma, chroma: Chroma | None) -> Reading:
@@ -86,8 +88,8 @@ def _of_file(image: np.ndarray, luma: Luma, chroma: Chroma | None) -> Reading:
     return reading
 
 
-def _of_pixels(image: np.ndarray) -> Reading:
-    reading = _unread(image)
+def _of_pixels(image: np.ndarray, origin: tuple[int, int]) -> Reading:
+    reading = _unread(image, origin)
     reading.planes[..., 0] = reading.image @ TO_YCC[0]
     reading.planes[..., 1:] = _chroma_of(reading.image)
     return reading

@@ -87,6 +87,15 @@ def test_off_its_grid_a_jpeg_is_read_from_its_first_whole_block(top: int, left: 
     np.testing.assert_array_equal(part.tables[:, :2, :2], whole.tables[:, :2, :2])
 
 
+def test_of_what_was_spliced_and_cropped_since_the_grid_is_left() -> None:
+    pixels = _with_a_part_that_was_not_compressed(decoded(jpeg(SCENE, 80))[0])[3:, 5:]
+    reading = read(pixels)
+    assert reading.origin == (5, 3)
+    np.testing.assert_array_equal(reading.image, pixels[5:, 3:][:248, :248])
+    np.testing.assert_allclose(reading.planes[..., 0], reading.image @ TO_YCC[0], rtol=1e-5)
+    np.testing.assert_array_equal(reading.tables, np.ones((2, 8, 8)))
+
+
 @pytest.mark.parametrize("before", [30, 50, 75])
 def test_of_two_grids_the_one_whose_steps_show_is_taken(before: int) -> None:
     """A crop that was saved again at a high quality: the earlier grid stands out more."""
