@@ -72,6 +72,15 @@ _CHROMA = _Demands(0.3, 0.05, 6, 0.375)
 """Chroma is smoother, so that errors add up; that of a subsampled JPEG fits steps at a few high frequencies."""
 
 
+class Steps(NamedTuple):
+    """By which planes were quantised."""
+
+    steps: Float32[np.ndarray, "8 8"]
+    """[vertical, horizontal] frequency."""
+    sure: Float32[np.ndarray, " 64"]
+    """The steps of which there are enough multiples, 0 for others."""
+
+
 class DecodedLuma(NamedTuple):
     """The luma of the JPEG that pixels were decoded from."""
 
@@ -95,7 +104,7 @@ def decoded_luma(image: UInt8[np.ndarray, "height width 3"], grid: tuple[int, in
     for origin in dict.fromkeys([grid or grid_origin(image) or (0, 0), (0, 0)]):
         pixels = whole_blocks(image, origin)
         luma = to_levels(pixels @ TO_YCC[0])
-        if pixels.size and (found := _luma_found(luma, clipped_blocks(pixels))) is not None:
+        if pixels.size and (found := luma_steps(luma, clipped_blocks(pixels))) is not None:
             sure = (found.sure > 0).reshape(BLOCK, BLOCK)
             return DecodedLuma(luma.astype(np.uint8), found.steps, sure, origin)
     return None
@@ -132,10 +141,8 @@ def grid_origin(image: UInt8[np.ndarray, "height width 3"]) -> tuple[int, int] |
     return row, column
 
 
-def luma_steps(
-    luma: Float32[np.ndarray, "height width"], clipped: Bool[np.ndarray, "rows columns"]
-) -> Float32[np.ndarray, "8 8"] | None:
-    """The steps by which luma was quantised, [vertical, horizontal] frequency; None if it does not look decoded.
+def luma_steps(luma: Float32[np.ndarray, "height width"], clipped: Bool[np.ndarray, "rows columns"]) -> Steps | None:
+    """The steps by which luma was quantised; None if it does not look decoded.
 
     Where nearly all coefficients are 0, the step is not known, and the largest known one stands there. None, too, where
     blocks fit no steps, many or some that lie together: what was pasted after the decoding stands out by that.
@@ -144,11 +151,6 @@ def luma_steps(
         luma: in whole levels, 0 … 255; sides are multiples of 8.
         clipped: as `clipped_blocks` gives it.
     """
-    found = _luma_found(luma, clipped)
-    return None if found is None else found.steps
-
-
-def _luma_found(luma: np.ndarray, clipped: np.ndarray) -> "_Found | None":
     textured = _textured(luma, clipped)
     found = _steps(_coefficients(luma, textured), _LUMA)
     return None if found is None or _has_a_foreign_part(luma, textured, found.sure) else found
@@ -189,12 +191,6 @@ def _spread_evenly(count: int, most: int) -> np.ndarray:
     return np.linspace(0, max(count - 1, 0), min(count, most)).astype(np.intp)
 
 
-class _Found(NamedTuple):
-    steps: Float32[np.ndarray, "8 8"]
-    sure: Float32[np.ndarray, " 64"]
-    """The steps of which there are enough multiples, 0 for others."""
-
-
 def _coefficients(plane: np.ndarray, textured: Bool[np.ndarray, "rows columns"]) -> Float32[np.ndarray, "blocks 64"]:
     """Of textured blocks; equal ones, as in tiled patterns, count once."""
     row, column = np.nonzero(textured)
@@ -209,7 +205,7 @@ def _textured(plane: np.ndarray, clipped: np.ndarray) -> Bool[np.ndarray, "rows 
     return ~clipped & (deviation >= _LEAST_DEVIATION)
 
 
-def _steps(coefficients: Float32[np.ndarray, "blocks 64"], demands: _Demands) -> _Found | None:
+def _steps(coefficients: Float32[np.ndarray, "blocks 64"], demands: _Demands) -> Steps | None:
     """The largest steps that the coefficients fit, if enough of them are sure and larger than 1."""
     if len(coefficients) < LEAST_BLOCKS:
         return None
@@ -229,7 +225,7 @@ def _steps(coefficients: Float32[np.ndarray, "blocks 64"], demands: _Demands) ->
     found = np.where(found, found, found.max())
     if np.median(sure[sure > 1]) > _MOST_RATIO * found[list(_LOWEST)].min():
         return None
-    return _Found(found.reshape(BLOCK, BLOCK), sure)
+    return Steps(found.reshape(BLOCK, BLOCK), sure)
 
 
 def _has_a_foreign_part(luma: np.ndarray, textured: np.ndarray, sure: Float32[np.ndarray, " 64"]) -> bool:

@@ -41,7 +41,7 @@ class Reading(NamedTuple):
         return self.image.shape[0] // BLOCK, self.image.shape[1] // BLOCK
 
     def cut(self, plane: Shaped[np.ndarray, "height width *channels"]) -> Shaped[np.ndarray, "rows columns *channels"]:
-        """A plane of the upright picture, as its mask, for the pixels of all blocks."""
+        """A plane of the upright picture, such as its mask, cut to the pixels of all blocks."""
         rows, columns = self.blocks
         top, left = self.origin
         stored = as_stored(plane, self.orientation)

@@ -46,7 +46,8 @@ def levels(pixels: np.ndarray) -> np.ndarray:
 
 
 def steps(pixels: np.ndarray) -> np.ndarray | None:
-    return luma_steps(levels(pixels)[..., 0], clipped_blocks(pixels))
+    found = luma_steps(levels(pixels)[..., 0], clipped_blocks(pixels))
+    return None if found is None else found.steps
 
 
 @pytest.mark.parametrize("quality", [50, 75, 90, 95])
